@@ -1,0 +1,86 @@
+// Package blockio is how quern touches disks: large positioned reads and
+// writes, space reserved up front, write-back that runs along with the work
+// instead of piling up in the page cache, and files that appear under their
+// final name only when they are whole and on the disk.
+//
+// All of it goes through [FS], so that tests can make any single call fail.
+package blockio
+
+import (
+	"io"
+	"io/fs"
+	"time"
+)
+
+// FS is the part of a file system that quern uses. Names are paths of the
+// operating system.
+type FS interface {
+	Open(name string) (File, error)   // for reading
+	Create(name string) (File, error) // for reading and writing; truncates
+	Append(name string) (File, error) // for reading and writing; keeps, creates
+	Rename(from, to string) error
+	Remove(name string) error
+	MkdirAll(dir string) error
+	// SyncDir makes renames in dir durable.
+	SyncDir(dir string) error
+	// Free is the space in bytes that an unprivileged user may still fill in
+	// dir; −1 if the system does not say.
+	Free(dir string) (int64, error)
+}
+
+// File is an open file. Methods that only give advice return nothing.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Name() string
+	Stat() (fs.FileInfo, error)
+	Truncate(size int64) error
+	// Reserve makes the file size bytes long and claims the disk space where
+	// the file system can; ENOSPC comes now rather than in the middle.
+	Reserve(size int64) error
+	Sync() error
+	// Lock takes an exclusive lock that ends with the file or the process;
+	// ErrLocked if another holds it.
+	Lock() error
+
+	// Sequential announces reading from front to back.
+	Sequential()
+	// Flush starts writing a range back, without waiting.
+	Flush(offset, n int64)
+	// Settle waits until a range is on its way to the disk's cache.
+	Settle(offset, n int64)
+	// Drop forgets the cached pages of a range.
+	Drop(offset, n int64)
+}
+
+// Unchanged reports whether a file is still the one that was planned with.
+func Unchanged(f File, size int64, mtime time.Time) (bool, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	return st.Size() == size && st.ModTime().Equal(mtime), nil
+}
+
+// ReadFull fills p from offset; a short file is io.ErrUnexpectedEOF.
+func ReadFull(r io.ReaderAt, p []byte, offset int64) error {
+	n, err := r.ReadAt(p, offset)
+	if n == len(p) {
+		return nil
+	}
+	if err == io.EOF || err == nil {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// WriteFull writes all of p; a writer that takes less without an error is
+// io.ErrShortWrite.
+func WriteFull(w io.WriterAt, p []byte, offset int64) error {
+	n, err := w.WriteAt(p, offset)
+	if err == nil && n != len(p) {
+		return io.ErrShortWrite
+	}
+	return err
+}

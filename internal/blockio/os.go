@@ -1,0 +1,67 @@
+package blockio
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+)
+
+// ErrLocked is returned by [File.Lock] when another process holds the lock.
+var ErrLocked = errors.New("locked by another process")
+
+// OS is the machine's file system.
+var OS FS = osFS{}
+
+type osFS struct{}
+
+type osFile struct{ *os.File }
+
+func (osFS) Open(name string) (File, error) { return wrap(os.Open(name)) }
+
+func (osFS) Create(name string) (File, error) {
+	return wrap(os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644))
+}
+
+func (osFS) Append(name string) (File, error) {
+	return wrap(os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644))
+}
+
+func wrap(f *os.File, err error) (File, error) {
+	if err != nil {
+		return nil, plain(err)
+	}
+	return osFile{f}, nil
+}
+
+func (osFS) Rename(from, to string) error   { return plain(os.Rename(from, to)) }
+func (osFS) Remove(name string) error       { return plain(os.Remove(name)) }
+func (osFS) MkdirAll(dir string) error      { return plain(os.MkdirAll(dir, 0o755)) }
+func (osFS) SyncDir(dir string) error       { return syncDir(dir) }
+func (osFS) Free(dir string) (int64, error) { return free(dir) }
+
+func (f osFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(p, off)
+	return n, plain(err)
+}
+
+func (f osFile) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(p, off)
+	return n, plain(err)
+}
+
+func (f osFile) Sync() error               { return plain(f.File.Sync()) }
+func (f osFile) Truncate(size int64) error { return plain(f.File.Truncate(size)) }
+
+// plain drops the operation and path that package os puts in front: callers
+// say both in their own words, and once is enough.
+func plain(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	var le *os.LinkError
+	if errors.As(err, &le) {
+		return le.Err
+	}
+	return err
+}
