@@ -1,0 +1,86 @@
+package hf
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+
+	"quern/formats"
+	"quern/formats/model"
+	"quern/internal/strictjson"
+)
+
+// Bounds of JSON files. A config is a few KiB, with the modules that are not
+// quantized some MiB; an index has about 100 bytes for each tensor.
+const (
+	maxConfig = 16 << 20
+	maxIndex  = 512 << 20
+)
+
+// readConfig reads config.json.
+func (c *Checkpoint) readConfig(l *listing) error {
+	if !l.top[ConfigName] {
+		return formats.Invalidf("%s: no %s; give the .safetensors file itself to read it without one", c.Dir, ConfigName)
+	}
+	data, err := readSmall(filepath.Join(c.Dir, ConfigName), maxConfig)
+	if err != nil {
+		return err
+	}
+	v, err := strictjson.Parse(data, strictjson.Options{})
+	if err != nil {
+		return reading(ConfigName, err)
+	}
+	c.Config, err = model.ParseConfig(&v)
+	if err != nil {
+		return reading(ConfigName, err)
+	}
+	c.ConfigRaw, c.ConfigValue, c.HasConfig = data, v, true
+	return nil
+}
+
+// readSmall reads a JSON file whole. What is often found in its place is named.
+func readSmall(path string, most int64) ([]byte, error) {
+	name := filepath.Base(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, notFound(path, err)
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > most {
+		return nil, formats.Invalidf("reading %q: %d bytes, more than %d", name, info.Size(), most)
+	}
+	// One byte beyond the size, so that reading ends without growing, and at most
+	// the limit even if the file grows meanwhile.
+	data := make([]byte, info.Size()+1)
+	n, err := io.ReadFull(f, data)
+	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+		return nil, reading(name, err)
+	}
+	if n > int(info.Size()) {
+		return nil, formats.Invalidf("%s: changed while it was read", path)
+	}
+	data = data[:n]
+	if what := instead(data); what != "" {
+		return nil, formats.Invalidf("reading %q: %s", name, what)
+	}
+	return data, nil
+}
+
+// instead recognises what downloads leave in place of a JSON file.
+func instead(data []byte) string {
+	start := bytes.ToLower(bytes.TrimLeft(data[:min(len(data), 256)], " \t\r\n"))
+	switch {
+	case len(data) == 0:
+		return "the file is empty"
+	case bytes.HasPrefix(start, []byte("version https://git-lfs")):
+		return "a Git LFS pointer, not the file itself; run \"git lfs pull\""
+	case bytes.HasPrefix(start, []byte("<!doctype html")), bytes.HasPrefix(start, []byte("<html")):
+		return "an HTML page, not the file itself; download it again"
+	}
+	return ""
+}

@@ -1,0 +1,242 @@
+// Package hf opens a checkpoint as Hugging Face lays it out: a folder of
+// safetensors files with an index and a config.json, or one safetensors file.
+//
+// Everything that headers can show to be wrong is found when it is opened, before
+// anyone writes a byte. Errors that blame the checkpoint match formats.ErrInvalid and
+// begin with the file: reading "model.safetensors.index.json": …
+//
+// # Which files are what
+//
+//   - weights: the files that model.safetensors.index.json names, else
+//     model.safetensors, else the only .safetensors file of the folder, which
+//     people mean when they have given it a name of their own
+//   - the config: config.json
+//   - side files: all other regular files, also in sub-folders, except those whose
+//     name (or whose folder's) begins with a dot; they are copied
+//   - ignored, reported and not copied: other weight files, whatever is no regular
+//     file, and what quern itself writes (quern-manifest.json, *.partial)
+//
+// The user's own links in the folder are followed, because hub caches consist of
+// them; names in the index, which come from whoever made the checkpoint, may only
+// be plain names of the folder. Links to folders are not followed.
+package hf
+
+import (
+	"errors"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"quern/formats"
+	"quern/formats/model"
+	"quern/formats/safetensors"
+	"quern/internal/strictjson"
+)
+
+// The names of files with a meaning.
+const (
+	IndexName    = "model.safetensors.index.json"
+	SingleName   = "model.safetensors"
+	ConfigName   = "config.json"
+	ManifestName = "quern-manifest.json"
+)
+
+// Checkpoint is an opened checkpoint. It holds no open files and is safe for
+// concurrent use, as long as nobody changes it.
+type Checkpoint struct {
+	Path string // as given
+	Dir  string // the folder; "" for a single file
+
+	Files []*File // weight files by name
+	// IndexName is the name of the index, "" when there is none.
+	IndexName string
+
+	// Config is the config, Raw its bytes and ConfigValue its tree. HasConfig is
+	// false, and Config nil, for a single file.
+	Config      *model.Config
+	ConfigRaw   []byte
+	ConfigValue strictjson.Value
+	HasConfig   bool
+
+	Side     []SideFile // files that are copied, by name
+	Ignored  []string   // what is not copied, by name
+	Warnings []string   // what is odd and harms nothing
+
+	arch   *model.Arch
+	byName map[string]Ref
+}
+
+// File is a weight file. Its header was read and checked.
+type File struct {
+	Name    string // plain name
+	Path    string
+	Size    int64
+	ModTime time.Time
+	Header  *safetensors.Header
+}
+
+// SideFile is a file that belongs to the checkpoint and holds no weights.
+type SideFile struct {
+	Name string // relative to the folder, with slashes
+	Path string
+	Size int64
+}
+
+// Ref is a tensor and the file that it lies in.
+type Ref struct {
+	File   *File
+	Tensor *safetensors.Tensor
+}
+
+// Open opens a folder or a single .safetensors file. It reads headers only.
+func Open(path string) (*Checkpoint, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, formats.Invalidf("%s: no such file or folder", path)
+	case err != nil:
+		return nil, err
+	case !info.IsDir() && !info.Mode().IsRegular():
+		return nil, formats.Invalidf("%s: neither a folder nor a regular file", path)
+	}
+	c := &Checkpoint{Path: path}
+	if info.IsDir() {
+		c.Dir = path
+		err = c.openFolder()
+	} else {
+		err = c.openFiles([]string{path})
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.arch = model.Lookup(c.Config)
+	return c, nil
+}
+
+// openFolder reads a folder: what is in it, the index, the config, the headers.
+func (c *Checkpoint) openFolder() error {
+	list, err := scan(c.Dir)
+	if err != nil {
+		return err
+	}
+	// The config first: it is small, and a folder without one is most likely the
+	// wrong folder.
+	if err := c.readConfig(list); err != nil {
+		return err
+	}
+	index, names, err := c.weights(list)
+	if err != nil {
+		return err
+	}
+	paths := make([]string, len(names))
+	for i, name := range names {
+		paths[i] = filepath.Join(c.Dir, name)
+	}
+	c.sort(list, names)
+	if err := c.openFiles(paths); err != nil {
+		return err
+	}
+	return c.checkIndex(index)
+}
+
+// weights returns the index, if there is one, and the names of the weight files.
+func (c *Checkpoint) weights(list *listing) (*index, []string, error) {
+	if list.top[IndexName] {
+		c.IndexName = IndexName
+		x, err := readIndex(filepath.Join(c.Dir, IndexName))
+		if err != nil {
+			return nil, nil, err
+		}
+		names := x.shardNames()
+		for _, name := range names {
+			if !list.top[name] {
+				return nil, nil, formats.Invalidf("reading %q: it names %q, which is not in the folder", IndexName, clip(name))
+			}
+		}
+		return x, names, nil
+	}
+	if list.top[SingleName] {
+		return nil, []string{SingleName}, nil
+	}
+	var others []string
+	for name := range list.top {
+		if filepath.Ext(name) == ".safetensors" {
+			others = append(others, name)
+		}
+	}
+	switch len(others) {
+	case 1:
+		return nil, others, nil
+	case 0:
+		return nil, nil, formats.Invalidf("%s: no weights: neither %s nor %s is there%s", c.Dir, IndexName, SingleName, list.otherWeights())
+	}
+	slices.Sort(others)
+	return nil, nil, formats.Invalidf("%s: %d .safetensors files (%s, …) and no %s that says which belong to the checkpoint", c.Dir, len(others), others[0], IndexName)
+}
+
+// Arch returns what is known about the architecture; never nil.
+func (c *Checkpoint) Arch() *model.Arch { return c.arch }
+
+// Lookup returns the tensor of a name.
+func (c *Checkpoint) Lookup(name string) (Ref, bool) {
+	r, ok := c.byName[name]
+	return r, ok
+}
+
+// Has reports whether there is a tensor of a name.
+func (c *Checkpoint) Has(name string) bool {
+	_, ok := c.byName[name]
+	return ok
+}
+
+// Len is the number of tensors.
+func (c *Checkpoint) Len() int { return len(c.byName) }
+
+// Bytes is the size of all tensors.
+func (c *Checkpoint) Bytes() int64 {
+	var n int64
+	for _, f := range c.Files {
+		for i := range f.Header.Tensors {
+			n += f.Header.Tensors[i].Bytes()
+		}
+	}
+	return n
+}
+
+// All yields the tensors by file and, within a file, by offset.
+func (c *Checkpoint) All() iter.Seq[Ref] {
+	return func(yield func(Ref) bool) {
+		for _, f := range c.Files {
+			for i := range f.Header.Tensors {
+				if !yield(Ref{f, &f.Header.Tensors[i]}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Classified yields the tensors in the order of All with what they are.
+func (c *Checkpoint) Classified() iter.Seq2[Ref, model.Tensor] {
+	return func(yield func(Ref, model.Tensor) bool) {
+		for r := range c.All() {
+			if !yield(r, c.arch.Classify(r.Tensor.Name, r.Tensor.DType, r.Tensor.Shape)) {
+				return
+			}
+		}
+	}
+}
+
+// Parameters counts the weights.
+func (c *Checkpoint) Parameters() model.Parameters {
+	return c.arch.Parameters(func(yield func(model.Tensor, int64) bool) {
+		for r, t := range c.Classified() {
+			if !yield(t, r.Tensor.Elements()) {
+				return
+			}
+		}
+	})
+}

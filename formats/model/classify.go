@@ -1,0 +1,201 @@
+package model
+
+import (
+	"strconv"
+	"strings"
+
+	"quern/formats/safetensors"
+)
+
+// Arch is an architecture with the numbers of one config: it says what tensors are.
+// It is safe for concurrent use.
+type Arch struct {
+	family     *family
+	config     *Config
+	vocabulary vocabulary
+	shapes     map[string]*row
+}
+
+// Lookup returns the architecture of a config: by its model_type, that of a wrapper
+// around it, or the first of its classes that is known. For others, and for a nil
+// config, it returns generic rules with Known() false.
+func Lookup(c *Config) *Arch {
+	if c == nil {
+		c = new(Config)
+	}
+	a := &Arch{family: findFamily(c), config: c, vocabulary: common}
+	if a.family.layer != nil || a.family.root != nil {
+		layer := append(append([]entry(nil), layerEntries...), a.family.layer...)
+		root := append(append([]entry(nil), rootEntries...), a.family.root...)
+		a.vocabulary = compile(layer, root)
+	}
+	a.shapes = make(map[string]*row)
+	for _, set := range a.family.rows {
+		for i := range set {
+			a.shapes[set[i].key] = &set[i]
+		}
+	}
+	return a
+}
+
+// Name is the family's name ("deepseek_v3"), "unknown" for the generic rules.
+func (a *Arch) Name() string { return a.family.name }
+
+// Known reports whether the tables have the architecture.
+func (a *Arch) Known() bool { return a.family != &generic }
+
+// Config returns what the architecture was looked up with; never nil.
+func (a *Arch) Config() *Config { return a.config }
+
+// Classify says what the tensor of a name is.
+func (a *Arch) Classify(name string, dtype safetensors.DType, shape []int64) Tensor {
+	t := Tensor{Layer: -1, Expert: -1, Param: name}
+	if i := strings.LastIndexByte(name, '.'); i >= 0 {
+		t.Module, t.Param = name[:i], name[i+1:]
+	}
+	var p place
+	locate(t.Module, &p)
+	a.setLayer(&t, &p)
+	r, kind, ok := a.resolve(name, &t, &p, dtype)
+	t.Role = role(&t, &p, r, kind, ok, len(shape))
+	t.Part = r.part
+	t.ByExpert = r.flags&byExpert != 0
+	t.Fused3D = r.flags&fused3D != 0 && t.Role == RoutedExpert
+	t.MTP = t.MTP || r.flags&mtpOnly != 0
+	if r.flags&expert != 0 {
+		t.Expert = p.number
+	}
+	if t.Role.Linear() && r.fused != "" {
+		t.Fused = sibling(t.Module, r.fused)
+	}
+	t.Weights = a.weightsPer(&t, kind, dtype)
+	if r.flags&noWeight != 0 {
+		t.Weights = 0
+	}
+	if t.Fused3D {
+		a.orient(&t, kind)
+	}
+	t.Why = a.kept(&t, dtype, shape)
+	t.Quantize = t.Why == ""
+	return t
+}
+
+// setLayer sets Layer and MTP by where the module lies.
+func (a *Arch) setLayer(t *Tensor, p *place) {
+	t.MTP = p.inMTP
+	if p.layer < 0 {
+		return
+	}
+	last := a.config.NumHiddenLayers
+	t.Layer = p.layer
+	if p.inMTP {
+		t.Layer += last
+	} else if last > 0 && p.layer >= last && (a.family.mtpLayers || a.config.NumMTPLayers > 0) {
+		t.MTP = true
+	}
+}
+
+// role combines what the module's rule and the parameter's name say.
+func role(t *Tensor, p *place, r rule, kind paramKind, ok bool, rank int) Role {
+	switch {
+	case kind == scale || kind == cacheScale:
+		return Scale
+	case p.tower || p.n == 0 && towers[t.Param]:
+		return Vision
+	case kind == bias && r.role == Router:
+		return RouterBias
+	case kind == bias:
+		return Bias
+	case ok && kind != plain:
+		return r.role
+	}
+	// Norms and convolutions are named alike everywhere and are never quantized, so
+	// that guessing them cannot do harm.
+	last := t.Module[strings.LastIndexByte(t.Module, '.')+1:]
+	switch {
+	case p.n < 0:
+		return Unknown
+	case rank <= 1 && (strings.Contains(last, "norm") || strings.HasPrefix(last, "ln_")):
+		return Norm
+	case strings.Contains(last, "conv"):
+		return Conv
+	}
+	return Unknown
+}
+
+// orient sets the layout of a tensor that holds all experts of a layer.
+func (a *Arch) orient(t *Tensor, kind paramKind) {
+	l := a.family.fused
+	// MXFP4 blocks run along the input, so they are never transposed.
+	t.Transposed = l.transposed && kind == weight
+	t.Interleaved = l.interleaved && t.Part == "gate_up"
+}
+
+// kept says why a tensor is not quantized, "" when it is.
+func (a *Arch) kept(t *Tensor, dtype safetensors.DType, shape []int64) string {
+	switch {
+	case t.Role >= numRoles:
+		return "invalid role"
+	case !t.Role.Linear():
+		return roleText[t.Role].why
+	case a.family.keep != "":
+		return a.family.keep
+	case t.Fused3D:
+		if why := a.keptFused(t, shape); why != "" {
+			return why
+		}
+	case len(shape) != 2:
+		return "not a matrix"
+	}
+	switch {
+	case t.Packed():
+		return "packed already: " + strconv.FormatInt(t.Weights, 10) + " weights in each " + dtype.String()
+	case !quantizable[dtype]:
+		return "dtype " + dtype.String() + " is not quantized"
+	}
+	for _, n := range shape {
+		if n == 0 {
+			return "empty"
+		}
+	}
+	return ""
+}
+
+// quantizable are the types that block FP8 is made from. FP8 itself is among them: it is a
+// matrix that the output has in FP8.
+var quantizable = map[safetensors.DType]bool{
+	safetensors.BF16: true, safetensors.F16: true, safetensors.F32: true, safetensors.F64: true,
+	safetensors.F8E4M3: true, safetensors.F8E5M2: true,
+}
+
+// keptFused says why the experts of a layer in one tensor are kept.
+func (a *Arch) keptFused(t *Tensor, shape []int64) string {
+	l := a.family.fused
+	if l.why != "" {
+		return l.why
+	}
+	if len(shape) != 3 {
+		return "not a matrix for each expert"
+	}
+	// The layout is the family's, but exporters differ: what contradicts it is
+	// kept rather than cut along the wrong dimension.
+	hidden, experts := int64(a.config.HiddenSize), int64(a.config.NumExperts)
+	in := shape[2]
+	if t.Part == "down" {
+		in = shape[1]
+	}
+	if hidden > 0 && in != hidden || experts > 0 && shape[0] != experts || t.Part == "gate_up" && shape[1]%2 != 0 {
+		return "fused experts whose shape is not the one that " + a.family.name + " has"
+	}
+	return ""
+}
+
+// ExpertModule returns the path of the module that one part ("gate", "up", "down")
+// of one expert has when a tensor of all experts is divided.
+func (t *Tensor) ExpertModule(expert int, part string) string {
+	base := t.Module
+	if i := strings.LastIndex(base, "experts"); i >= 0 {
+		base = base[:i+len("experts")] // experts.gate_up_proj.weight
+	}
+	return base + "." + strconv.Itoa(expert) + "." + part + "_proj"
+}

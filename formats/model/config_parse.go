@@ -1,0 +1,368 @@
+package model
+
+import (
+	"math"
+
+	"quern/formats"
+	"quern/internal/strictjson"
+)
+
+// field is a row of the table that reads a config: where the value of a key goes,
+// and the greatest value that it may have.
+type field struct {
+	key string
+	dst any // *int, *float64, *bool, *string, *[]int or *[]string
+	max int // of integers; 0 means maxSize
+}
+
+// fields are the keys of the config, in the order in which they are reported when
+// several are wrong. Of several rows with one destination, the first key that has a
+// value is used.
+func (c *Config) fields() []field {
+	return []field{
+		{"model_type", &c.ModelType, 0},
+		{"num_hidden_layers", &c.NumHiddenLayers, maxLayers},
+		{"n_routed_experts", &c.NumExperts, maxExperts},
+		{"num_experts", &c.NumExperts, maxExperts},
+		{"num_local_experts", &c.NumExperts, maxExperts},
+		{"moe_num_experts", &c.NumExperts, maxExperts},
+		{"hidden_size", &c.HiddenSize, 0},
+		{"architectures", &c.Architectures, 0},
+		{"dtype", &c.DType, 0},
+		{"torch_dtype", &c.DType, 0},
+		{"intermediate_size", &c.IntermediateSize, 0},
+		{"vocab_size", &c.VocabSize, 0},
+		{"max_position_embeddings", &c.MaxPositions, 0},
+		{"hidden_act", &c.HiddenAct, 0},
+		{"rms_norm_eps", &c.RMSNormEps, 0},
+		{"tie_word_embeddings", &c.TieEmbeddings, 0},
+		{"bos_token_id", &c.BOS, 0},
+		{"eos_token_id", &c.EOS, 0},
+
+		{"num_attention_heads", &c.NumHeads, 0},
+		{"num_key_value_heads", &c.NumKVHeads, 0},
+		{"head_dim", &c.HeadDim, 0},
+		{"attention_bias", &c.AttentionBias, 0},
+		{"qkv_bias", &c.AttentionBias, 0},
+		{"use_qk_norm", &c.UseQKNorm, 0},
+		{"sliding_window", &c.SlidingWindow, 0},
+		{"layer_types", &c.LayerTypes, 0},
+		{"full_attention_interval", &c.FullAttentionStep, maxLayers},
+
+		{"q_lora_rank", &c.QLoraRank, 0},
+		{"kv_lora_rank", &c.KVLoraRank, 0},
+		{"qk_nope_head_dim", &c.QKNopeHeadDim, 0},
+		{"qk_rope_head_dim", &c.QKRopeHeadDim, 0},
+		{"v_head_dim", &c.VHeadDim, 0},
+		{"index_n_heads", &c.IndexHeads, 0},
+		{"index_head_dim", &c.IndexHeadDim, 0},
+		{"index_topk", &c.IndexTopK, 0},
+
+		{"linear_num_key_heads", &c.LinearKeyHeads, 0},
+		{"linear_num_value_heads", &c.LinearValueHeads, 0},
+		{"linear_key_head_dim", &c.LinearKeyHeadDim, 0},
+		{"linear_value_head_dim", &c.LinearValueHeadDim, 0},
+		{"linear_conv_kernel_dim", &c.LinearConvKernel, 0},
+
+		{"num_experts_per_tok", &c.NumExpertsPerTok, maxExperts},
+		{"n_shared_experts", &c.NumSharedExperts, maxExperts},
+		{"num_shared_experts", &c.NumSharedExperts, maxExperts},
+		{"moe_intermediate_size", &c.MoEIntermediateSize, 0},
+		{"shared_expert_intermediate_size", &c.SharedIntermediateSize, 0},
+		{"n_group", &c.NGroup, maxExperts},
+		{"topk_group", &c.TopKGroup, maxExperts},
+		{"first_k_dense_replace", &c.FirstKDense, maxLayers},
+		{"decoder_sparse_step", &c.DecoderSparseStep, maxLayers},
+		{"mlp_only_layers", &c.MLPOnlyLayers, maxLayers},
+		{"mlp_layer_types", &c.MLPLayerTypes, 0},
+		{"norm_topk_prob", &c.NormTopKProb, 0},
+		{"scoring_func", &c.ScoringFunc, 0},
+		{"topk_method", &c.TopKMethod, 0},
+		{"routed_scaling_factor", &c.RoutedScalingFactor, 0},
+		{"swiglu_alpha", &c.SwigluAlpha, 0},
+		{"swiglu_limit", &c.SwigluLimit, 0},
+
+		{"num_nextn_predict_layers", &c.NumMTPLayers, maxLayers},
+		{"mtp_num_hidden_layers", &c.NumMTPLayers, maxLayers},
+		{"num_mtp_layers", &c.NumMTPLayers, maxLayers},
+
+		{"rope_interleave", &c.RopeInterleave, 0},
+		{"indexer_rope_interleave", &c.IndexerRopeInterleave, 0},
+		{"rotary_dim", &c.RotaryDim, 0},
+	}
+}
+
+// textKeys are where multimodal configs keep that of their text part.
+var textKeys = []string{"text_config", "language_config", "llm_config"}
+
+// ParseConfig reads the object of a config.json. Errors that blame it match
+// formats.ErrInvalid and begin with the key; keys that this package does not know
+// are not looked at.
+func ParseConfig(root *strictjson.Value) (*Config, error) {
+	if root == nil || root.Kind != strictjson.KindObject {
+		return nil, formats.Invalidf("the config is %s, not an object", kindOf(root))
+	}
+	r := reader{levels: []*strictjson.Value{root}, has: make(map[string]bool)}
+	c := &Config{has: r.has}
+	for _, k := range textKeys {
+		v := root.Get(k)
+		if v == nil || v.Kind == strictjson.KindNull {
+			continue
+		}
+		if v.Kind != strictjson.KindObject {
+			return nil, formats.Invalidf("%q: %s instead of an object", k, v.Kind)
+		}
+		// What the text part lacks (dtype, token ids, quantization) stands outside.
+		r.levels = []*strictjson.Value{v, root}
+		c.Wrapper, _ = root.Get("model_type").Str()
+		break
+	}
+	if err := r.readAll(c.fields()); err != nil {
+		return nil, err
+	}
+	if err := r.derived(c); err != nil {
+		return nil, err
+	}
+	if err := r.rope(c); err != nil {
+		return nil, err
+	}
+	var err error
+	if c.Quant, err = r.quantization(); err != nil {
+		return nil, err
+	}
+	return c, c.checkWhole()
+}
+
+// derived reads the keys whose meaning depends on others, and fills defaults.
+func (r *reader) derived(c *Config) error {
+	// A number, or in newer models 0 or 1 for every layer.
+	if v := r.get("moe_layer_freq"); v != nil && v.Kind == strictjson.KindArray {
+		var list []int
+		if err := read(field{"moe_layer_freq", &list, maxLayers}, v); err != nil {
+			return err
+		}
+		if len(c.MLPLayerTypes) == 0 {
+			for _, n := range list {
+				t := "sparse"
+				if n == 0 {
+					t = "dense"
+				}
+				c.MLPLayerTypes = append(c.MLPLayerTypes, t)
+			}
+		}
+	} else if err := r.readAll([]field{{"moe_layer_freq", &c.MoELayerFreq, maxLayers}}); err != nil {
+		return err
+	}
+	var modules int
+	var use bool
+	if err := r.readAll([]field{{"num_mtp_modules", &modules, maxLayers}, {"use_mtp", &use, 0}}); err != nil {
+		return err
+	}
+	if use && c.NumMTPLayers == 0 && modules > 0 {
+		c.NumMTPLayers = modules
+	}
+	if c.NumKVHeads == 0 {
+		c.NumKVHeads = c.NumHeads
+	}
+	if c.HeadDim == 0 && c.NumHeads > 0 {
+		c.HeadDim = c.HiddenSize / c.NumHeads
+	}
+	return nil
+}
+
+// reader finds keys in a config and, where that lacks them, in the one around it.
+type reader struct {
+	levels []*strictjson.Value
+	has    map[string]bool
+}
+
+// minusOne are the keys for which configs write −1 where others write null.
+var minusOne = map[string]bool{"bos_token_id": true, "eos_token_id": true, "sliding_window": true, "group_size": true}
+
+// get returns the value of a key, nil when it is absent or null everywhere.
+func (r *reader) get(key string) *strictjson.Value {
+	for _, l := range r.levels {
+		v := l.Get(key)
+		if v == nil || v.Kind == strictjson.KindNull {
+			continue
+		}
+		if n, ok := v.Int64(); ok && n == -1 && minusOne[key] {
+			continue
+		}
+		return v
+	}
+	return nil
+}
+
+// readAll reads the fields. All keys are checked, also those whose value another
+// key already gave.
+func (r *reader) readAll(fields []field) error {
+	done := make(map[any]bool, len(fields))
+	for _, f := range fields {
+		v := r.get(f.key)
+		if v == nil {
+			continue
+		}
+		r.has[f.key] = true
+		if done[f.dst] {
+			f.dst = scratch(f.dst)
+		} else {
+			done[f.dst] = true
+		}
+		if err := read(f, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scratch returns a destination of the same type that nobody reads.
+func scratch(dst any) any {
+	switch dst.(type) {
+	case *int:
+		return new(int)
+	case *float64:
+		return new(float64)
+	case *bool:
+		return new(bool)
+	case *string:
+		return new(string)
+	case *[]int:
+		return new([]int)
+	}
+	return new([]string)
+}
+
+// read converts one value. Numbers outside of what the field may hold are refused
+// rather than clamped.
+func read(f field, v *strictjson.Value) error {
+	switch dst := f.dst.(type) {
+	case *int:
+		// Some models give a size by layer. One that all layers share is the size;
+		// otherwise there is none, and whatever needs it says that it is unknown.
+		if v.Kind == strictjson.KindArray {
+			var list []int
+			if err := read(field{f.key, &list, f.max}, v); err != nil {
+				return err
+			}
+			*dst = same(list)
+			return nil
+		}
+		n, err := integer(f, v)
+		*dst = n
+		return err
+	case *[]int:
+		if v.Kind == strictjson.KindNumber { // eos_token_id is one or a list
+			n, err := integer(f, v)
+			*dst = []int{n}
+			return err
+		}
+		if v.Kind != strictjson.KindArray {
+			return formats.Invalidf("%q: %s instead of a list of integers", f.key, shown(v))
+		}
+		list := make([]int, len(v.Elems))
+		for i := range v.Elems {
+			n, err := integer(f, &v.Elems[i])
+			if err != nil {
+				return err
+			}
+			list[i] = n
+		}
+		*dst = list
+	case *float64:
+		if v.Kind == strictjson.KindArray { // as integers by layer
+			list := make([]float64, len(v.Elems))
+			for i := range v.Elems {
+				x, err := float(f, &v.Elems[i])
+				if err != nil {
+					return err
+				}
+				list[i] = x
+			}
+			*dst = same(list)
+			return nil
+		}
+		x, err := float(f, v)
+		*dst = x
+		return err
+	case *bool:
+		b, ok := v.Bool()
+		if !ok {
+			return formats.Invalidf("%q: %s instead of true or false", f.key, shown(v))
+		}
+		*dst = b
+	case *string:
+		s, ok := v.Str()
+		if !ok {
+			return formats.Invalidf("%q: %s instead of a string", f.key, shown(v))
+		}
+		*dst = s
+	case *[]string:
+		if v.Kind != strictjson.KindArray {
+			return formats.Invalidf("%q: %s instead of a list of strings", f.key, shown(v))
+		}
+		list := make([]string, len(v.Elems))
+		for i := range v.Elems {
+			s, ok := v.Elems[i].Str()
+			if !ok {
+				return formats.Invalidf("%q: element %d: %s instead of a string", f.key, i, shown(&v.Elems[i]))
+			}
+			list[i] = s
+		}
+		*dst = list
+	}
+	return nil
+}
+
+// integer reads a count or size between 0 and the limit of the field.
+func integer(f field, v *strictjson.Value) (int, error) {
+	most := f.max
+	if most == 0 {
+		most = maxSize
+	}
+	if v.Kind != strictjson.KindNumber {
+		return 0, formats.Invalidf("%q: %s instead of an integer", f.key, shown(v))
+	}
+	n, ok := v.Int64()
+	if !ok || n < 0 || n > int64(most) {
+		return 0, formats.Invalidf("%q: %s is not an integer from 0 to %d", f.key, shown(v), most)
+	}
+	return int(n), nil
+}
+
+// float reads a number that is not negative.
+func float(f field, v *strictjson.Value) (float64, error) {
+	x, ok := v.Float64()
+	if !ok || math.IsInf(x, 0) || x < 0 {
+		return 0, formats.Invalidf("%q: %s is no number that it can be", f.key, shown(v))
+	}
+	return x, nil
+}
+
+// same returns the value that all of a list share, 0 when there is none.
+func same[T int | float64](list []T) T {
+	for _, x := range list {
+		if x != list[0] {
+			return 0
+		}
+	}
+	if len(list) == 0 {
+		return 0
+	}
+	return list[0]
+}
+
+// shown is a value as messages quote it: short ones as they are, else their kind.
+func shown(v *strictjson.Value) string {
+	if v != nil && (v.Kind == strictjson.KindNumber || v.Kind == strictjson.KindBool) && len(v.Text) <= 32 {
+		return v.Text
+	}
+	return kindOf(v)
+}
+
+func kindOf(v *strictjson.Value) string {
+	if v == nil {
+		return strictjson.KindNull.String()
+	}
+	return v.Kind.String()
+}

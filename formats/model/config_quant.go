@@ -1,0 +1,108 @@
+package model
+
+import (
+	"quern/formats"
+	"quern/internal/strictjson"
+)
+
+// quantization reads quantization_config, which multimodal models keep at either level.
+func (r *reader) quantization() (*Quantization, error) {
+	// compression_config is what old versions of compressed-tensors wrote.
+	for _, key := range []string{"quantization_config", "compression_config"} {
+		v := r.get(key)
+		if v == nil {
+			continue
+		}
+		if v.Kind != strictjson.KindObject {
+			return nil, formats.Invalidf("%q: %s instead of an object", key, shown(v))
+		}
+		r.has[key] = true
+		q, err := parseQuantization(v)
+		if err != nil {
+			return nil, formats.Invalidf("%q: %w", key, err)
+		}
+		return q, nil
+	}
+	return nil, nil
+}
+
+func parseQuantization(v *strictjson.Value) (*Quantization, error) {
+	q := new(Quantization)
+	r := reader{levels: []*strictjson.Value{v}, has: make(map[string]bool)}
+	if err := r.readAll([]field{
+		{"quant_method", &q.Method, 0},
+		{"fmt", &q.Fmt, 0},
+		{"scale_fmt", &q.ScaleFmt, 0},
+		{"activation_scheme", &q.ActivationScheme, 0},
+		{"quant_algo", &q.Algo, 0},
+		{"format", &q.Format, 0},
+		{"weight_block_size", &q.WeightBlockSize, 0},
+		{"bits", &q.Bits, 64},
+		{"ignored_layers", &q.NotConverted, 0},
+		{"modules_to_not_convert", &q.NotConverted, 0},
+		{"ignore", &q.NotConverted, 0},
+		{"exclude_modules", &q.NotConverted, 0},
+		{"group_size", &q.GroupSize, 0},
+	}); err != nil {
+		return nil, err
+	}
+	if err := checkBlock("weight_block_size", q.WeightBlockSize); err != nil {
+		return nil, err
+	}
+	groups := r.get("config_groups")
+	if groups == nil {
+		return q, nil
+	}
+	if groups.Kind != strictjson.KindObject {
+		return nil, formats.Invalidf("%q: %s instead of an object", "config_groups", shown(groups))
+	}
+	for i := range groups.Members {
+		m := &groups.Members[i]
+		g, err := parseGroup(m.Key, &m.Value)
+		if err != nil {
+			return nil, formats.Invalidf("%q: %q: %w", "config_groups", m.Key, err)
+		}
+		q.Groups = append(q.Groups, g)
+	}
+	return q, nil
+}
+
+func parseGroup(name string, v *strictjson.Value) (QuantGroup, error) {
+	g := QuantGroup{Name: name}
+	if v.Kind != strictjson.KindObject {
+		return g, formats.Invalidf("%s instead of an object", shown(v))
+	}
+	r := reader{levels: []*strictjson.Value{v}, has: make(map[string]bool)}
+	if err := r.readAll([]field{{"format", &g.Format, 0}, {"targets", &g.Targets, 0}}); err != nil {
+		return g, err
+	}
+	w := r.get("weights")
+	if w == nil {
+		return g, nil
+	}
+	if w.Kind != strictjson.KindObject {
+		return g, formats.Invalidf("%q: %s instead of an object", "weights", shown(w))
+	}
+	r.levels = []*strictjson.Value{w}
+	if err := r.readAll([]field{
+		{"num_bits", &g.NumBits, 64},
+		{"type", &g.Type, 0},
+		{"strategy", &g.Strategy, 0},
+		{"block_structure", &g.BlockStructure, 0},
+		{"group_size", &g.GroupSize, 0},
+	}); err != nil {
+		return g, err
+	}
+	return g, checkBlock("block_structure", g.BlockStructure)
+}
+
+// checkBlock refuses a block that has no area.
+func checkBlock(key string, block []int) error {
+	if block == nil {
+		return nil
+	}
+	if len(block) != 2 || block[0] < 1 || block[1] < 1 {
+		return formats.Invalidf("%q: %d is not the height and width of a block", key, block)
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package model
+
+import (
+	"quern/formats"
+	"quern/internal/strictjson"
+)
+
+// fields of rope_scaling (older configs) and rope_parameters (newer).
+func (p *Rope) fields() []field {
+	return []field{
+		{"rope_theta", &p.Theta, 0},
+		{"rope_type", &p.Type, 0},
+		{"type", &p.Type, 0},
+		{"factor", &p.Factor, 0},
+		{"original_max_position_embeddings", &p.OriginalMax, 0},
+		{"beta_fast", &p.BetaFast, 0},
+		{"beta_slow", &p.BetaSlow, 0},
+		{"mscale", &p.MScale, 0},
+		{"mscale_all_dim", &p.MScaleAll, 0},
+		{"low_freq_factor", &p.LowFreq, 0},
+		{"high_freq_factor", &p.HighFreq, 0},
+		{"attention_factor", &p.AttentionFactor, 0},
+		{"partial_rotary_factor", &p.PartialRotaryFactor, 0},
+	}
+}
+
+// rope reads both generations: theta and the partial factor beside rope_scaling, or
+// all of it in rope_parameters.
+func (r *reader) rope(c *Config) error {
+	var base Rope
+	if err := r.readAll([]field{
+		{"rope_theta", &base.Theta, 0},
+		{"partial_rotary_factor", &base.PartialRotaryFactor, 0},
+		{"original_max_position_embeddings", &base.OriginalMax, 0},
+	}); err != nil {
+		return err
+	}
+	c.Rope = base
+	for _, key := range []string{"rope_scaling", "rope_parameters"} {
+		v := r.get(key)
+		if v == nil {
+			continue
+		}
+		if v.Kind != strictjson.KindObject {
+			return formats.Invalidf("%q: %s instead of an object", key, shown(v))
+		}
+		r.has[key] = true
+		if !byLayerType(v) {
+			if err := readRope(key, v, &c.Rope); err != nil {
+				return err
+			}
+			continue
+		}
+		c.RopeByType = make(map[string]Rope, len(v.Members))
+		for i := range v.Members {
+			m := &v.Members[i]
+			if m.Value.Kind != strictjson.KindObject {
+				continue
+			}
+			p := base
+			if err := readRope(key+"."+m.Key, &m.Value, &p); err != nil {
+				return err
+			}
+			c.RopeByType[m.Key] = p
+		}
+		c.Rope = c.RopeByType["full_attention"]
+	}
+	return nil
+}
+
+// byLayerType reports whether the parameters are given by layer type.
+func byLayerType(v *strictjson.Value) bool {
+	for i := range v.Members {
+		if v.Members[i].Value.Kind == strictjson.KindObject {
+			return true
+		}
+	}
+	return false
+}
+
+func readRope(key string, v *strictjson.Value, p *Rope) error {
+	r := reader{levels: []*strictjson.Value{v}, has: make(map[string]bool)}
+	truncate := true
+	if err := r.readAll(append(p.fields(), field{"truncate", &truncate, 0})); err != nil {
+		return formats.Invalidf("%q: %w", key, err)
+	}
+	p.NoTruncate = !truncate
+	return nil
+}
