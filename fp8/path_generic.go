@@ -1,0 +1,21 @@
+package fp8
+
+// genericPath is the scalar reference.
+var genericPath = path{
+	name:        "generic",
+	bind:        bindGeneric,
+	decodeE4M3:  decodeE4M3Generic,
+	nonFinite:   nonFiniteGeneric,
+	nanCodes:    nanCodesGeneric,
+	castF32BF16: castF32BF16Generic,
+}
+
+// tablePath is the fastest portable path.
+var tablePath = path{
+	name:        "table",
+	bind:        bindTable,
+	decodeE4M3:  decodeE4M3Generic,
+	nonFinite:   nonFiniteGeneric,
+	nanCodes:    nanCodesGeneric,
+	castF32BF16: castF32BF16Generic,
+}
