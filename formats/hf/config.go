@@ -15,7 +15,7 @@ import (
 // quantized some MiB; an index has about 100 bytes for each tensor.
 const (
 	maxConfig = 16 << 20
-	maxIndex  = 512 << 20
+	maxIndex  = 64 << 20
 )
 
 // readConfig reads config.json.

@@ -2,11 +2,14 @@ package hf
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,6 +20,12 @@ import (
 // parallelHeaders bounds how many headers are read at once: enough to hide the
 // latency of a network disk, few enough to keep memory small.
 const parallelHeaders = 8
+
+// largeHeader is from where on headers are read one at a time: eight of the limit
+// of the format would take most of a gigabyte. Published ones have some 100 KB.
+const largeHeader = 8 << 20
+
+var oneLarge sync.Mutex
 
 // maxTensors bounds the tensors of a checkpoint. The largest published have some
 // 250,000.
@@ -72,6 +81,11 @@ func openFile(path string) (*File, error) {
 		return nil, formats.Invalidf("reading %q: not a regular file", f.Name)
 	}
 	f.Size, f.ModTime = info.Size(), info.ModTime()
+	var length [8]byte
+	if _, err := r.ReadAt(length[:], 0); err == nil && binary.LittleEndian.Uint64(length[:]) > largeHeader {
+		oneLarge.Lock()
+		defer oneLarge.Unlock()
+	}
 	f.Header, err = safetensors.ReadHeader(r, f.Size, safetensors.Limits{})
 	if err != nil {
 		return nil, reading(f.Name, err)
@@ -115,10 +129,15 @@ func reading(name string, err error) error {
 	return &fs.PathError{Op: "reading", Path: name, Err: err}
 }
 
-// notFound makes a missing file, such as the end of a dangling link, the fault of
-// the checkpoint.
+// leadsNowhere reports whether a path is that of no file: missing, the end of a
+// dangling link, or a loop of links.
+func leadsNowhere(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP)
+}
+
+// notFound makes a missing file the fault of the checkpoint.
 func notFound(path string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
+	if leadsNowhere(err) {
 		return formats.Invalidf("reading %q: no such file (or a link that leads nowhere)", filepath.Base(path))
 	}
 	return err

@@ -1,7 +1,6 @@
 package hf
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -71,7 +70,7 @@ func scan(dir string) (*listing, error) {
 		}
 		info, err := os.Stat(path)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case leadsNowhere(err):
 			return formats.Invalidf("%s: %q is a link that leads nowhere; is the download complete?", dir, name)
 		case err != nil:
 			return err

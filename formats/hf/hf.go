@@ -22,8 +22,6 @@
 package hf
 
 import (
-	"errors"
-	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -95,7 +93,7 @@ type Ref struct {
 func Open(path string) (*Checkpoint, error) {
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case leadsNowhere(err):
 		return nil, formats.Invalidf("%s: no such file or folder", path)
 	case err != nil:
 		return nil, err

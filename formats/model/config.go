@@ -124,6 +124,24 @@ type Quantization struct {
 	Groups       []QuantGroup // config_groups of compressed-tensors, by name
 }
 
+// Tile returns the edges [out, in] of the tiles that have a scale each, from
+// weight_block_size or from block_structure of compressed-tensors; nil when the config
+// names none. q may be nil.
+func (q *Quantization) Tile() []int64 {
+	if q == nil {
+		return nil
+	}
+	edges := q.WeightBlockSize
+	if len(edges) == 0 && len(q.Groups) > 0 {
+		edges = q.Groups[0].BlockStructure
+	}
+	var tile []int64
+	for _, n := range edges {
+		tile = append(tile, int64(n))
+	}
+	return tile
+}
+
 // QuantGroup is one of the config_groups of compressed-tensors.
 type QuantGroup struct {
 	Name           string

@@ -5,10 +5,11 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"quern/internal/synth"
 	"slices"
 	"strings"
 	"testing"
+
+	"quern/internal/synth"
 
 	"quern/formats/safetensors"
 	"quern/internal/strictjson"

@@ -1,6 +1,7 @@
 package blockio
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -41,8 +42,12 @@ func WriteFile(fsys FS, name string, data []byte) error {
 	return Publish(fsys, f, name)
 }
 
-// CopyFile copies size bytes of from to the file name, whole or not at all. It
-// reads and writes in plain calls: copy_file_range, which io.Copy would take,
+// ErrChanged is matched by the error of a copy whose source is not as large as
+// it was said to be.
+var ErrChanged = errors.New("the file changed while it was read")
+
+// CopyFile copies from, of the given size, to the file name, whole or not at
+// all. It reads and writes in plain calls: copy_file_range, which io.Copy would take,
 // was measured at a third of the speed and has truncated files on some kernels.
 func CopyFile(fsys FS, name, from string, size int64) error {
 	in, err := fsys.Open(from)
@@ -50,6 +55,13 @@ func CopyFile(fsys FS, name, from string, size int64) error {
 		return fmt.Errorf("opening %q: %w", from, err)
 	}
 	defer in.Close()
+	st, err := in.Stat()
+	if err != nil {
+		return fmt.Errorf("reading %q: %w", from, err)
+	}
+	if st.Size() != size {
+		return fmt.Errorf("reading %q: %w: %d bytes instead of %d", from, ErrChanged, st.Size(), size)
+	}
 	out, err := fsys.Create(name + Partial)
 	if err != nil {
 		return fmt.Errorf("creating %q: %w", name+Partial, err)
@@ -60,7 +72,7 @@ func CopyFile(fsys FS, name, from string, size int64) error {
 		if err := ReadFull(in, buf[:n], off); err != nil {
 			out.Close()
 			if err == io.ErrUnexpectedEOF {
-				return fmt.Errorf("reading %q: it became shorter than %d bytes while it was read: %w", from, size, err)
+				err = fmt.Errorf("%w: fewer than %d bytes", ErrChanged, size)
 			}
 			return fmt.Errorf("reading %q: %w", from, err)
 		}

@@ -27,12 +27,13 @@ import (
 // duplicate keys, because how to remember them cheaply depends on the document.
 // The caller must. (Value and Skip do notice those inside what they read.)
 type Scanner struct {
-	data []byte
-	pos  int     // of the next unread byte
-	last int     // of the first byte of the last string or number read
-	max  int     // depth allowed
-	open []frame // the containers around pos, innermost last
-	buf  []byte  // the last string that had escapes, decoded
+	data   []byte
+	pos    int     // of the next unread byte
+	last   int     // of the first byte of the last string or number read
+	max    int     // depth allowed
+	values int     // read into trees
+	open   []frame // the containers around pos, innermost last
+	buf    []byte  // the last string that had escapes, decoded
 }
 
 // frame is one open container.

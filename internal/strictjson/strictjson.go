@@ -44,10 +44,8 @@ func (o Options) maxDepth() int {
 //
 // Refused beyond what the grammar of RFC 8259 refuses: duplicate keys at any
 // level (compared after unescaping), invalid UTF-8, escapes of unpaired
-// surrogates, a byte order mark, and nesting beyond o.MaxDepth.
-//
-// The tree of a hostile text can take some forty times its bytes, so callers
-// bound len(data) by what the file may reasonably hold.
+// surrogates, a byte order mark, nesting beyond o.MaxDepth, and more than half a
+// million values: the tree of a hostile text would take some forty times its bytes.
 func Parse(data []byte, o Options) (Value, error) {
 	s := NewScanner(data, o)
 	v, err := s.Value()

@@ -3,12 +3,18 @@ package strictjson
 // manyKeys is the size from which a map finds duplicate keys faster than a scan.
 const manyKeys = 16
 
+// maxValues bounds a tree: a value takes some 70 bytes, its text as few as two.
+const maxValues = 1 << 19
+
 // Value reads a value of any kind with all that it contains, and refuses duplicate
 // keys in it. Recursion is bounded by the depth allowed.
 func (s *Scanner) Value() (Value, error) {
 	k, err := s.Peek()
 	if err != nil {
 		return Value{}, err
+	}
+	if s.values++; s.values > maxValues {
+		return Value{}, s.errorf(s.pos, "more than %d values", maxValues)
 	}
 	v := Value{Kind: k}
 	switch k {

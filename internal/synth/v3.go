@@ -233,4 +233,3 @@ func encode(d safetensors.DType, x float32) []byte {
 		return []byte{byte(u >> 16), byte(u >> 24)}
 	}
 }
-

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"quern/convert"
+	"quern/internal/ui"
+)
+
+// terminal is where a command writes: results, and everything else.
+type terminal struct {
+	out *results
+	err *os.File
+}
+
+// json writes x for programs.
+func (t *terminal) json(x any) error {
+	e := json.NewEncoder(t.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(x)
+}
+
+// notes writes remarks to standard error unless quiet.
+func (t *terminal) notes(quiet bool, notes []string) {
+	if quiet {
+		return
+	}
+	const shown = 12
+	for i, n := range notes {
+		if i == shown && len(notes) > shown+1 {
+			fmt.Fprintf(t.err, "note: and %d more like these; --json lists them all\n", len(notes)-shown)
+			return
+		}
+		fmt.Fprintf(t.err, "note: %s\n", wrap(clean(n), len("note: "), len("note: ")))
+	}
+}
+
+var (
+	quietFlag     = &cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing when all is well"}
+	jsonFlag      = &cli.BoolFlag{Name: "json", Usage: "print the result as JSON"}
+	tensorsFlag   = &cli.BoolFlag{Name: "tensors", Usage: "one line for each tensor"}
+	overwriteFlag = &cli.BoolFlag{Name: "overwrite", Usage: "remove an earlier output in OUT first"}
+	workersFlag   = &cli.IntFlag{Name: "workers", Usage: "`N`threads that compute, one for each processor unless given"}
+	memoryFlag    = &cli.StringFlag{Name: "memory", Usage: "`SIZE`bound on what the whole process takes", Value: "512MiB"}
+	shardFlag     = &cli.StringFlag{Name: "shard-size", Usage: "`SIZE`start a new file after so much data", Value: "5GB"}
+)
+
+// positional returns the arguments of a command, between min and max.
+func positional(c *cli.Context, min, max int) ([]string, error) {
+	args := c.Args().Slice()
+	for _, a := range args {
+		if strings.HasPrefix(a, "-") && a != "-" {
+			return nil, usagef("%s: the flag %s must stand before the folders: quern %s %s", c.Command.Name, a, c.Command.Name, c.Command.ArgsUsage)
+		}
+	}
+	if len(args) < min || len(args) > max {
+		return nil, usagef("%s: %s given; usage: quern %s %s", c.Command.Name, count(len(args), "argument"), c.Command.Name, c.Command.ArgsUsage)
+	}
+	return args, nil
+}
+
+// runOptions reads the flags that say how to run.
+func runOptions(c *cli.Context) (convert.RunOptions, error) {
+	o := convert.RunOptions{Overwrite: c.Bool("overwrite")}
+	var err error
+	if o.Workers, err = workers(c); err != nil {
+		return o, err
+	}
+	if o.Memory, err = size(c, "memory"); err != nil {
+		return o, err
+	}
+	// The collector keeps to the bound too: it works harder rather than let
+	// garbage pile up between slabs.
+	debug.SetMemoryLimit(o.Memory * 3 / 4)
+	return o, nil
+}
+
+// workers reads --workers; 0 is one for each processor.
+func workers(c *cli.Context) (int, error) {
+	n := c.Int("workers")
+	if n < 0 {
+		return 0, usagef("--workers %d: not a number of threads", n)
+	}
+	return n, nil
+}
+
+// size reads a flag that holds a number of bytes.
+func size(c *cli.Context, flag string) (int64, error) {
+	n, err := ui.ParseBytes(c.String(flag))
+	if err != nil {
+		return 0, usagef("--%s: %v", flag, err)
+	}
+	if n <= 0 {
+		return 0, usagef("--%s %s: not a size", flag, c.String(flag))
+	}
+	return n, nil
+}
+
+// choice reads a flag that has a fixed set of values.
+func choice(c *cli.Context, flag string, values ...string) (string, error) {
+	got := c.String(flag)
+	for _, v := range values {
+		if got == v {
+			return v, nil
+		}
+	}
+	list := values[len(values)-1]
+	if len(values) > 1 {
+		list = strings.Join(values[:len(values)-1], ", ") + " or " + list
+	}
+	if got == "" {
+		return "", usagef("%s: --%s is not given; it can be %s", c.Command.Name, flag, list)
+	}
+	return "", usagef("--%s %q: it can be %s", flag, got, list)
+}
+
+// quantizeFlags are the choices that affect bytes.
+func quantizeFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "scale-fmt", Usage: "`float|ue8m0`scales as they come out, or powers of two as DeepSeek-V3.1 has them and Blackwell wants them", Value: "float"},
+		&cli.StringFlag{Name: "search", Usage: "`none|mse`scales from the largest weight of each tile, or the ones near it with the least squared error", Value: "none"},
+		&cli.StringSliceFlag{Name: "keep", Usage: "`GLOB`leave the modules whose paths match as they are; * crosses dots; may be repeated"},
+		&cli.BoolFlag{Name: "allow-partial-experts", Usage: "let --keep name some experts of a layer only"},
+		&cli.StringFlag{Name: "keep-dtype", Usage: "`source|bf16`whether F32, F16 and F64 matrices and norms that are not quantized become BF16", Value: "source"},
+		&cli.StringFlag{Name: "mtp", Usage: "`quantize|keep`the linears of the multi-token prediction layer", Value: "quantize"},
+		&cli.StringFlag{Name: "ragged", Usage: "`quantize|keep`matrices that tiles of 128×128 do not divide", Value: "quantize"},
+		&cli.BoolFlag{Name: "requantize", Usage: "give FP8 input new scales, although that rounds a second time"},
+		shardFlag,
+	}
+}
+
+// quantizeOptions reads quantizeFlags.
+func quantizeOptions(c *cli.Context) (convert.QuantizeOptions, error) {
+	o := convert.QuantizeOptions{Keep: c.StringSlice("keep"), PartialExpert: c.Bool("allow-partial-experts"), Requantize: c.Bool("requantize")}
+	for _, f := range []struct {
+		flag, off, on string
+		to            *bool
+	}{
+		{"scale-fmt", "float", "ue8m0", &o.UE8M0},
+		{"search", "none", "mse", &o.Search},
+		{"keep-dtype", "source", "bf16", &o.KeepBF16},
+		{"mtp", "quantize", "keep", &o.KeepMTP},
+		{"ragged", "quantize", "keep", &o.KeepRagged},
+	} {
+		v, err := choice(c, f.flag, f.off, f.on)
+		if err != nil {
+			return o, err
+		}
+		*f.to = v == f.on
+	}
+	var err error
+	o.ShardSize, err = size(c, "shard-size")
+	return o, err
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v2"
+)
+
+// printHelp writes the help of the program or of a command, set to columns.
+func printHelp(w io.Writer, _ string, of any) {
+	switch x := of.(type) {
+	case *cli.App:
+		fmt.Fprintf(w, "%s: %s\n\nusage: %s COMMAND [flags] …\n\n%s\n\ncommands (quern COMMAND --help tells more):\n", x.Name, x.Usage, x.Name, x.Description)
+		rows := make([][2]string, len(x.Commands))
+		for i, c := range x.Commands {
+			rows[i] = [2]string{c.Name, c.Usage}
+		}
+		printColumns(w, rows)
+		printFlags(w, x.VisibleFlags())
+	case *cli.Command:
+		fmt.Fprintf(w, "%s: %s\n\nusage: %s %s\n\n%s\n", x.HelpName, x.Usage, x.HelpName, x.ArgsUsage, x.Description)
+		printFlags(w, x.VisibleFlags())
+	}
+}
+
+func printFlags(w io.Writer, flags []cli.Flag) {
+	rows := make([][2]string, len(flags))
+	for i, f := range flags {
+		for k, name := range f.Names() {
+			switch {
+			case len(name) == 1:
+				rows[i][0] += ", -" + name
+			case k > 0:
+				rows[i][0] += ", --" + name
+			default:
+				rows[i][0] += "--" + name
+			}
+		}
+		d, ok := f.(cli.DocGenerationFlag)
+		if !ok {
+			continue
+		}
+		value, text := placeholder(d.GetUsage())
+		if value != "" {
+			rows[i][0] += " " + value
+		}
+		if s := strings.Trim(d.GetDefaultText(), `"`); d.TakesValue() && s != "" && s != "0" {
+			text += " (default " + s + ")"
+		}
+		rows[i][1] = text
+	}
+	fmt.Fprintln(w, "\nflags:")
+	printColumns(w, rows)
+}
+
+// placeholder divides the usage of a flag into the name of its value, which
+// stands in front between backquotes, and the text.
+func placeholder(usage string) (value, text string) {
+	if rest, ok := strings.CutPrefix(usage, "`"); ok {
+		if value, text, ok := strings.Cut(rest, "`"); ok {
+			return value, strings.TrimSpace(text)
+		}
+	}
+	return "", usage
+}
+
+// printColumns writes names and what they stand for.
+func printColumns(w io.Writer, rows [][2]string) {
+	width := 0
+	for _, r := range rows {
+		width = max(width, utf8.RuneCountInString(r[0]))
+	}
+	at := 2 + width + 2
+	for _, r := range rows {
+		fmt.Fprintf(w, "  %s%s%s\n", r[0], strings.Repeat(" ", at-2-utf8.RuneCountInString(r[0])), wrap(r[1], at, at))
+	}
+}

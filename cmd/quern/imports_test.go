@@ -1,0 +1,60 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// The arrows of docs/architecture.md: who may import whom inside the module,
+// and what must stay out of the formats and the arithmetic.
+func TestImports(t *testing.T) {
+	raw, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \",\"}}", "quern/...").Output()
+	if err != nil {
+		t.Skip("no go command here:", err)
+	}
+	// By longest prefix: the packages of the module that a package may import.
+	allowed := map[string][]string{
+		"quern/cmd":              {"quern/"},
+		"quern/convert":          {"quern/convert", "quern/fp8", "quern/formats", "quern/internal"},
+		"quern/convert/engine":   {"quern/convert/plan", "quern/convert/manifest", "quern/fp8", "quern/formats", "quern/internal"},
+		"quern/convert/manifest": {"quern/convert/plan", "quern/formats", "quern/internal"},
+		"quern/convert/plan":     {"quern/fp8", "quern/formats", "quern/internal"},
+		"quern/convert/serving":  {"quern/convert/plan", "quern/fp8", "quern/formats", "quern/internal"},
+		"quern/verify":           {"quern/verify", "quern/convert/plan", "quern/convert/manifest", "quern/fp8", "quern/formats", "quern/internal"},
+		"quern/fp8":              {"quern/internal/cpu"},
+		"quern/formats":          {"quern/formats", "quern/internal"},
+		"quern/internal":         {"quern/internal", "quern/formats"},
+	}
+	foreign := []string{"purego", "net/http", "cloud", "aws", "minio"}
+	for line := range strings.Lines(string(raw)) {
+		pkg, imports, _ := strings.Cut(strings.TrimSpace(line), " ")
+		var rule []string
+		for p := pkg; rule == nil && strings.Contains(p, "/"); p = p[:strings.LastIndexByte(p, '/')] {
+			rule = allowed[p]
+		}
+		if rule == nil {
+			t.Errorf("%s: no rule says what it may import", pkg)
+			continue
+		}
+		for imp := range strings.SplitSeq(imports, ",") {
+			if strings.HasPrefix(imp, "quern/") && !hasAnyPrefix(imp, rule) {
+				t.Errorf("%s imports %s", pkg, imp)
+			}
+			for _, f := range foreign {
+				if strings.Contains(imp, f) && (strings.HasPrefix(pkg, "quern/formats") || strings.HasPrefix(pkg, "quern/fp8")) {
+					t.Errorf("%s imports %s", pkg, imp)
+				}
+			}
+		}
+	}
+}
+
+func hasAnyPrefix(s string, prefixes []string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	return false
+}

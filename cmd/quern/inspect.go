@@ -1,0 +1,201 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"quern/convert"
+	"quern/convert/plan"
+	"quern/convert/serving"
+	"quern/formats/hf"
+	"quern/formats/model"
+	"quern/internal/ui"
+)
+
+func inspectCommand(t *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "inspect",
+		Usage:     "say what a checkpoint is, and what engines will make of it",
+		ArgsUsage: "[flags] CKPT",
+		Description: "Parameters, experts, sizes by role and dtype, quantization, remarks, and what known engines\n" +
+			"will make of its block-FP8 form. Reads headers only.\n\n" +
+			"Example:\n   quern inspect ./DeepSeek-V3",
+		Flags: []cli.Flag{tensorsFlag, quietFlag, jsonFlag},
+		Action: func(c *cli.Context) error {
+			args, err := positional(c, 1, 1)
+			if err != nil {
+				return err
+			}
+			ck, err := hf.Open(args[0])
+			if err != nil {
+				return err
+			}
+			r := inspect(ck, c.Bool("tensors"))
+			if c.Bool("json") {
+				return t.json(r)
+			}
+			r.print(t.out, ck)
+			return nil
+		},
+	}
+}
+
+// inspection is what inspect tells.
+type inspection struct {
+	Checkpoint   string           `json:"checkpoint"`
+	Architecture string           `json:"architecture"`
+	Known        bool             `json:"architecture_known"`
+	Parameters   model.Parameters `json:"parameters"`
+	Tensors      int              `json:"tensors"`
+	Bytes        int64            `json:"bytes"`
+	Files        int              `json:"files"`
+	Layers       int              `json:"layers,omitempty"`
+	Experts      int              `json:"experts,omitempty"`
+	Chosen       int              `json:"experts_per_token,omitempty"`
+	MTPLayers    int              `json:"mtp_layers"`
+	Quantization string           `json:"quantization"`
+	Sizes        []sizeRow        `json:"sizes"`
+	Output       *plan.Totals     `json:"output,omitempty"` // of `quantize` with defaults
+	Engines      []serving.Note   `json:"engines"`          // for that output
+	Problems     []string         `json:"problems"`
+	Ignored      []string         `json:"ignored_files,omitempty"`
+	List         []tensorRow      `json:"tensor_list,omitempty"`
+}
+
+type sizeRow struct {
+	Role    string `json:"role"`
+	DType   string `json:"dtype"`
+	Tensors int    `json:"tensors"`
+	Weights int64  `json:"weights"`
+	Bytes   int64  `json:"bytes"`
+}
+
+type tensorRow struct {
+	Name  string  `json:"name"`
+	DType string  `json:"dtype"`
+	Shape []int64 `json:"shape"`
+	Role  string  `json:"role"`
+	File  string  `json:"file"`
+	Bytes int64   `json:"bytes"`
+}
+
+func inspect(ck *hf.Checkpoint, list bool) *inspection {
+	a := ck.Arch()
+	r := &inspection{
+		Checkpoint: ck.Path, Architecture: a.Name(), Known: a.Known(), Parameters: ck.Parameters(),
+		Tensors: ck.Len(), Bytes: ck.Bytes(), Files: len(ck.Files), Quantization: "none", Ignored: ck.Ignored,
+		Sizes: []sizeRow{}, Engines: []serving.Note{}, Problems: []string{},
+	}
+	if ck.Config != nil {
+		r.Layers, r.Experts, r.Chosen, r.MTPLayers = ck.Config.NumHiddenLayers, ck.Config.NumExperts, ck.Config.NumExpertsPerTok, ck.Config.NumMTPLayers
+		r.Quantization = quantizationText(ck.Config.Quant)
+	}
+	sizes := map[[2]string]*sizeRow{}
+	for ref, m := range ck.Classified() {
+		x := ref.Tensor
+		role := m.Role.String()
+		if m.MTP {
+			role = "mtp " + strings.TrimPrefix(role, "mtp_")
+		}
+		key := [2]string{role, x.DType.String()}
+		s := sizes[key]
+		if s == nil {
+			s = &sizeRow{Role: role, DType: key[1]}
+			sizes[key] = s
+		}
+		s.Tensors++
+		s.Weights += x.Elements() * m.Weights
+		s.Bytes += x.Bytes()
+		if list {
+			r.List = append(r.List, tensorRow{x.Name, key[1], x.Shape, role, ref.File.Name, x.Bytes()})
+		}
+	}
+	for _, s := range sizes {
+		r.Sizes = append(r.Sizes, *s)
+	}
+	sort.Slice(r.Sizes, func(i, j int) bool {
+		x, y := r.Sizes[i], r.Sizes[j]
+		if x.Bytes != y.Bytes {
+			return x.Bytes > y.Bytes
+		}
+		return x.Role+x.DType < y.Role+y.DType
+	})
+	// What engines do depends on what quantize makes of the checkpoint; of one
+	// that is block FP8 already that is the checkpoint itself.
+	p, err := convert.PlanQuantize(ck, convert.QuantizeOptions{})
+	if err != nil {
+		r.Problems = append(r.Problems, ck.Warnings...)
+		r.Problems = append(r.Problems, "quantize would refuse it: "+err.Error())
+		return r
+	}
+	total := p.Totals()
+	r.Output, r.Engines = &total, append(r.Engines, serving.Notes(p, a.Name())...)
+	r.Problems = append(r.Problems, p.Notes...)
+	return r
+}
+
+func quantizationText(q *model.Quantization) string {
+	if q == nil {
+		return "none"
+	}
+	parts := []string{q.Method}
+	for _, s := range []string{q.Algo, q.Format, q.Fmt, q.ScaleFmt, q.ActivationScheme} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	if len(q.WeightBlockSize) == 2 {
+		parts = append(parts, fmt.Sprintf("tiles of %d×%d", q.WeightBlockSize[0], q.WeightBlockSize[1]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (r *inspection) print(w io.Writer, ck *hf.Checkpoint) {
+	fmt.Fprintln(w, clean(r.Checkpoint))
+	row := func(k, format string, args ...any) {
+		fmt.Fprintf(w, "  %-13s %s\n", k, clean(fmt.Sprintf(format, args...)))
+	}
+	row("architecture", "%s", architecture(ck))
+	active := ""
+	if r.Parameters.Active > 0 { // else the config does not tell
+		active = fmt.Sprintf(", %s active for a token", ui.Parameters(r.Parameters.Active))
+	}
+	row("parameters", "%s (%s)%s", ui.Parameters(r.Parameters.Total), ui.Count(r.Parameters.Total), active)
+	if r.Experts > 0 {
+		row("experts", "%d a layer, %d chosen, %d layers", r.Experts, r.Chosen, r.Layers)
+	}
+	switch {
+	case r.Parameters.MTP > 0:
+		row("MTP", "%s parameters (%s)", ui.Parameters(r.Parameters.MTP), ui.Count(r.Parameters.MTP))
+	case r.MTPLayers > 0:
+		row("MTP", "the config declares it, the weights are not there")
+	default:
+		row("MTP", "none")
+	}
+	row("quantization", "%s", r.Quantization)
+	row("size", "%s in %s, %s tensors", ui.Bytes(r.Bytes), count(r.Files, "file"), ui.Count(int64(r.Tensors)))
+	if r.Output != nil && (r.Output.Bytes != r.Bytes || r.Output.Tensors != r.Tensors) {
+		row("as block FP8", "%s in %s, %s tensors", ui.Bytes(r.Output.Bytes), count(r.Output.Shards, "file"), ui.Count(int64(r.Output.Tensors)))
+	}
+	fmt.Fprintln(w)
+	rows := make([][]string, len(r.Sizes))
+	for i, s := range r.Sizes {
+		rows[i] = []string{s.Role, s.DType, ui.Count(int64(s.Tensors)), ui.Count(s.Weights), ui.Bytes(s.Bytes)}
+	}
+	ui.Table(w, []string{"role", "dtype", ">tensors", ">weights", ">size"}, rows)
+	printEngines(w, r.Engines)
+	printList(w, "problems and remarks", r.Problems)
+	printList(w, "files that are not part of it", r.Ignored)
+	if len(r.List) > 0 {
+		fmt.Fprintln(w)
+		rows := make([][]string, len(r.List))
+		for i, x := range r.List {
+			rows[i] = []string{x.Name, x.DType, shape(x.Shape), x.Role, x.File, ui.Bytes(x.Bytes)}
+		}
+		ui.Table(w, []string{"tensor", "dtype", "shape", "role", "file", ">size"}, rows)
+	}
+}

@@ -1,0 +1,134 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"quern/convert/manifest"
+	"quern/internal/synth"
+)
+
+// slow makes a checkpoint of 27 MB, and the environment in which its conversion
+// with slowFlags takes seconds.
+func slow(t *testing.T, dir string) []string {
+	t.Helper()
+	v := synth.V3{Hidden: 512, Layers: 2, Dense: 1, Experts: 8, Inter: 1024, MoEInter: 256, Vocab: 1000, Heads: 4, QLora: 128, KVLora: 64, ShardBytes: 8 << 20}
+	if err := v.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	return append(os.Environ(), "QUERN_CPU=generic")
+}
+
+var slowFlags = []string{"--search", "mse", "--workers", "1", "--shard-size", "2MB"}
+
+// A signal ends a conversion with 130 and a word on how to go on, and the same
+// command finishes the work to the same bytes.
+func TestInterrupt(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	env := slow(t, filepath.Join(dir, "in"))
+	if r := quern(t, dir, append(append([]string{"quantize", "--quiet"}, slowFlags...), "in", "whole")...); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	want, err := os.ReadFile(filepath.Join(dir, "whole", manifest.Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) {
+			out := "after-" + strings.ReplaceAll(sig.String(), " ", "-")
+			args := append(append([]string{"quantize"}, slowFlags...), "in", out)
+			code, stdout, stderr := interrupt(t, dir, env, sig, filepath.Join(dir, out, "model-00002-*.safetensors"), args...)
+			if code != exitInterrupted {
+				t.Errorf("exit code %d", code)
+			}
+			if stdout != "" || !strings.HasSuffix(stderr, "\nquern: interrupted; the same command goes on from here\n") {
+				t.Errorf("stdout %q, stderr %q", stdout, stderr)
+			}
+			if _, err := os.Stat(filepath.Join(dir, out, "quern-manifest.json")); err == nil {
+				t.Fatal("it was finished already")
+			}
+			r := quern(t, dir, args...)
+			if r.code != 0 || !strings.Contains(r.stdout, "of them from an earlier run") {
+				t.Errorf("going on: exit code %d: %s%s", r.code, r.stdout, r.stderr)
+			}
+			got, err := os.ReadFile(filepath.Join(dir, out, manifest.Name))
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("the manifests differ (%v)", err)
+			}
+			if left, _ := filepath.Glob(filepath.Join(dir, out, "*.partial")); left != nil {
+				t.Errorf("left behind: %q", left)
+			}
+		})
+	}
+}
+
+// A pipeline whose output folder is its own says where it is, and one on the
+// embedded model, which takes no time, takes everything away.
+func TestInterruptPipeline(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	env := append(slow(t, filepath.Join(dir, "in")), "TMPDIR="+dir)
+	args := append(append([]string{"pipeline", "--quiet"}, slowFlags...), "in")
+	code, _, stderr := interrupt(t, dir, env, os.Interrupt, filepath.Join(dir, "quern-*", "in-fp8", "model-00001-*.safetensors"), args...)
+	made, _ := filepath.Glob(filepath.Join(dir, "quern-*", "in-fp8"))
+	if len(made) != 1 {
+		t.Fatalf("output folders: %q", made)
+	}
+	if want := "quern: interrupted; the same command with \"" + made[0] + "\" as OUT goes on from here\n"; code != exitInterrupted || stderr != want {
+		t.Errorf("exit code %d, stderr %q, want %q", code, stderr, want)
+	}
+
+	args = append(append([]string{"pipeline", "--quiet"}, slowFlags...), "--shard-size", "500KB")
+	code, _, stderr = interrupt(t, dir, env, os.Interrupt, filepath.Join(dir, "quern-*", "tinyseek-fp8", "model-00001-*.safetensors"), args...)
+	if code != exitInterrupted || stderr != "quern: interrupted\n" {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "quern-*", "tinyseek*")); left != nil {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+// interrupt runs quern and sends a signal once a file like pattern is there.
+func interrupt(t *testing.T, dir string, env []string, sig os.Signal, pattern string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	cmd := exec.Command("quern", args...)
+	cmd.Dir, cmd.Env = dir, env
+	var out, err bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &err
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	sent := false
+	for deadline := time.Now().Add(time.Minute); ; {
+		select {
+		case fault := <-done:
+			if e := (*exec.ExitError)(nil); fault != nil && !errors.As(fault, &e) {
+				t.Fatal(fault)
+			}
+			return cmd.ProcessState.ExitCode(), out.String(), err.String()
+		case <-time.After(2 * time.Millisecond):
+			if found, _ := filepath.Glob(pattern); !sent && found != nil {
+				sent = true
+				if err := cmd.Process.Signal(sig); err != nil {
+					t.Logf("sending %s: %v", sig, err)
+				}
+			}
+			if time.Now().After(deadline) {
+				_ = cmd.Process.Kill()
+				t.Fatal("no end after a minute")
+			}
+		}
+	}
+}

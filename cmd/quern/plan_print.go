@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"quern/convert/plan"
+	"quern/formats/hf"
+	"quern/formats/model"
+	"quern/formats/safetensors"
+	"quern/internal/ui"
+)
+
+// print writes the dry run for people.
+func (r *dryRun) print(w io.Writer, ck *hf.Checkpoint) {
+	head := fmt.Sprintf("%s: %s, %s parameters", clean(r.Input), architecture(ck), parameters(r.Parameters))
+	if r.Parameters.Active > 0 { // else the config does not tell
+		head += fmt.Sprintf(", %s active for a token", ui.Parameters(r.Parameters.Active))
+	}
+	fmt.Fprintf(w, "%s\n\n", wrap(head, 0, 2))
+	if len(r.Tensors) > 0 {
+		r.printTensors(w)
+	} else {
+		r.printGroups(w)
+	}
+	fmt.Fprintln(w)
+	row := func(k, format string, args ...any) {
+		fmt.Fprintf(w, "%-8s %s\n", k, wrap(clean(fmt.Sprintf(format, args...)), 9, 9))
+	}
+	row("input", "%s", ui.Bytes(r.InputBytes))
+	taken := ""
+	if r.Taken > 0 {
+		taken = ui.Count(int64(r.Taken)) + " taken over, "
+	}
+	row("output", "%s (%s), %s tensors in %s; %s quantized, %s%s kept", ui.Bytes(r.Output.Bytes), share(r.Output.Bytes, r.InputBytes),
+		ui.Count(int64(r.Output.Tensors)), count(r.Output.Shards, "file"), ui.Count(int64(r.Quantized)), taken, ui.Count(int64(r.Kept)))
+	row("memory", "%s", ui.Bytes(r.Memory))
+	switch {
+	case r.DiskFree == nil:
+		row("disk", "%s", ui.Bytes(r.Output.Files))
+	case *r.DiskFree < r.Output.Files:
+		row("disk", "%s, but only %s are free for %s", ui.Bytes(r.Output.Files), ui.Bytes(*r.DiskFree), r.OutputFolder)
+	default:
+		row("disk", "%s of %s that are free", ui.Bytes(r.Output.Files), ui.Bytes(*r.DiskFree))
+	}
+	row("time", "about %s at %s/s of input (a disk that reads and writes %s/s together)", ui.Duration(time.Duration(r.Seconds*float64(time.Second))), ui.Bytes(int64(r.Rate)), ui.Bytes(diskRate))
+	printEngines(w, r.Engines)
+	printList(w, "remarks", r.Notes)
+}
+
+// printTensors gives each tensor a line, for programs that cut and grep too.
+func (r *dryRun) printTensors(w io.Writer) {
+	rows := make([][]string, len(r.Tensors))
+	for i, t := range r.Tensors {
+		rows[i] = []string{t.Name, t.Op, t.From, t.DType, shape(t.Shape), t.File, t.Why}
+	}
+	ui.Table(w, []string{"tensor", "how", "from", "to", "shape", "file", "why kept"}, rows)
+}
+
+// printGroups gives tensors that differ only in numbers one line: what gets
+// codes, what has them already, and what is kept, by reason. Scales need no
+// lines: each of those weights has one.
+func (r *dryRun) printGroups(w io.Writer) {
+	var codes, taken section
+	var kept []section // by reason
+	scales, scaleBytes := 0, int64(0)
+	for _, g := range r.Groups {
+		dtype := g.DType
+		if g.From != g.DType {
+			dtype = g.From + " → " + g.DType
+		}
+		line := []string{"  " + g.Pattern, ui.Count(int64(g.Tensors)), dtype, shape(g.Shape), ui.Bytes(g.Bytes)}
+		switch {
+		case g.Role == model.Scale.String() && g.Op != plan.Copy.String():
+			scales, scaleBytes = scales+g.Tensors, scaleBytes+g.Bytes
+		case g.Op == plan.Quantize.String() || g.Op == plan.Requantize.String():
+			codes.rows = append(codes.rows, line)
+		case g.Role != model.Scale.String() && g.DType == safetensors.F8E4M3.String():
+			taken.rows = append(taken.rows, line)
+		default:
+			i := slices.IndexFunc(kept, func(s section) bool { return s.head == g.Why })
+			if i < 0 {
+				i, kept = len(kept), append(kept, section{head: g.Why})
+			}
+			kept[i].rows = append(kept[i].rows, line)
+		}
+	}
+	printSections(w, "quantized, with a scale for each tile of 128×128", codes)
+	printSections(w, "taken over code by code", taken)
+	printSections(w, "kept, and why", kept...)
+	if scales > 0 {
+		fmt.Fprintf(w, "%s scales in F32: %s\n", ui.Count(int64(scales)), ui.Bytes(scaleBytes))
+	}
+}
+
+// section is a part of a table under a line of its own.
+type section struct {
+	head string
+	rows [][]string
+}
+
+// printSections writes one table; the heads do not widen its columns.
+func printSections(w io.Writer, head string, sections ...section) {
+	var rows [][]string
+	for _, s := range sections {
+		rows = append(rows, s.rows...)
+	}
+	if len(rows) == 0 {
+		return
+	}
+	var b bytes.Buffer
+	ui.Table(&b, []string{"  tensors", ">number", "dtype", "shape", ">size"}, rows)
+	lines := strings.SplitAfter(b.String(), "\n")
+	fmt.Fprintf(w, "%s\n%s", head, lines[0])
+	lines = lines[1:]
+	for _, s := range sections {
+		if s.head != "" {
+			fmt.Fprintln(w, clean(s.head))
+		}
+		for range s.rows {
+			fmt.Fprint(w, lines[0])
+			lines = lines[1:]
+		}
+	}
+	fmt.Fprintln(w)
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"quern/convert/serving"
+)
+
+// columns is how wide text is set: what fits a terminal next to something else.
+const columns = 100
+
+// clean makes text that comes from a checkpoint fit to print. Control
+// characters, and what else has no shape of its own, are escaped: a name must
+// neither move the cursor nor begin a line.
+func clean(s string) string {
+	odd := func(r rune) bool { return !strconv.IsPrint(r) || r == utf8.RuneError }
+	if !strings.ContainsFunc(s, odd) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case strconv.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			q := strconv.QuoteRune(r)
+			b.WriteString(q[1 : len(q)-1])
+		}
+		s = s[n:]
+	}
+	return b.String()
+}
+
+// results is where results go: standard output. It remembers the first error,
+// so that a full disk does not pass for success, and lets no control code
+// through, whatever printed it.
+type results struct {
+	file *os.File
+	err  error
+}
+
+// Write never fails: printers need not look at errors one by one.
+func (r *results) Write(p []byte) (int, error) {
+	if r.err == nil {
+		_, r.err = r.file.Write(screen(p))
+	}
+	return len(p), nil
+}
+
+// screen replaces control codes but line feeds by what a terminal shows when
+// one types them: ^[ for escape.
+func screen(p []byte) []byte {
+	code := func(c byte) bool { return c < ' ' && c != '\n' }
+	if !slices.ContainsFunc(p, code) {
+		return p
+	}
+	out := make([]byte, 0, len(p)+16)
+	for _, c := range p {
+		if code(c) {
+			out = append(out, '^')
+			c ^= 0x40
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// wrap breaks text between words so that lines end within columns. The first
+// line begins at column first, the others are indented. A word that is too long
+// stands alone.
+func wrap(text string, first, indent int) string {
+	var b strings.Builder
+	at, begun := first, false
+	for _, word := range strings.Fields(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case !begun:
+		case at+1+n > columns:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		default:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at, begun = at+n, true
+	}
+	return b.String()
+}
+
+// item writes a line of a list.
+func item(w io.Writer, text string) { fmt.Fprintf(w, "  %s\n", wrap(clean(text), 2, 6)) }
+
+// printEngines writes what engines will make of an output.
+func printEngines(w io.Writer, notes []serving.Note) {
+	if len(notes) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nwhat engines do with the block-FP8 form")
+	for _, n := range notes {
+		text := fmt.Sprintf("%s (%s): %s", n.Engine, n.Severity, n.Text)
+		switch {
+		case n.Tensors == 1:
+			text += fmt.Sprintf(" (%s)", n.Example)
+		case n.Tensors > 1:
+			text += fmt.Sprintf(" (%s, %s first)", count(n.Tensors, "tensor"), n.Example)
+		case n.Example != "":
+			text += fmt.Sprintf(" (%s)", n.Example)
+		}
+		if n.Remedy != "" {
+			text += "; " + n.Remedy
+		}
+		item(w, text)
+	}
+}
+
+// printList writes a list under a heading, and nothing when it is empty.
+func printList(w io.Writer, head string, list []string) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%s\n", head)
+	for i, s := range list {
+		if i == 20 && len(list) > 21 {
+			fmt.Fprintf(w, "  and %d more\n", len(list)-i)
+			return
+		}
+		item(w, s)
+	}
+}
+
+// shape writes dimensions: 7168×2048; a scalar has none.
+func shape(s []int64) string {
+	if len(s) == 0 {
+		return "scalar"
+	}
+	parts := make([]string, len(s))
+	for i, n := range s {
+		parts[i] = strconv.FormatInt(n, 10)
+	}
+	return strings.Join(parts, "×")
+}
+
+// count writes a number of things.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// pty opens a pseudo-terminal of 100 columns.
+func pty(t *testing.T) (master, terminal *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("no pseudo-terminals here:", err)
+	}
+	t.Cleanup(func() { master.Close() })
+	fd := int(master.Fd())
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Skip("no pseudo-terminals here:", err)
+	}
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Skip("no pseudo-terminals here:", err)
+	}
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("no pseudo-terminals here:", err)
+	}
+	t.Cleanup(func() { terminal.Close() })
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: columns}); err != nil {
+		t.Fatal(err)
+	}
+	return master, terminal
+}
+
+// On a terminal a bar shows how far the work is; when it is gone the result
+// stands there as in a pipe.
+func TestProgressBar(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	env := slow(t, filepath.Join(dir, "in"))
+	master, terminal := pty(t)
+	cmd := exec.Command("quern", append(append([]string{"quantize"}, slowFlags...), "in", "out")...)
+	cmd.Dir, cmd.Env = dir, append(env, "TERM=xterm")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	terminal.Close()
+	var raw bytes.Buffer
+	_, _ = io.Copy(&raw, master) // ends with an error when the other side is closed
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, raw.String())
+	}
+	text := raw.String()
+	for _, want := range []string{"quantizing", "%", "B/s", "\r"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in %q", want, text)
+		}
+	}
+	lines := screenOf(text)
+	for i, l := range lines {
+		if strings.Contains(l, "quantizing") || strings.Contains(l, "█") || strings.Contains(l, "|") || strings.Contains(l, "\x1b") {
+			t.Errorf("line %d: part of the bar is left: %q", i, l)
+		}
+		if n := len([]rune(l)); n > columns {
+			t.Errorf("line %d has %d columns", i, n)
+		}
+	}
+	whole := "\n" + strings.Join(lines, "\n") + "\n"
+	for _, want := range []string{"\nin: deepseek_v3", "\nworst of ", "\nSQNR dB   error", "\noutput: out\n"} {
+		if !strings.Contains(whole, want) {
+			t.Errorf("no %q in\n%s", want, whole)
+		}
+	}
+	if testing.Verbose() {
+		t.Log(whole)
+	}
+}
+
+// screenOf is what a terminal shows after text: carriage returns, line feeds and
+// erasing to the end of a line are all that is understood.
+func screenOf(text string) []string {
+	lines := [][]rune{{}}
+	at := 0
+	rs := []rune(text)
+	for i := 0; i < len(rs); i++ {
+		row := &lines[len(lines)-1]
+		switch rs[i] {
+		case '\r':
+			at = 0
+		case '\n':
+			lines, at = append(lines, []rune{}), 0
+		case '\x1b':
+			end := i + 1
+			for end < len(rs) && !(rs[end] >= 'A' && rs[end] <= 'Z' || rs[end] >= 'a' && rs[end] <= 'z') {
+				end++
+			}
+			switch code := string(rs[i:min(end+1, len(rs))]); code {
+			case "\x1b[2K":
+				*row = (*row)[:0]
+			case "\x1b[K", "\x1b[0K":
+				*row = (*row)[:min(at, len(*row))]
+			default:
+				*row = append(*row, []rune(code)...) // shows up in the test
+			}
+			i = end
+		default:
+			for len(*row) <= at {
+				*row = append(*row, ' ')
+			}
+			(*row)[at] = rs[i]
+			at++
+		}
+	}
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		out[i] = strings.TrimRight(string(l), " ")
+	}
+	return out
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"quern/convert"
+	"quern/convert/engine"
+	"quern/convert/plan"
+	"quern/formats"
+	"quern/formats/hf"
+	"quern/internal/ui"
+)
+
+func quantizeCommand(t *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "quantize",
+		Usage:     "write the block-FP8 form of a checkpoint",
+		ArgsUsage: "[flags] IN OUT",
+		Description: "Linears of attention, MLPs and experts, those of the MTP layer included, become\n" +
+			"E4M3 codes with one scale for each 128×128 tile; embeddings, output head, norms,\n" +
+			"router and biases stay as they are. Stopped at any moment, the same command goes on.\n\n" +
+			"Example:\n   quern quantize --scale-fmt ue8m0 ./my-model ./my-model-fp8",
+		Flags: append(quantizeFlags(), workersFlag, memoryFlag, overwriteFlag, quietFlag, jsonFlag),
+		Action: func(c *cli.Context) error {
+			args, err := positional(c, 2, 2)
+			if err != nil {
+				return err
+			}
+			o, err := quantizeOptions(c)
+			if err != nil {
+				return err
+			}
+			return t.execute(c, args[0], args[1], "quantizing", func(ck *hf.Checkpoint) (*plan.Plan, error) { return convert.PlanQuantize(ck, o) })
+		},
+	}
+}
+
+// execute opens IN, plans, runs and tells.
+func (t *terminal) execute(c *cli.Context, in, out, what string, stage func(*hf.Checkpoint) (*plan.Plan, error)) error {
+	o, err := runOptions(c)
+	if err != nil {
+		return err
+	}
+	ck, err := hf.Open(in)
+	if err != nil {
+		return err
+	}
+	p, err := stage(ck)
+	if err != nil {
+		return about(ck, err)
+	}
+	if err := enough(ck, p, out, o); err != nil {
+		return err
+	}
+	quiet, asJSON := c.Bool("quiet"), c.Bool("json")
+	if !quiet && !asJSON {
+		t.announce(ck, p, in, out)
+	}
+	t.notes(quiet || asJSON, p.Notes)
+	done, err := t.make(c.Context, ck, p, out, what, o, quiet || asJSON)
+	if errors.Is(err, engine.ErrComplete) {
+		switch {
+		case asJSON:
+			return t.json(alreadyComplete(ck, p, in, out))
+		case !quiet:
+			fmt.Fprintf(t.out, "already complete: %s\n", clean(out))
+		}
+		return nil
+	}
+	if err != nil {
+		return interrupted(err, "the same command goes on from here")
+	}
+	s := summarize(ck, p, done, in, out)
+	switch {
+	case asJSON:
+		return t.json(s)
+	case !quiet:
+		fmt.Fprintln(t.err)
+		s.print(t.out)
+	}
+	return nil
+}
+
+// about names the checkpoint in an error that blames one of its tensors.
+func about(ck *hf.Checkpoint, err error) error {
+	if errors.Is(err, formats.ErrInvalid) {
+		return fmt.Errorf("%s: %w", ck.Path, err)
+	}
+	return err
+}
+
+// enough makes a bound on memory that nothing can be done with a matter of
+// usage.
+func enough(ck *hf.Checkpoint, p *plan.Plan, out string, o convert.RunOptions) error {
+	if _, err := engine.Need(p, convert.EngineOptions(ck, out, o)); err != nil {
+		return usagef("%v", err)
+	}
+	return nil
+}
+
+// finished is a run and the time it took.
+type finished struct {
+	*engine.Result
+	took time.Duration
+}
+
+// make runs the engine behind a progress bar.
+func (t *terminal) make(ctx context.Context, ck *hf.Checkpoint, p *plan.Plan, out, what string, o convert.RunOptions, quiet bool) (finished, error) {
+	bar := ui.NewProgress(t.err, what, quiet)
+	o.Progress = bar.Update
+	start := time.Now()
+	r, err := convert.Run(ctx, ck, p, out, o)
+	bar.Stop()
+	return finished{r, time.Since(start)}, err
+}

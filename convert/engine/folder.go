@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"quern/convert/manifest"
+	"quern/convert/plan"
+	"quern/internal/blockio"
+)
+
+const indexName = "model.safetensors.index.json"
+
+// publishFolder writes what makes shards a checkpoint: the index, the side
+// files, config.json and, last, the manifest. Until then no reader takes the
+// folder for a finished one.
+func (e *engine) publishFolder(ctx context.Context, m *manifest.Manifest) error {
+	var all []int
+	for i := range e.inputs {
+		all = append(all, i)
+	}
+	if err := e.unchanged(all); err != nil {
+		return err
+	}
+	write := func(name string, data []byte) error {
+		return blockio.WriteFile(e.fs, filepath.Join(e.opts.Dir, name), data)
+	}
+	if len(e.plan.Shards) > 1 {
+		raw, err := e.index()
+		if err != nil {
+			return err
+		}
+		if err := write(indexName, raw); err != nil {
+			return err
+		}
+	}
+	for _, f := range e.plan.Input.Side {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if err := e.copySide(f); err != nil {
+			return err
+		}
+	}
+	if e.plan.Config != "" {
+		if err := write("config.json", []byte(e.plan.Config)); err != nil {
+			return err
+		}
+	}
+	raw, err := m.Encode()
+	if err != nil {
+		return err
+	}
+	if err := write(manifest.Name, raw); err != nil {
+		return err
+	}
+	return e.sweepPartials()
+}
+
+// copySide copies a side file into the output folder.
+func (e *engine) copySide(f plan.SideFile) error {
+	from := filepath.Join(e.opts.SideDir, filepath.FromSlash(f.Name))
+	to := filepath.Join(e.opts.Dir, filepath.FromSlash(f.Name))
+	if strings.Contains(f.Name, "/") {
+		if err := e.fs.MkdirAll(filepath.Dir(to)); err != nil {
+			return fmt.Errorf("creating folder %q: %w", filepath.Dir(to), err)
+		}
+	}
+	err := blockio.CopyFile(e.fs, to, from, f.Size)
+	if errors.Is(err, blockio.ErrChanged) {
+		return changed(from)
+	}
+	return err
+}
+
+// index is model.safetensors.index.json in the form of Hugging Face's own
+// writers: sorted, two spaces, a newline at the end.
+func (e *engine) index() ([]byte, error) {
+	type entry struct{ name, file string }
+	var list []entry
+	for k := range e.plan.Shards {
+		for _, i := range e.plan.Shards[k].Tensors {
+			list = append(list, entry{e.plan.Tensors[i].Name, e.plan.Shards[k].Name})
+		}
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].name < list[j].name })
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "{\n  \"metadata\": {\n    \"total_size\": %d\n  },\n  \"weight_map\": {\n", e.plan.Totals().Bytes)
+	for i, x := range list {
+		name, err := json.Marshal(x.name)
+		if err != nil {
+			return nil, err
+		}
+		sep := ","
+		if i == len(list)-1 {
+			sep = ""
+		}
+		fmt.Fprintf(&b, "    %s: %q%s\n", name, x.file, sep)
+	}
+	b.WriteString("  }\n}\n")
+	return b.Bytes(), nil
+}
+
+// sweepPartials removes what killed runs have left under partial names.
+func (e *engine) sweepPartials() error {
+	list, err := os.ReadDir(e.opts.Dir)
+	if err != nil {
+		return fmt.Errorf("reading output folder %q: %w", e.opts.Dir, err)
+	}
+	for _, x := range list {
+		if !ours.MatchString(x.Name()) || filepath.Ext(x.Name()) != blockio.Partial {
+			continue
+		}
+		f := filepath.Join(e.opts.Dir, x.Name())
+		if err := e.fs.Remove(f); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("removing %q: %w", f, err)
+		}
+	}
+	return nil
+}
+
+// dropAbove is the size of input from which on the page cache is left to
+// others: a quarter of what the machine has free. Smaller jobs displace little,
+// and their files are likely to be read again.
+var dropAbove = func() int64 { // a variable so that tests reach the large case with small files
+	if n := availableMemory(); n > 0 {
+		return n / 4
+	}
+	return 1 << 30
+}

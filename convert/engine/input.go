@@ -1,0 +1,104 @@
+package engine
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/zeebo/blake3"
+
+	"quern/convert/plan"
+	"quern/formats"
+	"quern/internal/blockio"
+)
+
+// input opens input file i on first use and makes sure that it is the file
+// that was planned with: size, time and header.
+func (e *engine) input(i int) (blockio.File, error) {
+	e.inMu.Lock()
+	defer e.inMu.Unlock()
+	if e.inputs[i] != nil {
+		return e.inputs[i], nil
+	}
+	src, want := e.opts.Sources[i], e.plan.Input.Files[i]
+	f, err := e.fs.Open(src.Path)
+	if err != nil {
+		return nil, fmt.Errorf("opening %q: %w", src.Path, err)
+	}
+	same, err := blockio.Unchanged(f, src.Size, src.ModTime)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("reading %q: %w", src.Path, err)
+	}
+	raw := make([]byte, want.Data)
+	if same {
+		err := blockio.ReadFull(f, raw, 0)
+		if err != nil && err != io.ErrUnexpectedEOF {
+			f.Close()
+			return nil, fmt.Errorf("reading %q: %w", src.Path, err)
+		}
+		sum := blake3.Sum256(raw)
+		same = err == nil && hex.EncodeToString(sum[:]) == want.Header
+	}
+	if !same {
+		f.Close()
+		return nil, changed(src.Path)
+	}
+	f.Sequential()
+	e.inputs[i] = f
+	return f, nil
+}
+
+// files lists the input files that a shard is made from.
+func (e *engine) files(s *plan.Shard) []int {
+	var list []int
+	add := func(v *plan.View) {
+		if !slices.Contains(list, v.File) {
+			list = append(list, v.File)
+		}
+	}
+	for _, i := range s.Tensors {
+		t := &e.plan.Tensors[i]
+		add(&t.Source)
+		if t.Scale != nil {
+			add(t.Scale)
+		}
+	}
+	return list
+}
+
+// unchanged refuses input that was written to while it was read. It is asked
+// before a shard is published, so that what has its final name was made from
+// the files that were planned with.
+func (e *engine) unchanged(files []int) error {
+	e.inMu.Lock()
+	defer e.inMu.Unlock()
+	for _, i := range files {
+		f := e.inputs[i]
+		if f == nil {
+			continue
+		}
+		src := e.opts.Sources[i]
+		same, err := blockio.Unchanged(f, src.Size, src.ModTime)
+		if err != nil {
+			return fmt.Errorf("reading %q: %w", src.Path, err)
+		}
+		if !same {
+			return changed(src.Path)
+		}
+	}
+	return nil
+}
+
+func changed(path string) error {
+	return formats.Invalidf("reading %q: the file changed while it was being converted: run the command again, with --overwrite if part of it is already done", path)
+}
+
+func (e *engine) closeInputs() {
+	for _, f := range e.inputs {
+		if f != nil {
+			f.Close()
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"github.com/zeebo/blake3"
+
+	"quern/convert/plan"
+	"quern/formats/safetensors"
+)
+
+// Chunks arrive in any order and from many workers: the digest is that of the
+// bytes in order, each slab comes back once, and exactly one worker is told that
+// the job is complete.
+func TestDeliver(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 200 {
+		chunks := 1 + r.IntN(40)
+		x := &plan.Tensor{Op: plan.Copy, DType: safetensors.U8, Source: plan.View{DType: safetensors.U8, Shape: []int64{int64(chunks) * minSlab}}}
+		j := &job{tensor: x, geo: cut(x, memory{slab: minSlab}), hash: blake3.New(), parked: map[int]*chunk{}}
+		j.left = j.geo.chunks
+		want := blake3.New()
+		var list []*chunk
+		for k := range chunks {
+			c := &chunk{job: j, k: k, slab: &slab{}, out: []byte{byte(k), byte(k >> 8), byte(r.Uint32())}}
+			list = append(list, c)
+			want.Write(c.out)
+		}
+		r.Shuffle(chunks, func(a, b int) { list[a], list[b] = list[b], list[a] })
+		free := make(chan *slab, chunks+1)
+		var complete sync.Map
+		var wg sync.WaitGroup
+		work := make(chan *chunk)
+		for w := range 4 {
+			wg.Go(func() {
+				for c := range work {
+					if j.deliver(c, func(s *slab) { free <- s }) {
+						complete.Store(w, sum(j.hash))
+					}
+				}
+			})
+		}
+		for _, c := range list {
+			work <- c
+		}
+		close(work)
+		wg.Wait()
+		told := 0
+		complete.Range(func(_, digest any) bool {
+			told++
+			if digest != sum(want) {
+				t.Error("the digest is not that of the bytes in order")
+			}
+			return true
+		})
+		seen := map[*slab]bool{}
+		for range len(free) {
+			seen[<-free] = true
+		}
+		if told != 1 || len(seen) != chunks || len(j.parked) != 0 {
+			t.Fatalf("%d chunks: told %d times, %d slabs back, %d parked", chunks, told, len(seen), len(j.parked))
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package engine
+
+import (
+	"fmt"
+
+	"quern/convert/plan"
+)
+
+// memory says how the bound on memory is divided.
+type memory struct {
+	slab    int // bytes of each of a slab's two buffers
+	slabs   int
+	workers int
+	scratch int // bytes of a worker's float32 scratch, 0 if the plan needs none
+}
+
+const (
+	minSlab = 256 << 10 // two 128×128 tiles of float64
+	maxSlab = 4 << 20   // more gains nothing and leaves the second-level cache
+	// fixed is what everything but slabs takes: the program, its stacks,
+	// buffers of the hash, garbage between collections.
+	fixed = 64 << 20
+	// perTensor is what plan, manifest and state keep of an output tensor.
+	perTensor = 1 << 10
+)
+
+// divide fits slabs and workers into the bound: first fewer and smaller slabs,
+// then fewer workers.
+func divide(p *plan.Plan, o Options) (memory, error) {
+	budget := o.Memory - fixed - perTensor*int64(len(p.Tensors))
+	scratch := int64(0)
+	for i := range p.Tensors {
+		if p.Tensors[i].Op == plan.Requantize {
+			scratch = 1
+		}
+	}
+	for workers := o.Workers; workers > 0; workers-- {
+		slabs := workers + 4
+		// Half of the budget is left to the collector's slack.
+		size := budget / 2 / (2*int64(slabs) + scratch*int64(workers))
+		size = min(size, maxSlab) &^ (1<<16 - 1)
+		if size >= minSlab {
+			return memory{slab: int(size), slabs: slabs, workers: workers, scratch: int(scratch * size)}, nil
+		}
+	}
+	need := fixed + perTensor*int64(len(p.Tensors)) + 2*12*minSlab
+	return memory{}, fmt.Errorf("--memory %d is too little for %d tensors: at least %d bytes are needed", o.Memory, len(p.Tensors), need)
+}
+
+// Need estimates the memory in bytes that Run will take for p.
+func Need(p *plan.Plan, o Options) (int64, error) {
+	m, err := divide(p, o.withDefaults())
+	if err != nil {
+		return 0, err
+	}
+	return fixed + perTensor*int64(len(p.Tensors)) + int64(m.slabs)*2*int64(m.slab) + int64(m.workers)*int64(m.scratch), nil
+}

@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sort"
+	"sync"
+
+	"quern/convert/manifest"
+	"quern/convert/plan"
+	"quern/internal/blockio"
+)
+
+// shard is an output file that is being filled.
+type shard struct {
+	plan *plan.Shard
+	name string // final path
+	file blockio.File
+	jobs []*job // in the order of the input
+
+	mu      sync.Mutex
+	left    int           // jobs that are not complete
+	whole   chan struct{} // closed when left is 0
+	results []manifest.Tensor
+	settled bool // published or discarded
+}
+
+// openShard creates the file under its partial name, claims its space and
+// writes its header.
+func (e *engine) openShard(k int) (*shard, error) {
+	ps := &e.plan.Shards[k]
+	s := &shard{plan: ps, name: filepath.Join(e.opts.Dir, ps.Name), whole: make(chan struct{})}
+	f, err := e.fs.Create(s.name + blockio.Partial)
+	if err != nil {
+		return nil, fmt.Errorf("creating %q: %w", s.name+blockio.Partial, err)
+	}
+	s.file = f
+	if err := f.Reserve(ps.Size); err != nil {
+		s.discard(e.fs)
+		return nil, fmt.Errorf("reserving %d bytes for %q: %w", ps.Size, f.Name(), err)
+	}
+	if err := blockio.WriteFull(f, ps.Header, 0); err != nil {
+		s.discard(e.fs)
+		return nil, fmt.Errorf("writing %q: %w", f.Name(), err)
+	}
+	for n, i := range ps.Tensors {
+		t := &e.plan.Tensors[i]
+		if t.Op == plan.ScaleOf {
+			continue
+		}
+		s.jobs = append(s.jobs, e.newJob(s, t, i, ps.Offsets[n]))
+	}
+	// The scale of a weight is another tensor of the same file.
+	at := make(map[int]int64, len(ps.Tensors))
+	for n, i := range ps.Tensors {
+		at[i] = ps.Offsets[n]
+	}
+	for _, j := range s.jobs {
+		if j.tensor.Op.Quantizes() {
+			j.scaleIndex = j.index + 1
+			j.scale = &e.plan.Tensors[j.scaleIndex]
+			j.scaleOffset = at[j.scaleIndex]
+		}
+	}
+	sort.Slice(s.jobs, func(a, b int) bool { return s.jobs[a].index < s.jobs[b].index })
+	s.left = len(s.jobs)
+	return s, nil
+}
+
+// complete counts a finished job; the last one lets the shard be published.
+func (s *shard) complete(results ...manifest.Tensor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.results = append(s.results, results...)
+	s.left--
+	if s.left == 0 {
+		close(s.whole)
+	}
+}
+
+// publish waits until the shard is whole, puts it on the disk under its final
+// name and records it.
+func (e *engine) publish(ctx context.Context, s *shard) error {
+	select {
+	case <-s.whole:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	e.window.drain(s.file)
+	if err := e.unchanged(e.files(s.plan)); err != nil {
+		return err
+	}
+	s.settled = true
+	if err := blockio.Publish(e.fs, s.file, s.name); err != nil {
+		return err
+	}
+	e.stateMu.Lock()
+	defer e.stateMu.Unlock()
+	if err := e.state.append(record{Shard: s.plan.Name, Tensors: s.results}); err != nil {
+		return err
+	}
+	e.state.done[s.plan.Name] = s.results
+	return nil
+}
+
+// discard closes and removes the file of a shard that was not published: the
+// space is the user's until the run goes on.
+func (s *shard) discard(fsys blockio.FS) {
+	if s.settled {
+		return
+	}
+	s.settled = true
+	s.file.Close()
+	_ = fsys.Remove(s.name + blockio.Partial)
+}

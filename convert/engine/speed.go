@@ -1,0 +1,80 @@
+package engine
+
+import (
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"quern/convert/plan"
+	"quern/fp8"
+	"quern/internal/blockio"
+)
+
+// Speed estimates how many bytes of input a second the processor can take
+// through p, from a short run of the quantize kernel and rates of the rest that
+// do not vary much.
+func Speed(p *plan.Plan, o Options) float64 {
+	mem, err := divide(p, o.withDefaults())
+	if err != nil {
+		return 1
+	}
+	kernel := kernelRate(p)
+	const hashRate, copyRate = 2.5e9, 5e9 // bytes a second and core: BLAKE3, and reading plus writing by the system
+	var seconds, bytes float64
+	for i := range p.Tensors {
+		t := &p.Tensors[i]
+		if t.Op == plan.ScaleOf {
+			continue
+		}
+		in, out := float64(t.Source.Bytes()), float64(t.Bytes())
+		seconds += out/hashRate + (in+out)/copyRate
+		if t.Op != plan.Copy {
+			seconds += in / kernel
+		}
+		bytes += in
+	}
+	return bytes / math.Max(seconds, 1e-9) * float64(mem.workers)
+}
+
+// kernelRate measures the quantize kernel with p's settings for some
+// milliseconds, on one core.
+func kernelRate(p *plan.Plan) float64 {
+	const edge = 2 * fp8.Tile
+	o := fp8.Options{}
+	for i := range p.Tensors {
+		if q := p.Tensors[i].Quant; q.Search {
+			o.Search = fp8.SearchMSE
+		}
+	}
+	data := make([]byte, edge*edge*2)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := 0; i < len(data); i += 2 {
+		w := fp8.BF16FromFloat32(float32(r.NormFloat64()) * 0.02)
+		data[i], data[i+1] = byte(w), byte(w>>8)
+	}
+	codes, tiles := make([]byte, edge*edge), make([]fp8.TileStats, 4)
+	m := fp8.Matrix{Data: data, Elem: fp8.ElemBF16, Rows: edge, Cols: edge, Stride: edge}
+	best := 0.0
+	for start := time.Now(); time.Since(start) < 5*time.Millisecond; {
+		t := time.Now()
+		_ = fp8.Quantize(codes, edge, tiles, m, o)
+		best = math.Max(best, float64(len(data))/time.Since(t).Seconds())
+	}
+	return best
+}
+
+// Free is the space in bytes that is free where dir is, or will be.
+func Free(dir string) (int64, error) {
+	for {
+		if _, err := os.Stat(dir); err == nil {
+			return blockio.OS.Free(dir)
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return blockio.OS.Free(".")
+		}
+		dir = up
+	}
+}

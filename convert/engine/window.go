@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"sync"
+
+	"quern/internal/blockio"
+)
+
+// window follows the writers: it starts write-back of every range at once, so
+// that the sync at a shard's end finds little left to do, and, for jobs that
+// are large against memory, waits for ranges that lie windowBytes behind and
+// forgets their pages. That bounds what is dirty and leaves the page cache to
+// the rest of the machine.
+type window struct {
+	events chan event
+	done   sync.WaitGroup
+}
+
+// event is a range that was written, or, with drained set, the wish that no
+// range of the shard stays behind.
+type event struct {
+	file      blockio.File
+	offset, n int64
+	drained   chan struct{}
+}
+
+const windowBytes = 256 << 20
+
+// newWindow makes a window; unless follow is set it only starts write-back.
+func newWindow(follow bool) *window {
+	w := &window{}
+	if follow {
+		w.events = make(chan event, 16)
+		w.done.Go(w.follow)
+	}
+	return w
+}
+
+// wrote announces a range. It waits when the disk falls behind.
+func (w *window) wrote(f blockio.File, offset, n int64) {
+	f.Flush(offset, n)
+	if w.events != nil {
+		w.events <- event{file: f, offset: offset, n: n}
+	}
+}
+
+// drain returns when the window is done with f, which may then be closed.
+func (w *window) drain(f blockio.File) {
+	if w.events != nil {
+		e := event{file: f, drained: make(chan struct{})}
+		w.events <- e
+		<-e.drained
+	}
+}
+
+// close ends the window; every announced range has been settled.
+func (w *window) close() {
+	if w.events != nil {
+		close(w.events)
+		w.done.Wait()
+	}
+}
+
+func (w *window) follow() {
+	var queue []event
+	var held int64
+	settle := func() {
+		q := queue[0]
+		queue = queue[1:]
+		q.file.Settle(q.offset, q.n)
+		q.file.Drop(q.offset, q.n)
+		held -= q.n
+	}
+	for e := range w.events {
+		if e.drained == nil {
+			queue, held = append(queue, e), held+e.n
+			for held > windowBytes {
+				settle()
+			}
+			continue
+		}
+		for len(queue) > 0 && holds(queue, e.file) {
+			settle()
+		}
+		close(e.drained)
+	}
+	for len(queue) > 0 {
+		settle()
+	}
+}
+
+func holds(queue []event, f blockio.File) bool {
+	for _, q := range queue {
+		if q.file == f {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,47 @@
+package convert
+
+import (
+	"fmt"
+
+	"quern/convert/plan"
+)
+
+// splitExperts gives each expert of a fused 3-D tensor the names that block-FP8
+// checkpoints use: gate_up_proj [E,2I,H] becomes E times gate_proj and up_proj
+// [I,H], down_proj [E,H,I] E times down_proj. The parts are contiguous, so this
+// only renames; tensors that options keep stay fused.
+func (q *quantizer) splitExperts(p *plan.Plan) error {
+	out := make([]plan.Tensor, 0, len(p.Tensors))
+	split := 0
+	for i := range p.Tensors {
+		t := p.Tensors[i]
+		_, isFloat := plan.Elem(t.DType)
+		if !t.Meta.Fused3D || !t.Meta.Quantize || len(t.Shape) != 3 || !isFloat || q.keepFused(&t) != "" {
+			out = append(out, t)
+			continue
+		}
+		parts, err := plan.ExpertParts(t)
+		if err != nil {
+			return err
+		}
+		out = append(out, parts...)
+		split++
+	}
+	if split > 0 {
+		p.Notes = append(p.Notes, fmt.Sprintf("%d fused expert tensors are split: engines read block FP8 by expert", split))
+	}
+	p.Tensors = out
+	p.Regroup(func(int) bool { return false })
+	return nil
+}
+
+// keepFused says why an option keeps the module that holds the experts, "" if
+// none does.
+func (q *quantizer) keepFused(t *plan.Tensor) string {
+	two := *t
+	two.Shape = t.Shape[1:]
+	if t.Meta.Part == "gate_up" {
+		two.Shape = []int64{t.Shape[1] / 2, t.Shape[2]}
+	}
+	return q.keep(&two)
+}

@@ -1,0 +1,71 @@
+package plan
+
+import (
+	"quern/formats"
+	"quern/formats/safetensors"
+)
+
+// Grid says which element of a scale tensor belongs to which element of an
+// [out, in] weight: scale[row/TileRows, col/TileCols], where rows are first
+// counted anew in each of Parts equal slabs (a matrix that was quantized per
+// tensor-parallel part before its parts were joined: formats "MiMo").
+type Grid struct {
+	Rows     int64 `json:"rows"` // of the scale tensor
+	Cols     int64 `json:"cols"`
+	TileRows int64 `json:"tile_rows"`
+	TileCols int64 `json:"tile_cols"`
+	Parts    int64 `json:"parts"` // 1 but for joined matrices
+}
+
+// Row returns the scale row of weight row r of a weight with rows rows.
+func (g Grid) Row(r, rows int64) int64 {
+	if g.Parts <= 1 {
+		return r / g.TileRows
+	}
+	per := rows / g.Parts
+	return r/per*(g.Rows/g.Parts) + r%per/g.TileRows
+}
+
+// IsTile128 reports whether g is the layout of design §5: one scale for each
+// 128×128 tile, ragged tiles at the end only.
+func (g Grid) IsTile128() bool { return g.TileRows == 128 && g.TileCols == 128 && g.Parts == 1 }
+
+// GridOf recognises how scales of the given shape lie over a weight of shape
+// [rows, cols]. block is the config's weight_block_size, or nil. Known are one
+// scale for all, one per row, tiles of block (or 128×128) also in the 4-D form
+// [⌈o/128⌉,1,⌈i/128⌉,1], groups of a row ([o, i/n]), and tiles counted anew in
+// each of several joined parts; of several numbers of parts the least is taken.
+func GridOf(rows, cols int64, scale []int64, block []int64) (Grid, error) {
+	shape := scale
+	if len(scale) == 4 && scale[1] == 1 && scale[3] == 1 {
+		shape = []int64{scale[0], scale[2]}
+	}
+	n, err := safetensors.SizeOf(safetensors.U8, shape)
+	if err != nil {
+		return Grid{}, err
+	}
+	tr, tc := int64(128), int64(128)
+	if len(block) == 2 && block[0] > 0 && block[1] > 0 {
+		tr, tc = block[0], block[1]
+	}
+	sr, sc := ceilDiv(rows, tr), ceilDiv(cols, tc)
+	switch {
+	case len(shape) == 2 && shape[0] == sr && shape[1] == sc:
+		return Grid{sr, sc, tr, tc, 1}, nil
+	case n == 1 && len(shape) <= 2:
+		return Grid{1, 1, max(rows, 1), max(cols, 1), 1}, nil
+	case len(shape) == 1 && shape[0] == rows, len(shape) == 2 && shape[0] == rows && shape[1] == 1:
+		return Grid{rows, 1, 1, max(cols, 1), 1}, nil
+	case len(shape) == 2 && shape[0] == rows && shape[1] > 0 && cols%shape[1] == 0:
+		return Grid{rows, shape[1], 1, cols / shape[1], 1}, nil
+	case len(shape) == 2 && shape[1] == sc && shape[0] > sr:
+		for parts := int64(2); parts <= 1024 && parts <= rows; parts++ {
+			if rows%parts == 0 && parts*ceilDiv(rows/parts, tr) == shape[0] {
+				return Grid{shape[0], sc, tr, tc, parts}, nil
+			}
+		}
+	}
+	return Grid{}, formats.Invalidf("scale shape %v fits no known layout over a weight of shape [%d %d] (tiles of %d×%d would be [%d %d])", scale, rows, cols, tr, tc, sr, sc)
+}
+
+func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }

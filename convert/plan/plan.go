@@ -1,0 +1,157 @@
+// Package plan is the data at the centre of every conversion: what the output
+// checkpoint holds and how each of its tensors is made from the input's.
+//
+// A [Plan] is made from headers alone. [New] starts with one that copies
+// everything; a [Stage] rewrites it (quantize, regroup, …); [Plan.Pack] divides
+// the result into shards. The engine of package convert is the only code that
+// executes one. A plan holds no path, host, time or worker count: equal inputs
+// and options give equal plans, and [Plan.Digest] names them.
+package plan
+
+import (
+	"fmt"
+
+	"quern/formats/model"
+	"quern/formats/safetensors"
+)
+
+// Stage rewrites a plan. It never touches tensor data.
+type Stage func(*Plan) error
+
+// Plan describes one output checkpoint.
+type Plan struct {
+	Tool    string   `json:"tool"`    // name and version of the program: bytes may differ between versions
+	Command string   `json:"command"` // the command that made the plan, for people
+	Options []Option `json:"options"` // those that affect bytes, sorted by name
+
+	Input  Input  `json:"input"`
+	Config string `json:"config,omitempty"` // config.json of the output; "" for an input without one
+
+	// Tensors are the outputs in the order of the data that they are made
+	// from, so that the input is read front to back. A scale follows the
+	// weight it belongs to.
+	Tensors []Tensor `json:"tensors"`
+
+	// Shards divide Tensors into files; nil before Pack.
+	Shards []Shard `json:"shards"`
+
+	Notes []string `json:"-"` // for people: what was decided and why; not part of the digest
+}
+
+// Option is a setting that affects output bytes.
+type Option struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Input identifies what a plan reads.
+type Input struct {
+	Files  []InputFile `json:"files"`
+	Config string      `json:"config,omitempty"` // BLAKE3-256 of config.json in hexadecimal; "" without one
+	Side   []SideFile  `json:"side,omitempty"`
+}
+
+// InputFile is a weight file.
+type InputFile struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`   // bytes
+	Header string `json:"header"` // BLAKE3-256 of the header, hexadecimal
+	Data   int64  `json:"data"`   // offset of the data section; follows from the header
+}
+
+// SideFile is copied as it is (tokenizer, licence, remote code, …).
+type SideFile struct {
+	Name string `json:"name"` // slash-separated, relative to the checkpoint folder
+	Size int64  `json:"size"`
+}
+
+// Tensor is an output tensor and the recipe that makes it.
+type Tensor struct {
+	Name  string            `json:"name"`
+	DType safetensors.DType `json:"dtype"`
+	Shape []int64           `json:"shape"`
+
+	Op     Op    `json:"op"`
+	Source View  `json:"source"`          // what Op reads
+	Scale  *View `json:"scale,omitempty"` // Dequantize and Requantize: the scales of Source
+	Grid   *Grid `json:"grid,omitempty"`  // how Scale lies over Source
+	Quant  Quant `json:"quant,omitzero"`
+	Finite bool  `json:"finite,omitempty"` // Copy: NaN and infinity, or NaN codes, are errors
+
+	// Group ties outputs that must share a file: a weight and its scale have
+	// the same number, other tensors one of their own.
+	Group int `json:"group"`
+
+	// What the tensor is, for reports and for rules about its neighbours.
+	Meta model.Tensor `json:"-"`
+	Why  string       `json:"-"` // why it is not quantized; "" if it is
+}
+
+// Bytes is the size of the tensor's data in the output.
+func (t *Tensor) Bytes() int64 {
+	n, err := safetensors.SizeOf(t.DType, t.Shape)
+	if err != nil {
+		panic(fmt.Sprintf("plan: tensor %q: %v", t.Name, err)) // sizes were checked when the header was read
+	}
+	return n
+}
+
+// Op says how an output tensor is made.
+type Op uint8
+
+const (
+	Copy       Op = iota + 1 // the bytes of Source
+	Cast                     // Source (F16, F32, F64) rounded to BF16
+	Widen                    // Source (scales of any known dtype) as F32, exactly
+	Quantize                 // Source (BF16, F16, F32, F64 matrix) as E4M3 codes by 128×128 tiles
+	Requantize               // Source (E4M3) times Scale in float32, then as Quantize
+	ScaleOf                  // the scales that the Quantize or Requantize before it chose
+	Dequantize               // Source (E4M3) times Scale, rounded to BF16
+)
+
+var opNames = [...]string{Copy: "copy", Cast: "cast", Widen: "widen", Quantize: "quantize", Requantize: "requantize", ScaleOf: "scale of", Dequantize: "dequantize"}
+
+// String returns the name used in dry runs and errors.
+func (o Op) String() string {
+	if int(o) < len(opNames) && opNames[o] != "" {
+		return opNames[o]
+	}
+	return fmt.Sprintf("op %d", uint8(o))
+}
+
+// Quantizes reports whether o chooses codes.
+func (o Op) Quantizes() bool { return o == Quantize || o == Requantize }
+
+// View is a contiguous part of an input tensor: all of it, or some of the
+// matrices of a stacked one.
+type View struct {
+	Name   string            `json:"name"` // the input tensor
+	File   int               `json:"file"` // index into Input.Files
+	DType  safetensors.DType `json:"dtype"`
+	Shape  []int64           `json:"shape"`
+	Offset int64             `json:"offset"` // bytes from the start of the data section
+}
+
+// Bytes is the size of the view.
+func (v *View) Bytes() int64 {
+	n, err := safetensors.SizeOf(v.DType, v.Shape)
+	if err != nil {
+		panic(fmt.Sprintf("plan: view of %q: %v", v.Name, err))
+	}
+	return n
+}
+
+// Quant holds the settings of Quantize and Requantize.
+type Quant struct {
+	UE8M0  bool `json:"ue8m0,omitempty"`  // scales are powers of two
+	Search bool `json:"search,omitempty"` // least squares instead of the absolute maximum
+}
+
+// Shard is an output file.
+type Shard struct {
+	Name    string  `json:"name"`
+	Tensors []int   `json:"tensors"` // indices into Plan.Tensors, in file order
+	Header  []byte  `json:"-"`       // the file's first bytes; follow from the tensors
+	Offsets []int64 `json:"-"`       // of each tensor, from the start of the file
+	Size    int64   `json:"size"`    // of the file
+}

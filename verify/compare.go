@@ -1,0 +1,203 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+
+	"quern/convert/plan"
+	"quern/formats/safetensors"
+	"quern/fp8"
+	"quern/internal/ui"
+)
+
+// baseline is a tensor, or the part of a fused one, that another was made from.
+type baseline struct {
+	tensor *plan.Tensor
+	files  *files
+	elem   fp8.Elem
+	scaled *scaled // FP8 with scales instead of elem
+}
+
+// newBaseline readies t of s. ok is false for types that have no values here.
+func (s *side) newBaseline(t *plan.Tensor) (b *baseline, ok bool, err error) {
+	b = &baseline{tensor: t, files: s.files}
+	if isCodes(t) {
+		b.scaled, err = s.newScaled(t)
+		if err != nil {
+			return nil, false, fmt.Errorf("baseline: %w", err)
+		}
+		return b, true, nil
+	}
+	b.elem, ok = plan.Elem(t.DType)
+	return b, ok, nil
+}
+
+// size is the bytes of an element.
+func (b *baseline) size() int64 { return b.tensor.Source.DType.Bits() / 8 }
+
+// load reads n elements from the first on into buf.
+func (b *baseline) load(buf []byte, first, n int64) ([]byte, patch, error) {
+	raw := buf[:n*b.size()]
+	if err := b.files.read(&b.tensor.Source, raw, first*b.size()); err != nil {
+		return nil, patch{}, err
+	}
+	if b.scaled == nil {
+		return raw, patch{}, nil
+	}
+	p, err := b.scaled.load(first, n)
+	return raw, p, err
+}
+
+// values returns raw elements, the first of which has the given index, as
+// little-endian float32, in scratch or in place.
+func (b *baseline) values(scratch, raw []byte, first int64, p patch) ([]byte, error) {
+	if b.scaled == nil {
+		return widen(scratch, raw, b.elem), nil
+	}
+	out := scratch[:4*len(raw)]
+	return out, b.scaled.decode(out, fp8.ElemF32, raw, first, p)
+}
+
+// errorCheck measures a quantized tensor against its baseline.
+type errorCheck struct {
+	codes *scaled
+	base  *baseline
+	sum   energy
+	ue8m0 bool
+	ideal *float64 // dB; only of tensors below enough
+}
+
+// enough is the ratio in dB that no gate asks more than.
+const enough = 31
+
+func (c *errorCheck) piece(ctx context.Context, w *worker, p []byte, at int64) error {
+	n := int64(len(p))
+	mine, err := c.codes.load(at, n)
+	if err != nil {
+		return err
+	}
+	raw, its, err := c.base.load(w.other, at, n)
+	if err != nil {
+		return err
+	}
+	size := c.base.size()
+	for i := int64(0); i < n; i += blockElements {
+		m := min(blockElements, n-i)
+		got := w.got[:4*m]
+		if err := c.codes.decode(got, fp8.ElemF32, p[i:i+m], at+i, mine); err != nil {
+			return err
+		}
+		want, err := c.base.values(w.want, raw[i*size:(i+m)*size], at+i, its)
+		if err != nil {
+			return err
+		}
+		c.sum.add(want, got)
+	}
+	if at+n < c.codes.weight.Source.Bytes() {
+		return nil
+	}
+	if db := c.sum.sqnr(); db == nil || *db >= enough || math.IsNaN(c.sum.diff) {
+		return nil
+	}
+	return c.measureIdeal(ctx, w)
+}
+
+// limit is what the ratio has to reach, in dB.
+func (c *errorCheck) limit() float64 {
+	if c.ideal == nil {
+		return enough
+	}
+	return min(enough, *c.ideal-tolerance)
+}
+
+// tolerance is how far below the ideal a ratio may lie, in dB.
+const tolerance = 0.1
+
+// equalCheck compares a tensor that was not quantized with its baseline, or with
+// what the baseline becomes in the tensor's dtype.
+type equalCheck struct {
+	tensor *plan.Tensor
+	base   *baseline
+	cast   bool // the dtypes differ
+
+	count, first int64 // of elements (bytes of packed types) that differ
+}
+
+// newEqualCheck says as problem why t cannot be what b was made into, "" if it can.
+// number says that b has values.
+func newEqualCheck(t *plan.Tensor, b *baseline, number bool) (c *equalCheck, problem string) {
+	c = &equalCheck{tensor: t, base: b, cast: t.DType != b.tensor.DType}
+	if c.cast && (!number || t.DType != safetensors.BF16 && t.DType != safetensors.F32) {
+		return nil, fmt.Sprintf("dtype %s, the baseline has %s", t.DType, b.tensor.DType)
+	}
+	return c, ""
+}
+
+func (c *equalCheck) piece(_ context.Context, w *worker, p []byte, at int64) error {
+	size := max(c.tensor.DType.Bits(), 8) / 8
+	if !c.cast {
+		other := w.other[:len(p)]
+		if err := c.base.files.read(&c.base.tensor.Source, other, at); err != nil {
+			return err
+		}
+		c.compare(p, other, at/size, size)
+		return nil
+	}
+	first, n := at/size, int64(len(p))/size
+	raw, scales, err := c.base.load(w.other, first, n)
+	if err != nil {
+		return err
+	}
+	for i := int64(0); i < n; i += blockElements {
+		m := min(blockElements, n-i)
+		in := raw[i*c.base.size() : (i+m)*c.base.size()]
+		want := w.got[:m*size]
+		switch {
+		case c.base.scaled != nil:
+			to, _ := plan.Elem(c.tensor.DType)
+			if err := c.base.scaled.decode(want, to, in, first+i, scales); err != nil {
+				return err
+			}
+		case c.tensor.DType == safetensors.BF16:
+			fp8.CastBF16(want, in, c.base.elem)
+		default:
+			want = widen(want, in, c.base.elem)
+		}
+		c.compare(p[i*size:(i+m)*size], want, first+i, size)
+	}
+	return nil
+}
+
+// compare counts the elements that differ; the first has the index first.
+func (c *equalCheck) compare(got, want []byte, first, size int64) {
+	if bytes.Equal(got, want) {
+		return
+	}
+	for i := int64(0); i < int64(len(got)); i += size {
+		if bytes.Equal(got[i:i+size], want[i:i+size]) {
+			continue
+		}
+		if c.count == 0 {
+			c.first = first + i/size
+		}
+		c.count++
+	}
+}
+
+// problem says how the tensor differs, "" if it does not.
+func (c *equalCheck) problem() string {
+	if c.count == 0 {
+		return ""
+	}
+	what, all := "values", elements(c.tensor.Shape)
+	if c.tensor.DType.Bits() < 8 {
+		what, all = "bytes", c.tensor.Source.Bytes()
+	}
+	from := ""
+	if c.cast {
+		from = fmt.Sprintf(" from the baseline's %s rounded to %s", c.base.tensor.DType, c.tensor.DType)
+	}
+	return fmt.Sprintf("%s: %s of %s %s differ%s, the first at %s", title(c.tensor), ui.Count(c.count), ui.Count(all), what, from, index(c.first, c.tensor.Shape))
+}

@@ -1,0 +1,107 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"quern/convert/plan"
+	"quern/formats"
+	"quern/formats/hf"
+	"quern/internal/blockio"
+)
+
+// files are the weight files of a checkpoint, each opened when it is first read.
+type files struct {
+	c  *hf.Checkpoint
+	fs blockio.FS
+
+	mu   sync.Mutex
+	open []blockio.File // by index into c.Files
+}
+
+func newFiles(c *hf.Checkpoint, fs blockio.FS) *files {
+	return &files{c: c, fs: fs, open: make([]blockio.File, len(c.Files))}
+}
+
+// file opens file i and makes sure that it is the one whose header was read.
+func (f *files) file(i int) (blockio.File, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.open[i] != nil {
+		return f.open[i], nil
+	}
+	path := f.c.Files[i].Path
+	r, err := f.fs.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening %q: %w", path, err)
+	}
+	if err := f.unchanged(i, r); err != nil {
+		_ = r.Close()
+		return nil, err
+	}
+	r.Sequential()
+	f.open[i] = r
+	return r, nil
+}
+
+// unchanged refuses a file that is not as it was when its header was read.
+func (f *files) unchanged(i int, r blockio.File) error {
+	want := f.c.Files[i]
+	same, err := blockio.Unchanged(r, want.Size, want.ModTime)
+	if err != nil {
+		return fmt.Errorf("reading %q: %w", want.Path, err)
+	}
+	if !same {
+		return formats.Invalidf("reading %q: the file changed while it was being verified; run the command again when nothing writes to it", want.Path)
+	}
+	return nil
+}
+
+// read fills p with the bytes of v from at on.
+func (f *files) read(v *plan.View, p []byte, at int64) error {
+	if len(p) == 0 {
+		return nil
+	}
+	r, err := f.file(v.File)
+	if err != nil {
+		return err
+	}
+	in := f.c.Files[v.File]
+	err = blockio.ReadFull(r, p, in.Header.DataOffset+v.Offset+at)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return formats.Invalidf("reading %q: tensor %q: the file became shorter while it was read", in.Path, v.Name)
+	case err != nil:
+		return fmt.Errorf("reading %q: tensor %q: %w", in.Path, v.Name, err)
+	}
+	return nil
+}
+
+// check looks at all files that were read once more: what was written to meanwhile
+// proves nothing.
+func (f *files) check() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, r := range f.open {
+		if r == nil {
+			continue
+		}
+		if err := f.unchanged(i, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *files) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, r := range f.open {
+		if r != nil {
+			_ = r.Close()
+			f.open[i] = nil
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package verify
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+)
+
+// Gate is one condition that a checkpoint has to meet.
+type Gate struct {
+	Name string `json:"name"`
+	// Value is what was measured. +Inf, null in JSON, is the ratio of a comparison
+	// in which nothing differs.
+	Value  float64 `json:"value"`
+	Limit  float64 `json:"limit"`
+	Passed bool    `json:"passed"`
+	// Failures say what is wrong, one line each: at most 20, then "and N more".
+	Failures []string `json:"failures,omitempty"`
+	// Skipped says why the gate was not checked. Passed is true then.
+	Skipped string `json:"skipped,omitempty"`
+}
+
+// maxFailures bounds the lines of a gate.
+const maxFailures = 20
+
+// MarshalJSON writes g with a value that JSON has a form for.
+func (g Gate) MarshalJSON() ([]byte, error) {
+	type plain Gate
+	out := struct {
+		Name  string   `json:"name"`
+		Value *float64 `json:"value"`
+		plain
+	}{g.Name, &g.Value, plain(g)}
+	if math.IsInf(g.Value, 1) {
+		out.Value = nil
+	}
+	return json.Marshal(out)
+}
+
+// AtLeast reports whether values above the limit pass; of other gates those below do.
+func (g *Gate) AtLeast() bool { return g.Name == "sqnr" || g.Name == "same_top" }
+
+// status is what tables say.
+func (g *Gate) status() string {
+	switch {
+	case g.Skipped != "":
+		return "not checked"
+	case g.Passed:
+		return "passed"
+	}
+	return "FAILED"
+}
+
+// SetLimit gives the gate of a name another limit and judges it again. Of sqnr the
+// limit is then one in dB for all tensors. Gates that were not checked stay so. The
+// limit has to be finite. It reports whether there is such a gate.
+func (r *Report) SetLimit(name string, limit float64) bool {
+	return r.change(name, func(g *Gate) {
+		g.Limit = limit
+		if g.Name == "sqnr" && r.Weights != nil {
+			*g = r.Weights.absolute(limit)
+			return
+		}
+		g.Passed = g.Value <= limit
+		if g.AtLeast() {
+			g.Passed = g.Value >= limit
+		}
+	})
+}
+
+// SetOff makes the gate of a name one that is not checked, and reports whether
+// there is one.
+func (r *Report) SetOff(name string) bool {
+	return r.change(name, func(g *Gate) { g.Passed, g.Skipped, g.Failures = true, "switched off", nil })
+}
+
+func (r *Report) change(name string, f func(*Gate)) bool {
+	found := false
+	for i := range r.Gates {
+		if g := &r.Gates[i]; g.Name == name {
+			found = true
+			if g.Skipped == "" {
+				f(g)
+			}
+		}
+	}
+	r.Add()
+	return found
+}
+
+// tally counts the tensors that fail a gate.
+type tally struct {
+	name  string
+	count int
+	lines []string
+}
+
+// fail notes one more.
+func (t *tally) fail(format string, args ...any) {
+	if t.count++; t.count <= maxFailures {
+		t.lines = append(t.lines, fmt.Sprintf(format, args...))
+	}
+}
+
+// failures are the lines, with how many more there are.
+func (t *tally) failures() []string {
+	if more := t.count - maxFailures; more > 0 {
+		return append(t.lines[:maxFailures:maxFailures], fmt.Sprintf("and %d more", more))
+	}
+	return t.lines
+}
+
+// gate is the gate that passes when nothing has failed.
+func (t *tally) gate() Gate {
+	return Gate{Name: t.name, Value: float64(t.count), Passed: t.count == 0, Failures: t.failures()}
+}
+
+// skipped is a gate that was not checked.
+func skipped(name, why string) Gate { return Gate{Name: name, Passed: true, Skipped: why} }

@@ -1,0 +1,134 @@
+package verify
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/zeebo/blake3"
+	"golang.org/x/sync/errgroup"
+
+	"quern/convert/plan"
+)
+
+const (
+	// pieceBytes bounds what is read at once from either side.
+	pieceBytes = 4 << 20
+	// blockElements are added up before they join the sum of the tensor: few
+	// enough that their values stay in the first cache, and a divisor of every
+	// piece, so that sums do not depend on how tensors are cut.
+	blockElements = 4096
+)
+
+// check looks at the bytes of one tensor.
+type check interface {
+	// piece is called with all bytes of the tensor, in order and once, at being
+	// the offset of the first; of a tensor without bytes once with none. All calls
+	// for a tensor come from one goroutine.
+	piece(ctx context.Context, w *worker, p []byte, at int64) error
+}
+
+// job is a tensor and what is to be looked for in it.
+type job struct {
+	tensor *plan.Tensor
+	checks []check
+	step   int64 // bytes of a piece
+	other  int64 // bits of the baseline that are read for each element, 0 for none
+}
+
+func newJob(t *plan.Tensor) *job { return &job{tensor: t, step: pieceBytes} }
+
+// read is what is read along with n bytes of the tensor, those included.
+func (j *job) read(n int64) int64 { return n + n/(max(j.tensor.DType.Bits(), 8)/8)*j.other/8 }
+
+// against adds a check that reads a piece of other beside each of the tensor's.
+func (j *job) against(other *plan.View, c check) {
+	j.checks = append(j.checks, c)
+	j.other = other.DType.Bits()
+	// Both pieces have to fit, element by element.
+	if mine := j.tensor.DType.Bits(); j.other > mine {
+		j.step = pieceBytes / j.other * mine
+	}
+	if mine := j.tensor.DType.Bits(); mine < 8 { // then the other's are alike, and bytes are compared
+		j.other = 8
+	}
+}
+
+// worker is the memory of one goroutine.
+type worker struct {
+	buf   []byte // a piece of the tensor
+	other []byte // the baseline's
+	got   []byte // a block of the tensor as float32 or of what it should be
+	want  []byte // a block of the baseline as float32
+	codes []byte // scratch for what an ideal quantization would write
+	hash  *blake3.Hasher
+}
+
+func newWorker(two bool) *worker {
+	w := &worker{buf: make([]byte, pieceBytes), hash: blake3.New()}
+	if two {
+		w.other = make([]byte, pieceBytes)
+		w.got = make([]byte, 8*blockElements)
+		w.want = make([]byte, 4*blockElements)
+	}
+	return w
+}
+
+// run does the jobs of a checkpoint's tensors, in the order in which they lie in
+// its files.
+func run(ctx context.Context, in *files, jobs []*job, o Options) error {
+	var total int64
+	two := false
+	for _, j := range jobs {
+		total += j.read(j.tensor.Source.Bytes())
+		two = two || j.other > 0
+	}
+	workers := o.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	var next, done atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	for range min(workers, max(len(jobs), 1)) {
+		g.Go(func() error {
+			w := newWorker(two)
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(jobs) {
+					return nil
+				}
+				err := jobs[i].run(ctx, in, w, func(n int64) {
+					if sum := done.Add(n); o.Progress != nil {
+						o.Progress(sum, total)
+					}
+				})
+				if err != nil {
+					return err
+				}
+			}
+		})
+	}
+	return g.Wait()
+}
+
+// run hands the tensor to the checks, piece by piece.
+func (j *job) run(ctx context.Context, in *files, w *worker, progress func(int64)) error {
+	v := &j.tensor.Source
+	size := v.Bytes()
+	for at := int64(0); at == 0 || at < size; at += j.step {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		p := w.buf[:min(j.step, size-at)]
+		if err := in.read(v, p, at); err != nil {
+			return err
+		}
+		for _, c := range j.checks {
+			if err := c.piece(ctx, w, p, at); err != nil {
+				return err
+			}
+		}
+		progress(j.read(int64(len(p))))
+	}
+	return nil
+}

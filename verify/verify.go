@@ -1,0 +1,142 @@
+// Package verify proves what a checkpoint is worth before anyone serves it: that
+// its bytes are those that were written, that its numbers are numbers, and, held
+// against the checkpoint that it was made from, how far its weights are off and
+// that everything else is untouched. No model is run.
+//
+// [Integrity] looks at one checkpoint, [Weights] at two, and [Compare] does both
+// and reads each byte once. Tensors are streamed in pieces, so memory depends on
+// the number of workers and not on the size of anything; results depend on the
+// checkpoints alone, not on the number of workers.
+//
+// # Gates
+//
+// What was found is summed up in gates. Of the gates made here all but sqnr count
+// tensors and pass at 0:
+//
+//   - digest: tensors that are not as quern-manifest.json says: other bytes, dtype,
+//     shape or file, missing, or not in it
+//   - finite: tensors with NaN or infinite values, or NaN codes
+//   - scales: scales of weights that are not positive and finite, no powers of two
+//     although the config says ue8m0, or of a shape that fits no layout
+//   - shapes: tensors whose shape is not the one that the config gives
+//   - kept: tensors that were not quantized and differ from the baseline's, and
+//     those that one side lacks
+//   - sqnr: the signal-to-noise ratio in dB of the tensor that is closest to its
+//     limit or furthest below; the limit is 31 dB or, where less can be had, 0.1 dB
+//     less than the absolute maximum gives with the same form of scales
+//
+// A checkpoint whose structure makes no sense (an FP8 weight without a scale, a
+// manifest that is no JSON) is no matter of gates but an error that matches
+// formats.ErrInvalid.
+package verify
+
+import (
+	"context"
+	"fmt"
+
+	"quern/formats/hf"
+	"quern/internal/blockio"
+)
+
+// Options say how to look. None of them affects what is found.
+type Options struct {
+	Workers int // goroutines; 0: one a processor
+	// Progress, if set, is called from many goroutines with the bytes that were
+	// read and those that there are to read.
+	Progress func(done, total int64)
+
+	fs blockio.FS // for tests; nil: the machine's
+}
+
+// Report is what was found.
+type Report struct {
+	Checkpoint string         `json:"checkpoint"`
+	Baseline   string         `json:"baseline,omitempty"`
+	Tensors    int            `json:"tensors"`
+	Bytes      int64          `json:"bytes"` // of the tensors' data
+	Gates      []Gate         `json:"gates"`
+	Passed     bool           `json:"passed"` // all gates are
+	Weights    *WeightsReport `json:"weights,omitempty"`
+	Warnings   []string       `json:"warnings,omitempty"`
+}
+
+// Add puts gates to those that there are and works out Passed again.
+func (r *Report) Add(gates ...Gate) {
+	r.Gates = append(r.Gates, gates...)
+	r.Passed = true
+	for _, g := range r.Gates {
+		r.Passed = r.Passed && g.Passed
+	}
+}
+
+// Integrity checks one checkpoint by itself: the gates digest, finite, scales and
+// shapes. It reads every tensor byte once. An error that matches
+// formats.ErrInvalid blames the checkpoint's structure, others the machine.
+func Integrity(ctx context.Context, c *hf.Checkpoint, o Options) (*Report, error) {
+	return look(ctx, nil, c, o, true)
+}
+
+// Weights compares the tensors of cand with those of base, which it was made from:
+// the gates kept and sqnr. Errors are as those of [Integrity].
+func Weights(ctx context.Context, base, cand *hf.Checkpoint, o Options) (*WeightsReport, []Gate, error) {
+	r, err := look(ctx, base, cand, o, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.Weights, r.Gates, nil
+}
+
+// Compare is [Integrity] of cand and [Weights] in one pass over both.
+func Compare(ctx context.Context, base, cand *hf.Checkpoint, o Options) (*Report, error) {
+	return look(ctx, base, cand, o, true)
+}
+
+// look makes one pass over cand, and over base if there is one.
+func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool) (*Report, error) {
+	mine, err := newSide(cand, o.fs)
+	if err != nil {
+		return nil, err
+	}
+	defer mine.files.close()
+	jobs := make([]*job, len(mine.tensors))
+	for i := range jobs {
+		jobs[i] = newJob(&mine.tensors[i])
+	}
+	r := &Report{Checkpoint: cand.Path, Tensors: cand.Len(), Bytes: cand.Bytes()}
+	var x *integrity
+	if whole {
+		if x, err = newIntegrity(mine, jobs); err != nil {
+			return nil, err
+		}
+		r.Warnings = x.warnings()
+	}
+	var w *comparison
+	if base != nil {
+		r.Baseline = base.Path
+		its, err := newSide(base, o.fs)
+		if err != nil {
+			return nil, fmt.Errorf("baseline: %w", err)
+		}
+		defer its.files.close()
+		if w, err = newComparison(its, mine, jobs); err != nil {
+			return nil, err
+		}
+	}
+	if err := run(ctx, mine.files, jobs, o); err != nil {
+		return nil, err
+	}
+	if err := mine.files.check(); err != nil {
+		return nil, err
+	}
+	if x != nil {
+		r.Add(x.gates()...)
+	}
+	if w != nil {
+		if err := w.base.files.check(); err != nil {
+			return nil, fmt.Errorf("baseline: %w", err)
+		}
+		r.Weights = w.report()
+		r.Add(w.keptGate(), r.Weights.sqnr())
+	}
+	return r, nil
+}
