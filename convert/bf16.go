@@ -72,7 +72,7 @@ func dequantize(block []int64) plan.Stage {
 			p.Tensors = append(p.Tensors, t)
 		}
 		if dropped > 0 {
-			p.Notes = append(p.Notes, fmt.Sprintf("%d scales of activations and caches are dropped: a BF16 checkpoint has no use for them", dropped))
+			p.Notes = append(p.Notes, fmt.Sprintf("dropped, since a BF16 checkpoint has no use for them: scales of activations and caches (%d)", dropped))
 		}
 		p.Regroup(func(int) bool { return false })
 		return nil

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"fmt"
+	"slices"
 
 	"quern/convert/plan"
 	"quern/formats"
@@ -83,8 +84,19 @@ func (q *quantizer) decide(p *plan.Plan) error {
 			}
 		}
 	}
+	q.unmatched(p)
 	q.followPartners(p)
 	return q.wholeLayers(p)
+}
+
+// unmatched remarks on patterns of --keep that no module answers to: a typo
+// would otherwise quantize what was to be kept.
+func (q *quantizer) unmatched(p *plan.Plan) {
+	for _, g := range q.Keep {
+		if !slices.ContainsFunc(p.Tensors, func(t plan.Tensor) bool { return glob(g, t.Meta.Module) }) {
+			p.Notes = append(p.Notes, fmt.Sprintf("--keep %s matches no module", g))
+		}
+	}
 }
 
 // keep says why an option keeps t, "" if none does.

@@ -38,6 +38,19 @@ func hostilePlaces() []hostile {
 		}
 		return os.WriteFile(path, []byte(content), 0o644)
 	}
+	chmod := func(mode os.FileMode, name ...string) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) {
+			t.Helper()
+			if os.Geteuid() == 0 {
+				t.Skip("root may do everything")
+			}
+			path := filepath.Join(append([]string{dir}, name...)...)
+			if err := os.Chmod(path, mode); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = os.Chmod(path, 0o755) }) // so that it can be removed
+		}
+	}
 	noWeights := folder{"model.safetensors": absent}
 	q := func(args ...string) []string { return append([]string{"quantize", "--quiet"}, args...) }
 
@@ -65,8 +78,12 @@ func hostilePlaces() []hostile {
 		{name: "place/config is a dangling link", in: with(folder{"config.json": absent}), say: []string{"config.json", "leads nowhere"}, prepare: link("nowhere", "config.json")},
 		{name: "place/a side file is a dangling link", in: with(nil), say: []string{"tokenizer.json", "leads nowhere"}, prepare: link("nowhere", "tokenizer.json")},
 		{name: "place/a side file has a hostile name", in: with(nil), say: []string{`\n\x1b[31mquern`, "leads nowhere"}, prepare: link("nowhere", "x\n\x1b[31mquern: fine")},
+		{name: "place/weights may not be read", in: with(nil), say: []string{"model.safetensors", "permission denied"}, code: exitFailed, prepare: chmod(0, "in", "model.safetensors")},
+		{name: "place/config may not be read", in: with(nil), say: []string{"config.json", "permission denied"}, code: exitFailed, prepare: chmod(0, "in", "config.json")},
+		{name: "place/IN may not be read", in: with(nil), say: []string{"in", "permission denied"}, code: exitFailed, prepare: chmod(0, "in")},
 
 		// The output.
+		{name: "place/OUT may not be made", in: with(nil), say: []string{`"out"`, "permission denied"}, code: exitFailed, prepare: chmod(0o555, ".")},
 		{name: "place/OUT is IN", in: with(nil), args: q("in", "in"), say: []string{`"in"`, "input folder"}, kept: true},
 		{name: "place/OUT is IN by another name", in: with(nil), args: q("in", "other"), say: []string{`"other"`, "input folder"}, kept: true, prepare: do(func(dir string) error { return os.Symlink("in", filepath.Join(dir, "other")) })},
 		{name: "place/OUT lies in IN", in: with(nil), args: q("in", "in/deep/out"), say: []string{"in/deep/out", "input folder"}, kept: true},

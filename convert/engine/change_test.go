@@ -68,7 +68,7 @@ func TestInputChangesDuringTheRun(t *testing.T) {
 		}
 		files := folder(t, out)
 		onlyFinished(t, what, files, tinyClean())
-		if files[engine.StateName] == "" || files[p.Shards[0].Name] == "" {
+		if files[engine.StateName] == "" || shardsIn(files) == 0 {
 			t.Errorf("%s: what was finished is gone: %v", what, names(files))
 		}
 	}

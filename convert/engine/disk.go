@@ -20,7 +20,7 @@ func (e *engine) enoughDisk(todo []int) error {
 	for _, k := range todo {
 		s := &e.plan.Shards[k]
 		need += s.Size
-		if !e.opts.Overwrite {
+		if len(e.state.doomed) == 0 {
 			need -= min(e.leftOver(s.Name+blockio.Partial), s.Size) // truncated before it is filled again
 		}
 	}

@@ -40,7 +40,7 @@ type Options struct {
 	SideDir   string   // folder that the plan's side files lie in
 	Workers   int      // goroutines that transform; 0: one a processor
 	Memory    int64    // bytes for the whole process; 0: DefaultMemory
-	Overwrite bool     // remove an earlier output in Dir first
+	Overwrite bool     // remove an earlier output in Dir first, but go on with what the same call has begun
 	FS        blockio.FS
 	// Progress, if set, is called from many goroutines with bytes of input
 	// that are done and that there are in all.
@@ -107,7 +107,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (*Result, error) {
 	if e.run, err = head(p); err != nil {
 		return nil, err
 	}
-	if e.state, err = claim(o.FS, o.Dir, e.run, o.Overwrite); err != nil {
+	if e.state, err = claim(o.FS, o.Dir, e.run, e.over()); err != nil {
 		if errors.Is(err, ErrComplete) {
 			return nil, e.complete()
 		}

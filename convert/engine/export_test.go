@@ -5,7 +5,7 @@ import "quern/convert/plan"
 // MinMemory is the least memory that Run accepts for p: with it slabs are as
 // small as they get, and everything that can be split is.
 func MinMemory(p *plan.Plan) int64 {
-	return fixed + perTensor*int64(len(p.Tensors)) + 2*12*minSlab
+	return fixed + perTensor*int64(len(p.Tensors)) + 2*11*minSlab
 }
 
 // StateName is the name of the state file.

@@ -172,7 +172,7 @@ func TestEveryCallFails(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			list := s.faults(t)
 			if testing.Short() || raced {
-				list = sample(list, 100)
+				list = sample(list, 80)
 			}
 			t.Logf("%d faults", len(list))
 			parallel(list, func(f fault) { s.fail(t, f) })
@@ -205,7 +205,13 @@ func (s subject) fail(t *testing.T, f fault) {
 	if n := fsys.OpenFiles(); n != 0 {
 		t.Errorf("%s: %d files are open", what, n)
 	}
-	onlyFinished(t, what, folder(t, out), s.want)
+	files := folder(t, out)
+	onlyFinished(t, what, files, s.want)
+	for name := range files {
+		if strings.HasSuffix(name, ".partial") && name != engine.StateName && s.begun[name] == "" && got != nil {
+			t.Errorf("%s: %s takes space and serves nobody", what, name)
+		}
+	}
 	finish(t, s.ck, s.plan, out, what)
 	sameFiles(t, what+", completed", folder(t, out), s.want)
 }
@@ -281,8 +287,12 @@ func TestCancelAtEveryCall(t *testing.T) {
 			points = append(points, f)
 		}
 	}
+	n := 120
+	if raced {
+		n = 40
+	}
 	var stopped atomic.Int32
-	parallel(sample(points, 120), func(f fault) {
+	parallel(sample(points, n), func(f fault) {
 		what := "cancelled at " + string(f.Kind) + " of " + f.Name
 		out := s.prepare(t)
 		defer os.RemoveAll(filepath.Dir(out))
@@ -314,8 +324,8 @@ func TestCancelAtEveryCall(t *testing.T) {
 		finish(t, s.ck, s.plan, out, what)
 		sameFiles(t, what+", completed", folder(t, out), s.want)
 	})
-	if n := stopped.Load(); n < 60 {
-		t.Errorf("only %d runs were stopped", n)
+	if got := int(stopped.Load()); got < n/2 {
+		t.Errorf("only %d of %d runs were stopped", got, n)
 	}
 }
 

@@ -214,7 +214,7 @@ func writeWeights(t testing.TB, path string, list ...tensor) {
 	}
 }
 
-// at reads the bytes of every tensor of a safetensors file.
+// tensorsOf returns the bytes of every tensor of a safetensors file.
 func tensorsOf(t testing.TB, raw string) map[string]string {
 	t.Helper()
 	h, err := safetensors.ReadHeader(strings.NewReader(raw), int64(len(raw)), safetensors.Limits{})
@@ -260,14 +260,20 @@ func outputs(t testing.TB, files map[string]string) map[string]string {
 	}
 	if raw, ok := files["model.safetensors.index.json"]; ok {
 		var index struct {
-			Metadata  struct{ Total int64 } `json:"-"`
-			WeightMap map[string]string     `json:"weight_map"`
+			Metadata struct {
+				Total int `json:"total_size"`
+			} `json:"metadata"`
+			WeightMap map[string]string `json:"weight_map"`
 		}
 		if err := json.Unmarshal([]byte(raw), &index); err != nil {
 			t.Fatal(err)
 		}
-		if fmt.Sprint(index.WeightMap) != fmt.Sprint(where) {
-			t.Error("the index does not say where the tensors are")
+		total := 0
+		for _, data := range all {
+			total += len(data)
+		}
+		if fmt.Sprint(index.WeightMap) != fmt.Sprint(where) || index.Metadata.Total != total {
+			t.Errorf("the index does not say where the tensors are, or their size: %d of %d", index.Metadata.Total, total)
 		}
 	}
 	return all
@@ -284,6 +290,17 @@ func steady(t testing.TB) {
 			}
 		}
 	})
+}
+
+// shardsIn counts the shards that have their final name. Which of the last few
+// have it when a run stops is chance.
+func shardsIn(files map[string]string) (n int) {
+	for name := range files {
+		if strings.HasSuffix(name, ".safetensors") {
+			n++
+		}
+	}
+	return n
 }
 
 func names(files map[string]string) []string {

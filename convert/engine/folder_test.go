@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"quern/convert"
@@ -153,6 +154,63 @@ func TestOverwrite(t *testing.T) {
 	out := filepath.Join(temp(t), "new")
 	convertTo(t, ck, others, out, func(o *engine.Options) { quick(o); o.Overwrite = true })
 	sameFiles(t, "at last", convertTo(t, ck, p, out, func(o *engine.Options) { quick(o); o.Overwrite = true }), want)
+}
+
+// --overwrite is not for ever: the same command, interrupted, goes on. It starts
+// anew where the unfinished run is not its own, or the input was written to.
+func TestOverwriteGoesOn(t *testing.T) {
+	in := filepath.Join(temp(t), "in")
+	restore(t, in, folder(t, tiny()))
+	ck, p := mustOpen(t, in, tinyShard)
+	over := func(o *engine.Options) { quick(o); o.Overwrite = true }
+	stop := func(out string, overwrite bool) {
+		t.Helper()
+		_, err := start(ck, p, out, func(o *engine.Options) {
+			o.Overwrite = overwrite
+			on(&faultfs.FS{NoSync: true, Hook: func(c faultfs.Call) *faultfs.Fault {
+				if c.Kind == faultfs.Create && filepath.Base(c.Name) == p.Shards[5].Name+".partial" {
+					return &faultfs.Fault{Err: syscall.EIO}
+				}
+				return nil
+			}})(o)
+		})
+		if !errors.Is(err, syscall.EIO) {
+			t.Fatal(err)
+		}
+	}
+	finished := func(what, out string, kept bool) {
+		t.Helper()
+		r, err := start(ck, p, out, over)
+		if err != nil || r.Resumed > 0 != kept {
+			t.Errorf("%s: %+v, %v", what, r, err)
+		}
+		sameFiles(t, what, folder(t, out), tinyClean())
+	}
+	out := filepath.Join(temp(t), "out")
+	restore(t, out, tinyClean())
+	stop(out, true)
+	stop(out, true)
+	finished("the same again", out, true)
+	finished("a finished folder", out, false)
+
+	out = filepath.Join(temp(t), "out")
+	stop(out, false)
+	finished("begun without it", out, false)
+
+	out = filepath.Join(temp(t), "out")
+	stop(out, true)
+	if r, err := start(ck, p, out, quick); err != nil || r.Resumed == 0 {
+		t.Errorf("gone on without it: %+v, %v", r, err)
+	}
+	sameFiles(t, "gone on without it", folder(t, out), tinyClean())
+
+	out = filepath.Join(temp(t), "out")
+	stop(out, true)
+	if err := chtimes(ck.Files[0].Path, 5); err != nil {
+		t.Fatal(err)
+	}
+	ck, p = mustOpen(t, in, tinyShard)
+	finished("another input", out, false)
 }
 
 // A manifest may come from anywhere: what it calls side files must lie in its

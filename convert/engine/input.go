@@ -46,6 +46,7 @@ func (e *engine) input(i int) (blockio.File, error) {
 		return nil, changed(src.Path)
 	}
 	f.Sequential()
+	f.Uncached()
 	e.inputs[i] = f
 	return f, nil
 }

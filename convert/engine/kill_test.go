@@ -19,12 +19,7 @@ import (
 
 // phase says how far a killed run has come, from what it has left.
 func phase(files map[string]string, shards int) string {
-	done := 0
-	for name := range files {
-		if strings.HasSuffix(name, ".safetensors") {
-			done++
-		}
-	}
+	done := shardsIn(files)
 	switch _, state := files[engine.StateName]; {
 	case len(files) == 0:
 		return "before the folder"

@@ -70,6 +70,7 @@ func run(m *testing.M) int {
 func command(out string, env ...string) (*exec.Cmd, *bytes.Buffer) {
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), childIn+"="+tiny(), childOut+"="+out, fmt.Sprintf("%s=%d", childShard, tinyShard))
+	c.Env = append(c.Env, "GORACE=atexit_sleep_ms=0") // or each would wait a second at its end
 	c.Env = append(c.Env, env...)
 	var said bytes.Buffer
 	c.Stdout, c.Stderr = &said, &said

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/zeebo/blake3"
+
 	"quern/convert/manifest"
 	"quern/internal/blockio"
 )
@@ -16,6 +18,20 @@ import (
 // ours matches the names that every output has. What else a run has written,
 // its side files, is told by its manifest or its state.
 var ours = regexp.MustCompile(`^(model(-\d{5,}-of-\d{5,})?\.safetensors|model\.safetensors\.index\.json|config\.json|quern-manifest\.json)(\.partial)?$`)
+
+// over is what identifies a run with --overwrite beside its plan: the state of
+// its input files, so that one that was repaired starts anew. It is empty
+// without --overwrite.
+func (e *engine) over() string {
+	if !e.opts.Overwrite {
+		return ""
+	}
+	h := blake3.New()
+	for _, s := range e.opts.Sources {
+		fmt.Fprintf(h, "%d %d\n", s.Size, s.ModTime.UnixNano())
+	}
+	return sum(h)
+}
 
 // condemn lists what --overwrite removes: the files of an earlier output,
 // finished or not, and nothing else. The manifest goes first: without it what

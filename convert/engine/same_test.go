@@ -236,6 +236,33 @@ func TestCastAndWiden(t *testing.T) {
 	}
 }
 
+// On a disk, with slabs of several megabytes that pass the page cache by where
+// the system can do that, and with pages dropped behind the work.
+func TestSameBytesOnDisk(t *testing.T) {
+	dir := checkpoint(
+		t, generic,
+		tensor{name: "a", dtype: safetensors.BF16, shape: []int64{1500, 2050}},
+		tensor{name: "b", dtype: safetensors.F32, shape: []int64{130, 20001}},
+	)
+	for _, recipe := range []recipe{copied, quantized(plan.Quant{})} {
+		ck, p := planOf(t, dir, 0, recipe)
+		want := convertTo(t, ck, p, filepath.Join(temp(t), "out"), quick)
+		outputs(t, want)
+		onDisk := filepath.Join(t.TempDir(), "in")
+		restore(t, onDisk, folder(t, dir))
+		ck, p = planOf(t, onDisk, 0, recipe)
+		for _, drop := range []bool{false, true} {
+			restore := func() {}
+			if drop {
+				restore = engine.DropAlways()
+			}
+			got := convertTo(t, ck, p, filepath.Join(t.TempDir(), "out"), nil)
+			restore()
+			sameFiles(t, fmt.Sprintf("dropped %v", drop), got, want)
+		}
+	}
+}
+
 // Pages are dropped behind the work when the job is large; here every job is.
 func TestWindowLeavesNoTrace(t *testing.T) {
 	steady(t)

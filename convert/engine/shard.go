@@ -44,6 +44,7 @@ func (e *engine) openShard(k int) (*shard, error) {
 		s.discard(e.fs)
 		return nil, fmt.Errorf("writing %q: %w", f.Name(), err)
 	}
+	f.Uncached()
 	for n, i := range ps.Tensors {
 		t := &e.plan.Tensors[i]
 		if t.Op == plan.ScaleOf {
@@ -104,13 +105,11 @@ func (e *engine) publish(ctx context.Context, s *shard) error {
 	return nil
 }
 
-// discard closes and removes the file of a shard that was not published: the
-// space is the user's until the run goes on.
+// discard gives up a shard that was not published.
 func (s *shard) discard(fsys blockio.FS) {
 	if s.settled {
 		return
 	}
 	s.settled = true
-	s.file.Close()
-	_ = fsys.Remove(s.name + blockio.Partial)
+	blockio.Discard(fsys, s.file)
 }

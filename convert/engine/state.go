@@ -8,10 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"quern/convert/manifest"
-	"quern/formats"
 	"quern/internal/blockio"
 )
 
@@ -26,7 +24,8 @@ var ErrComplete = errors.New("already complete")
 // record is a line of the state file. The first names the run, each further
 // one a shard that has its final name.
 type record struct {
-	Run     *manifest.Manifest `json:"run,omitempty"` // without tensors
+	Run     *manifest.Manifest `json:"run,omitempty"`  // without tensors
+	Over    string             `json:"over,omitempty"` // begun by --overwrite: the stamp of its input
 	Shard   string             `json:"shard,omitempty"`
 	Tensors []manifest.Tensor  `json:"tensors,omitempty"`
 }
@@ -40,95 +39,10 @@ type state struct {
 	size int64                        // of the file when it was locked
 	done map[string][]manifest.Tensor // by shard name
 
+	over   string   // --overwrite: the stamp of the input, else ""
 	made   bool     // this run has made the folder
 	doomed []string // --overwrite: what begin removes, by name in dir
 	spare  int64    // bytes of those files
-}
-
-// claim takes dir for a run: it creates it, takes the lock and reads what an
-// earlier, interrupted run of the same plan has finished. The folder must be
-// new, empty or this plan's. Nothing in it is changed before begin.
-func claim(fsys blockio.FS, dir string, run *manifest.Manifest, overwrite bool) (*state, error) {
-	if !overwrite {
-		if err := occupied(dir, run, false); err != nil {
-			return nil, err
-		}
-	}
-	s := &state{fs: fsys, dir: dir, done: map[string][]manifest.Tensor{}}
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		s.made = true
-	}
-	if err := fsys.MkdirAll(dir); err != nil {
-		return nil, fmt.Errorf("creating folder %q: %w", dir, err)
-	}
-	if err := s.lock(); err != nil {
-		return nil, err
-	}
-	prepare := func() error {
-		if overwrite {
-			return s.condemn()
-		}
-		if err := s.load(run); err != nil || s.end > 0 {
-			return err
-		}
-		// The folder is nobody's yet, or a run has finished it since we looked.
-		return occupied(dir, run, true)
-	}
-	if err := prepare(); err != nil {
-		s.abandon()
-		return nil, err
-	}
-	return s, nil
-}
-
-// abandon gives up a claim before begin: it leaves the folder as it was.
-func (s *state) abandon() {
-	if s.size == 0 {
-		_ = s.fs.Remove(filepath.Join(s.dir, stateName))
-	}
-	s.file.Close()
-	if s.made {
-		_ = s.fs.Remove(s.dir) // fails if someone else uses it by now
-	}
-}
-
-// occupied refuses a folder that holds something else than this plan's output.
-// Unless the lock is ours, a state file means that load will compare.
-func occupied(dir string, run *manifest.Manifest, locked bool) error {
-	list, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if st, serr := os.Stat(dir); serr == nil && !st.IsDir() {
-		return formats.Invalidf("output folder %q is not a folder: choose another", dir)
-	}
-	if err != nil {
-		return fmt.Errorf("reading output folder %q: %w", dir, err)
-	}
-	started := slices.IndexFunc(list, func(e fs.DirEntry) bool { return e.Name() == stateName })
-	switch {
-	case started >= 0 && !locked:
-		return nil
-	case started >= 0:
-		list = slices.Delete(list, started, started+1)
-	}
-	raw, err := os.ReadFile(filepath.Join(dir, manifest.Name))
-	if err == nil {
-		old, err := manifest.Decode(raw)
-		if err != nil {
-			return fmt.Errorf("output folder %q: %w", dir, err)
-		}
-		if d := manifest.Difference(old, run); d != "" {
-			return formats.Invalidf("output folder %q holds the result of another run: %s; choose another folder or --overwrite", dir, d)
-		}
-		return ErrComplete
-	}
-	for _, e := range list {
-		if n := e.Name(); n != "lost+found" && n[0] != '.' {
-			return formats.Invalidf("output folder %q is not empty and not quern's: it holds %q; choose another folder or --overwrite", dir, n)
-		}
-	}
-	return nil
 }
 
 // lock opens the state file and locks it. A file that was removed between the
@@ -162,15 +76,17 @@ func (s *state) lock() error {
 }
 
 // load reads the finished shards. A torn last line is the trace of a kill; it
-// and what follows it do not count.
-func (s *state) load(run *manifest.Manifest) error {
+// and what follows it do not count. Of another run it says the difference and
+// takes nothing. A run with --overwrite goes on only with what the same command
+// has begun on the same input: it is also how people start anew.
+func (s *state) load(run *manifest.Manifest) (other string, err error) {
 	name := filepath.Join(s.dir, stateName)
 	if s.size == 0 {
-		return nil
+		return "", nil
 	}
 	raw := make([]byte, s.size)
 	if err := blockio.ReadFull(s.file, raw, 0); err != nil {
-		return fmt.Errorf("reading %q: %w", name, err)
+		return "", fmt.Errorf("reading %q: %w", name, err)
 	}
 	first := true
 	for {
@@ -184,7 +100,10 @@ func (s *state) load(run *manifest.Manifest) error {
 		}
 		if first {
 			if d := manifest.Difference(r.Run, run); d != "" {
-				return formats.Invalidf("output folder %q holds an unfinished run that differs: %s; finish it with its own command, choose another folder or --overwrite", s.dir, d)
+				return d, nil
+			}
+			if s.over != "" && r.Over != s.over {
+				return "it was begun without --overwrite, or its input was written to since", nil
 			}
 			first = false
 		} else {
@@ -193,7 +112,7 @@ func (s *state) load(run *manifest.Manifest) error {
 		s.end += int64(len(line)) + 1
 		raw = rest
 	}
-	return nil
+	return "", nil
 }
 
 // begin makes the folder this run's. For --overwrite it first removes the
@@ -211,7 +130,7 @@ func (s *state) begin(run *manifest.Manifest) error {
 	if s.end > 0 {
 		return nil
 	}
-	return s.append(record{Run: run})
+	return s.append(record{Run: run, Over: s.over})
 }
 
 // append adds a line, durably.

@@ -63,6 +63,7 @@ func (m *Manifest) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.Grow(len(raw) + 512*len(m.Tensors)) // a line takes less; growing would hold the text twice
 	b.Write(bytes.TrimSuffix(raw, []byte("null\n}")))
 	b.WriteString("[\n")
 	for i := range m.Tensors {

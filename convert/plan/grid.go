@@ -59,10 +59,18 @@ func GridOf(rows, cols int64, scale []int64, block []int64) (Grid, error) {
 	case len(shape) == 2 && shape[0] == rows && shape[1] > 0 && cols%shape[1] == 0:
 		return Grid{rows, shape[1], 1, cols / shape[1], 1}, nil
 	case len(shape) == 2 && shape[1] == sc && shape[0] > sr:
+		var fits []int64
 		for parts := int64(2); parts <= 1024 && parts <= rows; parts++ {
 			if rows%parts == 0 && parts*ceilDiv(rows/parts, tr) == shape[0] {
-				return Grid{shape[0], sc, tr, tc, parts}, nil
+				fits = append(fits, parts)
 			}
+		}
+		switch len(fits) {
+		case 0:
+		case 1:
+			return Grid{shape[0], sc, tr, tc, fits[0]}, nil
+		default:
+			return Grid{}, formats.Invalidf("scale shape %v over a weight of shape [%d %d] may be that of %d or of %d joined parts: the file does not say which", scale, rows, cols, fits[0], fits[1])
 		}
 	}
 	return Grid{}, formats.Invalidf("scale shape %v fits no known layout over a weight of shape [%d %d] (tiles of %d×%d would be [%d %d])", scale, rows, cols, tr, tc, sr, sc)

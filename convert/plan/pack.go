@@ -130,12 +130,27 @@ func (p *Plan) Totals() Totals {
 	return t
 }
 
-// Digest names the plan: BLAKE3-256 of its JSON form, hexadecimal. Two plans
+// Digest names the plan: BLAKE3-256 of its JSON pieces, hexadecimal. Two plans
 // with the same digest write the same bytes.
 func (p *Plan) Digest() (string, error) {
 	h := blake3.New()
-	if err := json.NewEncoder(h).Encode(p); err != nil {
+	enc := json.NewEncoder(h)
+	// Piece by piece: the encoder holds a whole value in memory before it
+	// writes, and plans have 100,000 tensors.
+	head := *p
+	head.Tensors, head.Shards = nil, nil
+	if err := enc.Encode(&head); err != nil {
 		return "", err
+	}
+	for i := range p.Tensors {
+		if err := enc.Encode(&p.Tensors[i]); err != nil {
+			return "", err
+		}
+	}
+	for i := range p.Shards {
+		if err := enc.Encode(&p.Shards[i]); err != nil {
+			return "", err
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -10,17 +10,26 @@ import (
 // Partial is the suffix of files that are not finished.
 const Partial = ".partial"
 
-// Publish syncs f, closes it and gives it its final name, durably. The caller
-// has written NAME.partial in the same folder.
+// Discard closes and removes a file that will not be finished: its space is the
+// user's. What fails here fails in silence, since an error has led here.
+func Discard(fsys FS, f File) {
+	_ = f.Close()
+	_ = fsys.Remove(f.Name())
+}
+
+// Publish syncs f, closes it and gives it its final name, durably; where it
+// cannot, it discards f. The caller has written NAME.partial in the same folder.
 func Publish(fsys FS, f File, name string) error {
 	if err := f.Sync(); err != nil {
-		f.Close()
+		Discard(fsys, f)
 		return fmt.Errorf("syncing %q: %w", f.Name(), err)
 	}
 	if err := f.Close(); err != nil {
+		Discard(fsys, f)
 		return fmt.Errorf("closing %q: %w", f.Name(), err)
 	}
 	if err := fsys.Rename(f.Name(), name); err != nil {
+		Discard(fsys, f)
 		return fmt.Errorf("renaming %q: %w", f.Name(), err)
 	}
 	if err := fsys.SyncDir(filepath.Dir(name)); err != nil {
@@ -36,7 +45,7 @@ func WriteFile(fsys FS, name string, data []byte) error {
 		return fmt.Errorf("creating %q: %w", name+Partial, err)
 	}
 	if err := WriteFull(f, data, 0); err != nil {
-		f.Close()
+		Discard(fsys, f)
 		return fmt.Errorf("writing %q: %w", name+Partial, err)
 	}
 	return Publish(fsys, f, name)
@@ -47,8 +56,9 @@ func WriteFile(fsys FS, name string, data []byte) error {
 var ErrChanged = errors.New("the file changed while it was read")
 
 // CopyFile copies from, of the given size, to the file name, whole or not at
-// all. It reads and writes in plain calls: copy_file_range, which io.Copy would take,
-// was measured at a third of the speed and has truncated files on some kernels.
+// all. It reads and writes in plain calls: copy_file_range, which io.Copy would
+// take, was measured at a third of the speed and has truncated files on some
+// kernels.
 func CopyFile(fsys FS, name, from string, size int64) error {
 	in, err := fsys.Open(from)
 	if err != nil {
@@ -70,14 +80,14 @@ func CopyFile(fsys FS, name, from string, size int64) error {
 	for off := int64(0); off < size; {
 		n := min(int64(len(buf)), size-off)
 		if err := ReadFull(in, buf[:n], off); err != nil {
-			out.Close()
+			Discard(fsys, out)
 			if err == io.ErrUnexpectedEOF {
 				err = fmt.Errorf("%w: fewer than %d bytes", ErrChanged, size)
 			}
 			return fmt.Errorf("reading %q: %w", from, err)
 		}
 		if err := WriteFull(out, buf[:n], off); err != nil {
-			out.Close()
+			Discard(fsys, out)
 			return fmt.Errorf("writing %q: %w", name+Partial, err)
 		}
 		off += n

@@ -129,6 +129,9 @@ func TestFailuresLeaveTheOldFile(t *testing.T) {
 				if n := fsys.OpenFiles(); n != 0 {
 					t.Errorf("%s, %s: %d files are open", what, bad.Kind, n)
 				}
+				if _, err := os.Stat(name + blockio.Partial); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("%s, %s: the partial file is left", what, bad.Kind)
+				}
 			}
 		}
 	}

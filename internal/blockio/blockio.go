@@ -44,6 +44,11 @@ type File interface {
 	// ErrLocked if another holds it.
 	Lock() error
 
+	// Uncached asks that large reads and writes from now on leave no pages behind in
+	// the page cache that were not there before. It reports whether the system
+	// does that by itself; Flush, Settle and Drop are then not needed and do
+	// nothing. The file must not be empty.
+	Uncached() bool
 	// Sequential announces reading from front to back.
 	Sequential()
 	// Flush starts writing a range back, without waiting.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"sync/atomic"
 )
 
 // ErrLocked is returned by [File.Lock] when another process holds the lock.
@@ -14,7 +15,14 @@ var OS FS = osFS{}
 
 type osFS struct{}
 
-type osFile struct{ *os.File }
+type osFile struct {
+	*os.File
+	uncached atomic.Bool // see Uncached
+}
+
+// large is the size in bytes from which calls leave the page cache alone. Small
+// pieces that share pages with their neighbours are better off in it.
+const large = 256 << 10
 
 func (osFS) Open(name string) (File, error) { return wrap(os.Open(name)) }
 
@@ -30,7 +38,7 @@ func wrap(f *os.File, err error) (File, error) {
 	if err != nil {
 		return nil, plain(err)
 	}
-	return osFile{f}, nil
+	return &osFile{File: f}, nil
 }
 
 func (osFS) Rename(from, to string) error   { return plain(os.Rename(from, to)) }
@@ -39,18 +47,24 @@ func (osFS) MkdirAll(dir string) error      { return plain(os.MkdirAll(dir, 0o75
 func (osFS) SyncDir(dir string) error       { return syncDir(dir) }
 func (osFS) Free(dir string) (int64, error) { return free(dir) }
 
-func (f osFile) ReadAt(p []byte, off int64) (int, error) {
+func (f *osFile) ReadAt(p []byte, off int64) (int, error) {
+	if len(p) >= large && f.uncached.Load() {
+		return f.readUncached(p, off)
+	}
 	n, err := f.File.ReadAt(p, off)
 	return n, plain(err)
 }
 
-func (f osFile) WriteAt(p []byte, off int64) (int, error) {
+func (f *osFile) WriteAt(p []byte, off int64) (int, error) {
+	if len(p) >= large && f.uncached.Load() {
+		return f.writeUncached(p, off)
+	}
 	n, err := f.File.WriteAt(p, off)
 	return n, plain(err)
 }
 
-func (f osFile) Sync() error               { return plain(f.File.Sync()) }
-func (f osFile) Truncate(size int64) error { return plain(f.File.Truncate(size)) }
+func (f *osFile) Sync() error               { return plain(f.File.Sync()) }
+func (f *osFile) Truncate(size int64) error { return plain(f.File.Truncate(size)) }
 
 // plain drops the operation and path that package os puts in front: callers
 // say both in their own words, and once is enough.

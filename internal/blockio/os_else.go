@@ -2,7 +2,7 @@
 
 package blockio
 
-func (f osFile) Lock() error { return nil }
+func (f *osFile) Lock() error { return nil }
 
 func syncDir(string) error { return nil }
 

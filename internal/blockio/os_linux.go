@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func (f osFile) Reserve(size int64) error {
+func (f *osFile) Reserve(size int64) error {
 	for {
 		err := unix.Fallocate(int(f.Fd()), 0, 0, size)
 		switch {
@@ -22,16 +22,22 @@ func (f osFile) Reserve(size int64) error {
 	}
 }
 
-func (f osFile) Sequential() { _ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_SEQUENTIAL) }
+func (f *osFile) Sequential() { _ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_SEQUENTIAL) }
 
-func (f osFile) Flush(offset, n int64) {
-	_ = unix.SyncFileRange(int(f.Fd()), offset, n, unix.SYNC_FILE_RANGE_WRITE)
+func (f *osFile) Flush(offset, n int64) {
+	if !f.uncached.Load() {
+		_ = unix.SyncFileRange(int(f.Fd()), offset, n, unix.SYNC_FILE_RANGE_WRITE)
+	}
 }
 
-func (f osFile) Settle(offset, n int64) {
-	_ = unix.SyncFileRange(int(f.Fd()), offset, n, unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE|unix.SYNC_FILE_RANGE_WAIT_AFTER)
+func (f *osFile) Settle(offset, n int64) {
+	if !f.uncached.Load() {
+		_ = unix.SyncFileRange(int(f.Fd()), offset, n, unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE|unix.SYNC_FILE_RANGE_WAIT_AFTER)
+	}
 }
 
-func (f osFile) Drop(offset, n int64) {
-	_ = unix.Fadvise(int(f.Fd()), offset, n, unix.FADV_DONTNEED)
+func (f *osFile) Drop(offset, n int64) {
+	if !f.uncached.Load() {
+		_ = unix.Fadvise(int(f.Fd()), offset, n, unix.FADV_DONTNEED)
+	}
 }

@@ -2,8 +2,14 @@
 
 package blockio
 
-func (f osFile) Reserve(size int64) error { return f.Truncate(size) }
-func (f osFile) Sequential()              {}
-func (f osFile) Flush(offset, n int64)    {}
-func (f osFile) Settle(offset, n int64)   {}
-func (f osFile) Drop(offset, n int64)     {}
+func (f *osFile) Reserve(size int64) error { return f.Truncate(size) }
+func (f *osFile) Sequential()              {}
+func (f *osFile) Flush(offset, n int64)    {}
+func (f *osFile) Settle(offset, n int64)   {}
+func (f *osFile) Drop(offset, n int64)     {}
+
+// Uncached is not to be had here.
+func (f *osFile) Uncached() bool { return false }
+
+func (f *osFile) readUncached(p []byte, off int64) (int, error)  { return f.File.ReadAt(p, off) }
+func (f *osFile) writeUncached(p []byte, off int64) (int, error) { return f.File.WriteAt(p, off) }

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-func (f osFile) Lock() error {
+func (f *osFile) Lock() error {
 	err := windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, new(windows.Overlapped))
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
 		return ErrLocked
