@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"fmt"
-
 	"quern/formats"
 	"quern/formats/model"
 )
@@ -30,10 +28,10 @@ func ExpertParts(t Tensor) ([]Tensor, error) {
 			part.Source.Offset += (e*int64(len(names)) + int64(k)) * rows * cols * size
 			part.Meta = model.Tensor{
 				Role: model.RoutedExpert, Layer: t.Meta.Layer, Expert: int(e), Part: name, MTP: t.Meta.MTP, Quantize: true, Weights: 1,
-				Module: fmt.Sprintf("%s.%d.%s_proj", t.Meta.Module, e, name), Param: "weight",
+				Module: t.Meta.ExpertModule(int(e), name), Param: "weight",
 			}
 			if len(names) == 2 {
-				part.Meta.Fused = fmt.Sprintf("%s.%d.gate_up_proj", t.Meta.Module, e)
+				part.Meta.Fused = t.Meta.ExpertModule(int(e), "gate_up")
 			}
 			part.Name = part.Meta.Name()
 			out = append(out, part)
