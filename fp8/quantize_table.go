@@ -98,10 +98,29 @@ func (k *tableTile) bounds(s float32) (high, low uint32) {
 }
 
 // fill makes the table for scale s and returns the pattern of its first entry.
+//
+// Only the first binade is computed. A pattern 128 below another is half its weight
+// as long as both are normal, and then, as long as the code is normal too, halving
+// commutes with everything that was rounded: y and y−q are half as large, their
+// squares a quarter, the code is a binade lower.
 func (k *tableTile) fill(s float32) (high uint32) {
 	high, low := k.bounds(s)
 	n := uint32(0)
 	for p := high; p > low; p-- {
+		if n >= 1<<7 && p >= 1<<7 {
+			e := &k.entries[(n-1<<7)%tableSize]
+			if e.code-8 <= e4m3MaxSubnormal {
+				break
+			}
+			k.entries[n%tableSize] = entry{
+				sq:   e.sq * 0.25,
+				er:   e.er * 0.25,
+				d:    math.Float32bits(math.Float32frombits(e.d) * 0.5),
+				code: e.code - 8,
+			}
+			n++
+			continue
+		}
 		y := BF16ToFloat32(uint16(p)) / s
 		q, code := roundE4M3(y)
 		if code <= e4m3MaxSubnormal {
