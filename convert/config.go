@@ -18,16 +18,13 @@ func quantization(c *hf.Checkpoint) *model.Quantization {
 // config is the stage that lists what is kept and declares the quantization in
 // config.json. Order and unknown keys of the input's stay.
 func (q *quantizer) config(p *plan.Plan) error {
-	q.modules = modulesOf(p)
-	p.Notes = append(p.Notes, q.modules.check()...)
-	if len(q.modules.quantized) == 0 {
+	modules := modulesOf(p)
+	p.Notes = append(p.Notes, modules.check()...)
+	if len(modules.quantized) == 0 {
 		p.Notes = append(p.Notes, "nothing is quantized: no tensor is a linear layer that the options allow")
-	}
-	if !q.checkpoint.HasConfig {
 		return nil
 	}
-	root := q.checkpoint.ConfigValue
-	if len(q.modules.quantized) == 0 {
+	if !q.checkpoint.HasConfig {
 		return nil
 	}
 	quant := strictjson.Object(
@@ -39,12 +36,12 @@ func (q *quantizer) config(p *plan.Plan) error {
 	if q.UE8M0 && q.chosen > 0 || q.chosen == 0 && q.powers == q.fromFP8 {
 		quant.Set("scale_fmt", strictjson.String("ue8m0"))
 	}
-	list := make([]strictjson.Value, len(q.modules.kept))
-	for i, m := range q.modules.kept {
+	list := make([]strictjson.Value, len(modules.kept))
+	for i, m := range modules.kept {
 		list[i] = strictjson.String(m)
 	}
 	quant.Set("modules_to_not_convert", strictjson.Array(list...))
-	root = clone(root)
+	root := clone(q.checkpoint.ConfigValue)
 	text := root.Get("text_config")
 	if root.Get("quantization_config") == nil && text.Get("quantization_config") != nil {
 		text.Set("quantization_config", quant) // where the input has it

@@ -21,7 +21,7 @@ import (
 func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
 	p := plan.New(c)
 	p.Tool, p.Command, p.Options = tool, "quantize", o.list()
-	q := quantizer{QuantizeOptions: o, plan: p, checkpoint: c}
+	q := quantizer{QuantizeOptions: o, checkpoint: c}
 	for _, stage := range []plan.Stage{remarks(c), q.splitExperts, q.pairScales, q.decide, q.rewrite, castKept(o.KeepBF16), checkFinite, q.config} {
 		if err := stage(p); err != nil {
 			return nil, err
@@ -36,15 +36,13 @@ func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
 // quantizer carries what the stages of a quantization hand on.
 type quantizer struct {
 	QuantizeOptions
-	plan       *plan.Plan
 	checkpoint *hf.Checkpoint
 
 	scales    map[string]int // weight name to the index of its scale tensor
 	quantized []bool         // by tensor: it gets codes, or has them
-	modules   ignoreList
-	fromFP8   int // weights that come with codes
-	powers    int // of those, with scales that are powers of two by their form
-	chosen    int // weights that get codes here
+	fromFP8   int            // weights that come with codes
+	powers    int            // of those, with scales that are powers of two by their form
+	chosen    int            // weights that get codes here
 }
 
 // pairScales finds the scale of each FP8 weight and refuses what lacks its
@@ -192,7 +190,7 @@ func (q *quantizer) rewrite(p *plan.Plan) error {
 			out = append(out, t)
 			continue
 		}
-		pair, err := q.codes(p, t, old)
+		pair, err := q.codes(t, old)
 		if err != nil {
 			return err
 		}
@@ -207,21 +205,19 @@ func (q *quantizer) rewrite(p *plan.Plan) error {
 }
 
 // codes returns the codes and the scale of weight t.
-func (q *quantizer) codes(p *plan.Plan, t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, error) {
+func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, error) {
 	w := t
 	w.DType, w.Why = safetensors.F8E4M3, ""
 	w.Quant = plan.Quant{UE8M0: q.UE8M0, Search: q.Search}
 	s := plan.Tensor{
 		Name: t.Name + "_scale_inv", DType: safetensors.F32, Op: plan.ScaleOf, Source: t.Source,
-		Meta: t.Meta,
+		Meta: t.Meta, Why: "scale",
 	}
 	s.Meta.Role, s.Meta.Param, s.Meta.ScaleOf, s.Meta.Quantize, s.Meta.Why = model.Scale, t.Meta.Param+"_scale_inv", t.Name, false, "scale"
 	s.Meta.Weights = 0
-	s.Why = "scale"
 	if t.DType != safetensors.F8E4M3 {
 		q.chosen++
-		w.Op = plan.Quantize
-		s.Shape = tiles(t.Shape)
+		w.Op, s.Shape = plan.Quantize, tiles(t.Shape)
 		return []plan.Tensor{w, s}, nil
 	}
 	q.fromFP8++
@@ -230,11 +226,11 @@ func (q *quantizer) codes(p *plan.Plan, t plan.Tensor, old []plan.Tensor) ([]pla
 	if err != nil {
 		return nil, err
 	}
+	s.Shape = tiles(t.Shape) // not before: the grid has shown that it is a matrix
 	if q.Requantize {
 		q.chosen++
 		scale := from.Source
 		w.Op, w.Scale, w.Grid = plan.Requantize, &scale, &grid
-		s.Shape = tiles(t.Shape)
 		return []plan.Tensor{w, s}, nil
 	}
 	if !grid.IsTile128() {
@@ -248,7 +244,7 @@ func (q *quantizer) codes(p *plan.Plan, t plan.Tensor, old []plan.Tensor) ([]pla
 		return nil, formats.Invalidf("tensor %q: its %s scales %q are no powers of two by their form: --scale-fmt ue8m0 would round the weights a second time (28.4 dB instead of 31.5); leave it out, start from the BF16 original, or accept it with --requantize", t.Name, from.DType, from.Name)
 	}
 	w.Op, w.Quant = plan.Copy, plan.Quant{}
-	s.Op, s.Source, s.Shape = plan.Widen, from.Source, tiles(t.Shape)
+	s.Op, s.Source = plan.Widen, from.Source
 	return []plan.Tensor{w, s}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/formats"
+	"quern/formats/hf"
 	"quern/internal/blockio"
 )
 
@@ -54,13 +55,13 @@ func (e *engine) complete() error {
 func (e *engine) companions() []string {
 	var names []string
 	if len(e.plan.Shards) > 1 {
-		names = append(names, indexName)
+		names = append(names, hf.IndexName)
 	}
 	for _, f := range e.plan.Input.Side {
 		names = append(names, f.Name)
 	}
 	if e.plan.Config != "" {
-		names = append(names, "config.json")
+		names = append(names, hf.ConfigName)
 	}
 	return names
 }

@@ -13,10 +13,9 @@ import (
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
+	"quern/formats/hf"
 	"quern/internal/blockio"
 )
-
-const indexName = "model.safetensors.index.json"
 
 // publishFolder writes what makes shards a checkpoint: the index, the side
 // files, config.json and, last, the manifest. Until then no reader takes the
@@ -37,7 +36,7 @@ func (e *engine) publishFolder(ctx context.Context, m *manifest.Manifest) error 
 		if err != nil {
 			return err
 		}
-		if err := write(indexName, raw); err != nil {
+		if err := write(hf.IndexName, raw); err != nil {
 			return err
 		}
 	}
@@ -50,7 +49,7 @@ func (e *engine) publishFolder(ctx context.Context, m *manifest.Manifest) error 
 		}
 	}
 	if e.plan.Config != "" {
-		if err := write("config.json", []byte(e.plan.Config)); err != nil {
+		if err := write(hf.ConfigName, []byte(e.plan.Config)); err != nil {
 			return err
 		}
 	}

@@ -34,7 +34,6 @@ type job struct {
 	geo    geometry
 
 	scale       *plan.Tensor // the ScaleOf tensor, or nil
-	scaleIndex  int
 	scaleOffset int64
 	tiles       []fp8.TileStats // of the whole tensor, by tile index
 

@@ -45,24 +45,20 @@ func (e *engine) openShard(k int) (*shard, error) {
 		return nil, fmt.Errorf("writing %q: %w", f.Name(), err)
 	}
 	f.Uncached()
-	for n, i := range ps.Tensors {
-		t := &e.plan.Tensors[i]
-		if t.Op == plan.ScaleOf {
-			continue
-		}
-		s.jobs = append(s.jobs, e.newJob(s, t, i, ps.Offsets[n]))
-	}
-	// The scale of a weight is another tensor of the same file.
-	at := make(map[int]int64, len(ps.Tensors))
+	at := make(map[int]int64, len(ps.Tensors)) // offsets by index in the plan
 	for n, i := range ps.Tensors {
 		at[i] = ps.Offsets[n]
 	}
-	for _, j := range s.jobs {
-		if j.tensor.Op.Quantizes() {
-			j.scaleIndex = j.index + 1
-			j.scale = &e.plan.Tensors[j.scaleIndex]
-			j.scaleOffset = at[j.scaleIndex]
+	for i, offset := range at {
+		t := &e.plan.Tensors[i]
+		if t.Op == plan.ScaleOf {
+			continue // made with its weight
 		}
+		j := e.newJob(s, t, i, offset)
+		if t.Op.Quantizes() { // the scale is the next tensor of the plan, in the same file
+			j.scale, j.scaleOffset = &e.plan.Tensors[i+1], at[i+1]
+		}
+		s.jobs = append(s.jobs, j)
 	}
 	sort.Slice(s.jobs, func(a, b int) bool { return s.jobs[a].index < s.jobs[b].index })
 	s.left = len(s.jobs)

@@ -14,11 +14,12 @@ import (
 
 	"quern/convert/plan"
 	"quern/formats"
+	"quern/formats/hf"
 	"quern/formats/safetensors"
 )
 
 // Name of the file in a checkpoint folder.
-const Name = "quern-manifest.json"
+const Name = hf.ManifestName
 
 // Manifest is the file's content.
 type Manifest struct {
