@@ -21,7 +21,13 @@ func zerosF32AVX2(src *byte, stride uintptr) uint32
 func costBF16AVX2(src *byte, srcStride uintptr, s, factor, least float32) float32
 
 //go:noescape
+func weightedCostBF16AVX2(src *byte, srcStride uintptr, s, factor, least float32, weights *float32) float32
+
+//go:noescape
 func costF32AVX2(src *byte, srcStride uintptr, s, factor, least float32) float32
+
+//go:noescape
+func weightedCostF32AVX2(src *byte, srcStride uintptr, s, factor, least float32, weights *float32) float32
 
 //go:noescape
 func encodeBF16AVX2(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, s float32, out *rawSums)
@@ -53,11 +59,18 @@ func decodeF32AVX2(dst, codes *byte, n uintptr, s float32)
 //go:noescape
 func castF32BF16AVX2(dst, src *byte, n uintptr) uintptr
 
+//go:noescape
+func widenF16AVX2(dst *float32, src *byte, n uintptr)
+
+//go:noescape
+func narrowF64AVX2(dst *float32, src *byte, n uintptr)
+
 var avx2Kernels = asmKernels{
 	bf16: asmTileKernels{
 		amax:         amaxBF16AVX2,
 		zeros:        zerosBF16AVX2,
 		cost:         costBF16AVX2,
+		weightedCost: weightedCostBF16AVX2,
 		encode:       encodeBF16AVX2,
 		encodeBeyond: encodeBeyondBF16AVX2,
 	},
@@ -65,6 +78,7 @@ var avx2Kernels = asmKernels{
 		amax:         amaxF32AVX2,
 		zeros:        zerosF32AVX2,
 		cost:         costF32AVX2,
+		weightedCost: weightedCostF32AVX2,
 		encode:       encodeF32AVX2,
 		encodeBeyond: encodeBeyondF32AVX2,
 	},
@@ -74,4 +88,6 @@ var avx2Kernels = asmKernels{
 	decodeBF16:  decodeBF16AVX2,
 	decodeF32:   decodeF32AVX2,
 	castF32BF16: castF32BF16AVX2,
+	widenF16:    widenF16AVX2,
+	narrowF64:   narrowF64AVX2,
 }

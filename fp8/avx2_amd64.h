@@ -109,8 +109,9 @@
 	ADDL BX, R11; \
 	VMOVDQU Y4, (at)(DI)
 
-// COST8 adds (y−q)² of eight weights to ER.
-#define COST8(Y, ER) \
+// COST8 adds (y−q)² of the eight weights from column at on to ER, as WEIGH wants
+// them.
+#define COST8(Y, ER, WEIGH, at) \
 	VDIVPS Y15, Y, Y; \
 	VMINPS MAX448, Y, Y3; \
 	MAGIC(Y3, Y4, Y2); \
@@ -118,9 +119,15 @@
 	VSUBPS Y2, Y3, Y2; \
 	VSUBPS Y2, Y, Y2; \
 	VMULPS Y2, Y2, Y2; \
+	WEIGH(Y2, at) \
 	VADDPS Y2, ER, ER
 
-#define COST16(LOAD, at) \
+#define COST16(LOAD, WEIGH, at) \
 	LOAD(at, Y8); \
-	COST8(Y0, Y12); \
-	COST8(Y1, Y13)
+	COST8(Y0, Y12, WEIGH, at); \
+	COST8(Y1, Y13, WEIGH, (at)+8)
+
+// Ways to weigh squares: not at all, or by the float32 weights of the columns at
+// R10. Each brings its own semicolon.
+#define PLAIN(Y, at)
+#define BYCOLUMN(Y, at) VMULPS ((at)*4)(R10), Y, Y;

@@ -16,7 +16,7 @@ package fp8
 // by 16, adds the exponent that lies 7 bits up in the other word and so makes
 // sixteen times the code. Up to 464 no clamp is needed: y rounds to 448 there.
 //
-// Quotients of BF16 weights come without a division (encodeFast, costFast): with
+// Quotients of BF16 weights come without a division (encodeFast, costFast, weightedCostFast): with
 // r = 1/s and y0 = w·r, both rounded, the residue w−y0·s is exact in a fused
 // multiply-add, and y0+r·(w−y0·s), rounded once, is the correctly rounded w/s. For
 // 24-bit numerators one such step is not always enough; for the 8 significant bits
@@ -48,10 +48,19 @@ func zerosF32AVX512(src *byte, stride uintptr) uint32
 func costBF16AVX512(src *byte, srcStride uintptr, s, factor, least float32) float32
 
 //go:noescape
+func weightedCostBF16AVX512(src *byte, srcStride uintptr, s, factor, least float32, weights *float32) float32
+
+//go:noescape
 func costF32AVX512(src *byte, srcStride uintptr, s, factor, least float32) float32
 
 //go:noescape
+func weightedCostF32AVX512(src *byte, srcStride uintptr, s, factor, least float32, weights *float32) float32
+
+//go:noescape
 func costFastBF16AVX512(src *byte, srcStride uintptr, s, factor, least float32) float32
+
+//go:noescape
+func weightedCostFastBF16AVX512(src *byte, srcStride uintptr, s, factor, least float32, weights *float32) float32
 
 //go:noescape
 func encodeFastBF16AVX512(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, s float32, out *rawSums)
@@ -86,21 +95,30 @@ func decodeF32AVX512(dst, codes *byte, n uintptr, s float32)
 //go:noescape
 func castF32BF16AVX512(dst, src *byte, n uintptr) uintptr
 
+//go:noescape
+func widenF16AVX512(dst *float32, src *byte, n uintptr)
+
+//go:noescape
+func narrowF64AVX512(dst *float32, src *byte, n uintptr)
+
 var avx512Kernels = asmKernels{
 	bf16: asmTileKernels{
-		amax:         amaxBF16AVX512,
-		zeros:        zerosBF16AVX512,
-		cost:         costBF16AVX512,
-		encode:       encodeBF16AVX512,
-		encodeBeyond: encodeBeyondBF16AVX512,
-		least:        leastBF16AVX512,
-		costFast:     costFastBF16AVX512,
-		encodeFast:   encodeFastBF16AVX512,
+		amax:             amaxBF16AVX512,
+		zeros:            zerosBF16AVX512,
+		cost:             costBF16AVX512,
+		weightedCost:     weightedCostBF16AVX512,
+		encode:           encodeBF16AVX512,
+		encodeBeyond:     encodeBeyondBF16AVX512,
+		least:            leastBF16AVX512,
+		costFast:         costFastBF16AVX512,
+		weightedCostFast: weightedCostFastBF16AVX512,
+		encodeFast:       encodeFastBF16AVX512,
 	},
 	f32: asmTileKernels{
 		amax:         amaxF32AVX512,
 		zeros:        zerosF32AVX512,
 		cost:         costF32AVX512,
+		weightedCost: weightedCostF32AVX512,
 		encode:       encodeF32AVX512,
 		encodeBeyond: encodeBeyondF32AVX512,
 	},
@@ -110,4 +128,6 @@ var avx512Kernels = asmKernels{
 	decodeBF16:  decodeBF16AVX512,
 	decodeF32:   decodeF32AVX512,
 	castF32BF16: castF32BF16AVX512,
+	widenF16:    widenF16AVX512,
+	narrowF64:   narrowF64AVX512,
 }

@@ -170,8 +170,9 @@
 	ADDQ AX, R10; \
 	ADDQ BX, R11
 
-// COST16 adds (y−q)² of 16 quotients to the row's sum.
-#define COST16(Y, T, P, Q) \
+// COST16 adds (y−q)² of the 16 quotients from column at on to the row's sum, as
+// WEIGH wants them.
+#define COST16(Y, T, P, Q, WEIGH, at) \
 	VMINPS Z16, Y, T; \
 	BINADE(T, P); \
 	VFMADD231PS Z27, P, T; \
@@ -179,13 +180,19 @@
 	VFNMADD231PS Z27, P, Q; \
 	VSUBPS Q, Y, Y; \
 	VMULPS Y, Y, Y; \
+	WEIGH(Y, at) \
 	VADDPS Y, Z18, Z18
 
-#define COST64 \
-	COST16(Z0, Z4, Z8, Z12); \
-	COST16(Z1, Z5, Z9, Z13); \
-	COST16(Z2, Z6, Z10, Z14); \
-	COST16(Z3, Z7, Z11, Z15)
+#define COST64(WEIGH, at) \
+	COST16(Z0, Z4, Z8, Z12, WEIGH, at); \
+	COST16(Z1, Z5, Z9, Z13, WEIGH, (at)+16); \
+	COST16(Z2, Z6, Z10, Z14, WEIGH, (at)+32); \
+	COST16(Z3, Z7, Z11, Z15, WEIGH, (at)+48)
+
+// Ways to weigh squares: not at all, or by the float32 weights of the columns at
+// R10. Each brings its own semicolon.
+#define PLAIN(Y, at)
+#define BYCOLUMN(Y, at) VMULPS ((at)*4)(R10), Y, Y;
 
 // The lanes of 16 rows at o(p) (64 bytes each) are joined in four steps; every
 // step joins two registers, so that all lanes work.

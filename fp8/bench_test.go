@@ -17,20 +17,21 @@ func BenchmarkQuantize(b *testing.B) {
 	for _, e := range []struct {
 		name string
 		elem Elem
-	}{{"bf16", ElemBF16}, {"f32", ElemF32}} {
+	}{{"bf16", ElemBF16}, {"f16", ElemF16}, {"f32", ElemF32}, {"f64", ElemF64}} {
 		m := benchMatrix(e.elem)
+		weights := channelWeights(m.Cols)
 		codes := make([]byte, m.Rows*m.Cols)
 		tiles := make([]TileStats, len(codes)/(Tile*Tile))
 		for _, p := range paths() {
 			for _, s := range []struct {
 				name   string
 				search Search
-			}{{"absmax", SearchNone}, {"mse", SearchMSE}} {
+			}{{"absmax", SearchNone}, {"mse", SearchMSE}, {"weighted", SearchWeighted}} {
 				b.Run(e.name+"/"+p.name+"/"+s.name, func(b *testing.B) {
 					usePath(b, p.name)
 					b.SetBytes(int64(len(m.Data)))
 					for b.Loop() {
-						if err := Quantize(codes, m.Cols, tiles, m, Options{Search: s.search}); err != nil {
+						if err := Quantize(codes, m.Cols, tiles, m, Options{Search: s.search, Weights: weights}); err != nil {
 							b.Fatal(err)
 						}
 					}

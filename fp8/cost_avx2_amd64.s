@@ -32,22 +32,25 @@
 	ADDQ R9, SI; \
 	DECL CX
 
+// TILE is the work of a cost kernel.
+#define TILE(LOAD, WEIGH) \
+row: \
+	ROWBEGIN; \
+	COST16(LOAD, WEIGH, 0); \
+	COST16(LOAD, WEIGH, 16); \
+	COST16(LOAD, WEIGH, 32); \
+	COST16(LOAD, WEIGH, 48); \
+	COST16(LOAD, WEIGH, 64); \
+	COST16(LOAD, WEIGH, 80); \
+	COST16(LOAD, WEIGH, 96); \
+	COST16(LOAD, WEIGH, 112); \
+	ROWEND; \
+	JNZ row
+
 // func costBF16AVX2(src *byte, srcStride uintptr, s, factor, least float32) float32
 TEXT ·costBF16AVX2(SB), NOSPLIT, $0-36
 	BEGIN
-
-row:
-	ROWBEGIN
-	COST16(LOADBF16, 0)
-	COST16(LOADBF16, 16)
-	COST16(LOADBF16, 32)
-	COST16(LOADBF16, 48)
-	COST16(LOADBF16, 64)
-	COST16(LOADBF16, 80)
-	COST16(LOADBF16, 96)
-	COST16(LOADBF16, 112)
-	ROWEND
-	JNZ row
+	TILE(LOADBF16, PLAIN)
 
 done:
 	VMOVSS X0, ret+32(FP)
@@ -57,21 +60,31 @@ done:
 // func costF32AVX2(src *byte, srcStride uintptr, s, factor, least float32) float32
 TEXT ·costF32AVX2(SB), NOSPLIT, $0-36
 	BEGIN
-
-row:
-	ROWBEGIN
-	COST16(LOADF32, 0)
-	COST16(LOADF32, 16)
-	COST16(LOADF32, 32)
-	COST16(LOADF32, 48)
-	COST16(LOADF32, 64)
-	COST16(LOADF32, 80)
-	COST16(LOADF32, 96)
-	COST16(LOADF32, 112)
-	ROWEND
-	JNZ row
+	TILE(LOADF32, PLAIN)
 
 done:
 	VMOVSS X0, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func weightedCostBF16AVX2(src *byte, srcStride uintptr, s, factor, least float32, weights *float32) float32
+TEXT ·weightedCostBF16AVX2(SB), NOSPLIT, $0-44
+	BEGIN
+	MOVQ weights+32(FP), R10
+	TILE(LOADBF16, BYCOLUMN)
+
+done:
+	VMOVSS X0, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func weightedCostF32AVX2(src *byte, srcStride uintptr, s, factor, least float32, weights *float32) float32
+TEXT ·weightedCostF32AVX2(SB), NOSPLIT, $0-44
+	BEGIN
+	MOVQ weights+32(FP), R10
+	TILE(LOADF32, BYCOLUMN)
+
+done:
+	VMOVSS X0, ret+40(FP)
 	VZEROUPPER
 	RET

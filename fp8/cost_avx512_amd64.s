@@ -50,27 +50,29 @@
 	JCC done; \
 	DECL DX
 
+// TILE is the work of a cost kernel.
+#define TILE(LOAD, QUOTIENT, WEIGH) \
+group: \
+	MOVQ R13, R14; \
+	MOVL $16, CX; \
+row: \
+	VPXORD Z18, Z18, Z18; \
+	LOAD(0); \
+	QUOTIENT; \
+	COST64(WEIGH, 0); \
+	LOAD(64); \
+	QUOTIENT; \
+	COST64(WEIGH, 64); \
+	ROWEND; \
+	JNZ row; \
+	GROUPEND; \
+	JNZ group
+
 // func costBF16AVX512(src *byte, srcStride uintptr, s, factor, least float32) float32
 TEXT ·costBF16AVX512(SB), 0, $1152-36
 	BEGIN
 	MAGNITUDES16
-
-group:
-	MOVQ R13, R14
-	MOVL $16, CX
-
-row:
-	VPXORD Z18, Z18, Z18
-	LOADBF16(0)
-	DIVIDE
-	COST64
-	LOADBF16(64)
-	DIVIDE
-	COST64
-	ROWEND
-	JNZ row
-	GROUPEND
-	JNZ group
+	TILE(LOADBF16, DIVIDE, PLAIN)
 
 done:
 	VMOVSS X0, ret+32(FP)
@@ -81,23 +83,7 @@ done:
 TEXT ·costF32AVX512(SB), 0, $1152-36
 	BEGIN
 	MAGNITUDES32
-
-group:
-	MOVQ R13, R14
-	MOVL $16, CX
-
-row:
-	VPXORD Z18, Z18, Z18
-	LOADF32(0)
-	DIVIDE
-	COST64
-	LOADF32(64)
-	DIVIDE
-	COST64
-	ROWEND
-	JNZ row
-	GROUPEND
-	JNZ group
+	TILE(LOADF32, DIVIDE, PLAIN)
 
 done:
 	VMOVSS X0, ret+32(FP)
@@ -109,25 +95,46 @@ TEXT ·costFastBF16AVX512(SB), 0, $1152-36
 	BEGIN
 	MAGNITUDES16
 	RECIPROCAL(Z17)
-
-group:
-	MOVQ R13, R14
-	MOVL $16, CX
-
-row:
-	VPXORD Z18, Z18, Z18
-	LOADBF16(0)
-	MULTIPLY(Z17)
-	COST64
-	LOADBF16(64)
-	MULTIPLY(Z17)
-	COST64
-	ROWEND
-	JNZ row
-	GROUPEND
-	JNZ group
+	TILE(LOADBF16, MULTIPLY(Z17), PLAIN)
 
 done:
 	VMOVSS X0, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func weightedCostBF16AVX512(src *byte, srcStride uintptr, s, factor, least float32, weights *float32) float32
+TEXT ·weightedCostBF16AVX512(SB), 0, $1152-44
+	BEGIN
+	MOVQ weights+32(FP), R10
+	MAGNITUDES16
+	TILE(LOADBF16, DIVIDE, BYCOLUMN)
+
+done:
+	VMOVSS X0, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func weightedCostF32AVX512(src *byte, srcStride uintptr, s, factor, least float32, weights *float32) float32
+TEXT ·weightedCostF32AVX512(SB), 0, $1152-44
+	BEGIN
+	MOVQ weights+32(FP), R10
+	MAGNITUDES32
+	TILE(LOADF32, DIVIDE, BYCOLUMN)
+
+done:
+	VMOVSS X0, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func weightedCostFastBF16AVX512(src *byte, srcStride uintptr, s, factor, least float32, weights *float32) float32
+TEXT ·weightedCostFastBF16AVX512(SB), 0, $1152-44
+	BEGIN
+	MOVQ weights+32(FP), R10
+	MAGNITUDES16
+	RECIPROCAL(Z17)
+	TILE(LOADBF16, MULTIPLY(Z17), BYCOLUMN)
+
+done:
+	VMOVSS X0, ret+40(FP)
 	VZEROUPPER
 	RET

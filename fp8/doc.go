@@ -11,10 +11,10 @@
 // # Tiles
 //
 // [Quantize] writes W ≈ q·s for every tile: s comes from the tile's largest
-// magnitude amax (and, with [SearchMSE], from a search around it), q is the E4M3
-// code of w/s. Beside the codes it returns one [TileStats] a tile, from which
-// [Stats] makes the figures that a manifest reports. [Dequantize] is the way
-// back, for any granularity of scales.
+// magnitude amax, or from a search around that, q is the E4M3 code of w/s. Beside
+// the codes it returns one [TileStats] a tile, from which [Stats] makes the figures
+// that a manifest reports. [Dequantize] is the way back, for any granularity of
+// scales.
 //
 // # Reproducible to the bit
 //
@@ -34,11 +34,38 @@
 //
 // Padding a ragged tile with zeros changes nothing, because x+0 = x.
 //
+// # Search for a scale
+//
+// Let a be the scale that absmax gives, amax/448. A search tries the scales
+// s = a·C, where C = 2^(k/16) for k = 0, −1, 1, −2, 2, −3, 3, −4, 4, 5, 6, …, 15
+// (scales that are powers of two: k = 0, −16, 16), and takes the first one whose
+// cost is strictly smallest. C, and D = 2^(k/8), are rounded to float32 and
+// constants; the product a·C is rounded; scales below 2⁻¹²⁶ are left out. So a tie
+// goes to absmax, then to the smaller |k|, and no tile ever costs more than with
+// absmax.
+//
+// The cost of s is D·Σ(y−q)²·u, in these steps, each rounded to float32: y = w/s;
+// d = y−q, where q is the value of the code of y; p = d·d; p·u, where u belongs to
+// the column; the sum over the tile in the order given above; times D.
+//
+//   - [SearchMSE]: u = 1, so p·u = p.
+//   - [SearchWeighted]: u = max(v/V, 2⁻²⁴), where v is the column's entry in
+//     Options.Weights and V the largest entry of the tile's columns (128, fewer at
+//     the right edge), the quotient rounded; u = 1 for all columns where V = 0. In
+//     words: squares weigh as the mean square of what their input channel carries,
+//     relative to the tile's strongest channel. [NormalizeWeights] computes u.
+//
+// A kernel may stop adding as soon as D times the partial sum is not below the
+// least cost so far, because no term is negative and rounding is monotone; and it
+// may leave out a scale that any proof shows not to win. A search changes the
+// scale and what follows from it; the sums in [TileStats] are not weighted.
+//
 // # Paths
 //
 // The scalar reference (path "generic") is always compiled and is what the other
 // paths are held against, bit for bit: "table" (portable, one table of results a
-// tile for BF16 sources), "avx2" and "avx512" (assembly). The best one that the
-// machine has is chosen at start; [SetPath] and the environment variable
-// QUERN_CPU name another.
+// tile for BF16 sources), "avx2" and "avx512" (assembly). All but the reference
+// rule out most scales of a search by a histogram of the tile, where it is BF16. The
+// best one that the machine has is chosen at start; [SetPath] and the environment
+// variable QUERN_CPU name another.
 package fp8

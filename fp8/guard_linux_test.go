@@ -3,6 +3,7 @@ package fp8
 import (
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,9 +42,14 @@ func TestKernelsStayInside(t *testing.T) {
 				m.Data = data
 				codes := fenced(t, (rows-1)*stride+cols, low)
 				tiles := make([]TileStats, tilesOf(rows)*tilesOf(cols))
+				weights := unsafe.Slice((*float32)(unsafe.Pointer(&fenced(t, 4*cols, low)[0])), cols)
+				copy(weights, channelWeights(cols))
 				for _, p := range paths() {
 					usePath(t, p.name)
 					for _, o := range allOptions {
+						if o.Search == SearchWeighted {
+							o.Weights = weights
+						}
 						if err := Quantize(codes, stride, tiles, m, o); err != nil {
 							t.Fatal(err)
 						}
@@ -51,6 +57,20 @@ func TestKernelsStayInside(t *testing.T) {
 				}
 			}
 		}
+		// The kernels take the weights from scratch memory: here it is fenced.
+		u := (*[Tile]float32)(unsafe.Pointer(&fenced(t, 4*Tile, low)[0]))
+		*u = ones
+		ws := getWorkspace()
+		for _, e := range allElems {
+			for _, p := range paths() {
+				m := source(e, Tile, Tile, Tile, func(int) float64 { return r.NormFloat64() })
+				k := p.bind(ws, tile{src: m.Data, elem: e, stride: Tile, rows: Tile, cols: Tile, weights: u})
+				k.amax()
+				k.cost(0.01, 1, 1e9)
+				k.cost(1e-30, 1, 1e9)
+			}
+		}
+		putWorkspace(ws)
 		for _, n := range []int{1, 15, 16, 31, 32, 33, 63, 64, 255, 256, 257, 300, 8192, 10000} {
 			codes := fenced(t, n, low)
 			f32 := fenced(t, 4*n, low)

@@ -36,6 +36,9 @@ type asmKernels struct {
 	// castF32BF16 rounds n elements, a multiple of 32, and returns how many it did
 	// before the first run of 16 or 32 with one that does not stay finite.
 	castF32BF16 func(dst, src *byte, n uintptr) uintptr
+
+	// widenF16 and narrowF64 write n elements, a multiple of 16, as float32.
+	widenF16, narrowF64 func(dst *float32, src *byte, n uintptr)
 }
 
 // asmTileKernels work on full tiles of one element type; strides are in bytes.
@@ -43,13 +46,15 @@ type asmTileKernels struct {
 	amax         func(src *byte, stride uintptr) (hi, lo uint32) // bits of the largest and the smallest magnitude
 	zeros        func(src *byte, stride uintptr) uint32          // weights ±0
 	cost         func(src *byte, srcStride uintptr, s, factor, least float32) float32
+	weightedCost func(src *byte, srcStride uintptr, s, factor, least float32, weights *float32) float32
 	encode       func(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, s float32, out *rawSums)
 	encodeBeyond func(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, s float32, out *rawSums)
 
 	// Without a division, for tiles that have no very small weights; or nil.
-	least      func(src *byte, stride uintptr) uint32 // bits of the smallest magnitude but 0, or 0
-	costFast   func(src *byte, srcStride uintptr, s, factor, least float32) float32
-	encodeFast func(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, s float32, out *rawSums)
+	least            func(src *byte, stride uintptr) uint32 // bits of the smallest magnitude but 0, or 0
+	costFast         func(src *byte, srcStride uintptr, s, factor, least float32) float32
+	weightedCostFast func(src *byte, srcStride uintptr, s, factor, least float32, weights *float32) float32
+	encodeFast       func(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, s float32, out *rawSums)
 }
 
 // rawSums is what the encoders in assembly leave.
@@ -60,11 +65,28 @@ type rawSums struct {
 	zero                  uint32 // codes of magnitude 0
 }
 
+// decode is Elem.decode.
+func (k *asmKernels) decode(dst []float32, src []byte, e Elem) {
+	n := len(dst) &^ 15
+	run := src[:n*e.Size()] // all that the kernels read
+	switch {
+	case n == 0:
+	case e == ElemF16:
+		k.widenF16(&dst[0], &run[0], uintptr(n))
+	case e == ElemF64:
+		k.narrowF64(&dst[0], &run[0], uintptr(n))
+	default:
+		n = 0
+	}
+	e.decode(dst[n:], src[n*e.Size():])
+}
+
 // path wraps the kernels, with the scalar reference for what is left over.
 func (k *asmKernels) path(name string) *path {
 	return &path{
-		name: name,
-		bind: k.bind,
+		name:   name,
+		prunes: true,
+		bind:   k.bind,
 		decodeE4M3: func(dst []byte, elem Elem, codes []byte, s float32) {
 			n := len(codes) &^ 31
 			if n > 0 {

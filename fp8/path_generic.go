@@ -13,6 +13,7 @@ var genericPath = path{
 // tablePath is the fastest portable path.
 var tablePath = path{
 	name:        "table",
+	prunes:      true,
 	bind:        bindTable,
 	decodeE4M3:  decodeE4M3Generic,
 	nonFinite:   nonFiniteGeneric,

@@ -36,12 +36,32 @@ func fastPaths() (names []string) {
 var (
 	allElems   = []Elem{ElemBF16, ElemF16, ElemF32, ElemF64}
 	allOptions = []Options{
-		{ScaleFloat, SearchNone},
-		{ScaleUE8M0, SearchNone},
-		{ScaleFloat, SearchMSE},
-		{ScaleUE8M0, SearchMSE},
+		{ScaleFormat: ScaleFloat, Search: SearchNone},
+		{ScaleFormat: ScaleUE8M0, Search: SearchNone},
+		{ScaleFormat: ScaleFloat, Search: SearchMSE},
+		{ScaleFormat: ScaleUE8M0, Search: SearchMSE},
+		{ScaleFormat: ScaleFloat, Search: SearchWeighted}, // with channelWeights where a test gives none
+		{ScaleFormat: ScaleUE8M0, Search: SearchWeighted},
 	}
 )
+
+// channelWeights are mean squares as activations have them: some channels far above
+// the others, some that nothing reached.
+func channelWeights(cols int) []float32 {
+	r := rand.New(rand.NewPCG(14, uint64(cols)))
+	w := make([]float32, cols)
+	for c := range w {
+		switch r.IntN(20) {
+		case 0:
+			w[c] = 0
+		case 1:
+			w[c] = 1000 * r.Float32()
+		default:
+			w[c] = float32(math.Exp(r.NormFloat64()))
+		}
+	}
+	return w
+}
 
 // store writes x, rounded to e, as element i of data.
 func store(data []byte, e Elem, i int, x float64) {
@@ -121,6 +141,9 @@ func quantize(t testing.TB, m Matrix, codeStride, offset int, o Options) quantiz
 		codes[i] = canary
 	}
 	tiles := make([]TileStats, tilesOf(m.Rows)*tilesOf(m.Cols))
+	if o.Search == SearchWeighted && o.Weights == nil {
+		o.Weights = channelWeights(m.Cols)
+	}
 	if err := Quantize(codes, codeStride, tiles, m, o); err != nil {
 		t.Fatal(err)
 	}
@@ -167,17 +190,20 @@ func comparePaths(t testing.TB, what string, m Matrix, codeStride, offset int, o
 			t.Fatal(err)
 		}
 		got := quantize(t, m, codeStride, offset, o)
-		same(t, fmt.Sprintf("%s: %v, %+v, path %s", what, m.Elem, o, name), got, want, codeStride)
+		same(t, fmt.Sprintf("%s: %v, scales %d, search %d, path %s", what, m.Elem, o.ScaleFormat, o.Search, name), got, want, codeStride)
 	}
 	return want
 }
 
-// distributions are the weights that the paths are compared on; scale times 1 is a
-// usual weight.
-var distributions = []struct {
+// distribution is a kind of weights: f makes the one of index i.
+type distribution struct {
 	name string
 	f    func(r *rand.Rand, i int) float64
-}{
+}
+
+// distributions are the weights that the paths are compared on; scale times 1 is a
+// usual weight.
+var distributions = []distribution{
 	{"normal", func(r *rand.Rand, _ int) float64 { return r.NormFloat64() * 0.02 }},
 	{"uniform", func(r *rand.Rand, _ int) float64 { return r.Float64() - 0.5 }},
 	{"outliers", func(r *rand.Rand, i int) float64 {
@@ -324,7 +350,8 @@ func TestPathsAlignment(t *testing.T) {
 			copy(shifted[offset:], m.Data)
 			m.Data = shifted[offset:]
 			comparePaths(t, fmt.Sprint("offset ", offset), m, Tile, offset, Options{})
-			comparePaths(t, fmt.Sprint("offset ", offset), m, Tile, 63-offset, Options{Search: SearchMSE})
+			search := []Search{SearchMSE, SearchWeighted}[offset%2]
+			comparePaths(t, fmt.Sprint("offset ", offset), m, Tile, 63-offset, Options{Search: search})
 		}
 	}
 }

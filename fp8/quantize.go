@@ -20,8 +20,9 @@ const (
 type Search uint8
 
 const (
-	SearchNone Search = iota // amax/448
-	SearchMSE                // of a few candidates around amax/448 the one with the least squared error
+	SearchNone     Search = iota // amax/448
+	SearchMSE                    // of a few candidates around amax/448 the one with the least squared error
+	SearchWeighted               // the same with each square times the weight of its column
 )
 
 // Options are the choices that change bytes. The zero value is DeepSeek's
@@ -29,6 +30,13 @@ const (
 type Options struct {
 	ScaleFormat ScaleFormat
 	Search      Search
+
+	// Weights, for SearchWeighted only, are the importance of the columns, one for
+	// each column of the matrix: the mean square of the activations of that input
+	// channel. They are finite and ≥ 0, in any unit: only their ratios within 128
+	// columns count, so a matrix that is quantized in parts, cut at multiples of
+	// 128, gets the same bits. None, or only zeros in a tile, means SearchMSE.
+	Weights []float32
 }
 
 // Matrix is a view of a source matrix.
@@ -55,6 +63,7 @@ type Matrix struct {
 // weights are zero; with ScaleUE8M0 the power of two at or above that quotient.
 // The code of w is E4M3FromFloat32(w/s) with a correctly rounded float32
 // division. F64 is rounded to float32 first; one that overflows is not finite.
+// Other scales come from a search, which the package comment defines.
 //
 // Quantize may be called from many goroutines at once.
 func Quantize(codes []byte, codeStride int, tiles []TileStats, m Matrix, o Options) error {
@@ -78,6 +87,10 @@ func Quantize(codes []byte, codeStride int, tiles []TileStats, m Matrix, o Optio
 				codes:      codes[r*codeStride+c:],
 				codeStride: codeStride,
 			}
+			if o.Search == SearchWeighted && len(o.Weights) != 0 {
+				NormalizeWeights(ws.weights[:], o.Weights[c:c+t.cols]) // others meet zeros only
+				t.weights = &ws.weights
+			}
 			tiles[i*tileCols+j] = quantizeTile(k, ws, t, o)
 		}
 	}
@@ -90,8 +103,13 @@ func checkQuantize(codes []byte, codeStride int, tiles []TileStats, m Matrix, o 
 	if o.ScaleFormat > ScaleUE8M0 {
 		return 0, 0, fmt.Errorf("quantizing: scale format %d is unknown", o.ScaleFormat)
 	}
-	if o.Search > SearchMSE {
+	if o.Search > SearchWeighted {
 		return 0, 0, fmt.Errorf("quantizing: search %d is unknown", o.Search)
+	}
+	if o.Search == SearchWeighted {
+		if err := checkWeights(o.Weights, m.Cols); err != nil {
+			return 0, 0, fmt.Errorf("quantizing: %w", err)
+		}
 	}
 	if m.Elem.Size() == 0 {
 		return 0, 0, fmt.Errorf("quantizing: element type %v is unknown", m.Elem)

@@ -51,13 +51,14 @@ func (g *genericTile) encode(s float32, _ bool) (u sums) {
 }
 
 func (g *genericTile) cost(s, factor, least float32) float32 {
+	u := g.columnWeights()
 	var sum float32
 	for r := range g.rows {
 		var er lanes
 		for c, w := range g.row(r) {
 			y := w / s
 			d := y - E4M3ToFloat32(E4M3FromFloat32(y))
-			er[c%16] += float32(d * d)
+			er[c%16] += float32(float32(d*d) * u[c])
 		}
 		if sum += er.join(); factor*sum >= least {
 			break

@@ -225,20 +225,21 @@ func (k *tableTile) cost(s, factor, least float32) float32 {
 		d := y - q
 		k.errors[i%tableSize] = d * d
 	}
+	u := k.columnWeights()
 	var sum float32
 	var src [2 * Tile]byte
 	for r := range k.rows {
 		copy(src[:], k.row16(r))
-		if sum += k.costRow(&src, high, n, s); factor*sum >= least {
+		if sum += k.costRow(&src, u, high, n, s); factor*sum >= least {
 			break
 		}
 	}
 	return factor * sum
 }
 
-// costRow returns Σ(y−q)² of one row, padded with zeros, for which the first n
+// costRow returns Σ(y−q)²·u of one row, padded with zeros, for which the first n
 // errors are tabulated.
-func (k *tableTile) costRow(src *[2 * Tile]byte, high, n uint32, s float32) float32 {
+func (k *tableTile) costRow(src *[2 * Tile]byte, u *[Tile]float32, high, n uint32, s float32) float32 {
 	var er lanes
 	for lane := range uint(16) {
 		var sum float32
@@ -248,20 +249,20 @@ func (k *tableTile) costRow(src *[2 * Tile]byte, high, n uint32, s float32) floa
 			p := uint32(src[at]) | uint32(src[at+1])<<8
 			i := high - p&0x7fff
 			miss = max(miss, i)
-			sum += k.errors[i%tableSize]
+			sum += float32(k.errors[i%tableSize] * u[c%Tile])
 		}
 		if miss >= n {
 			sum = 0
 			for c := lane; c < Tile; c += 16 {
 				p := binary.LittleEndian.Uint16(src[2*c:]) & 0x7fff
 				if i := high - uint32(p); i < n {
-					sum += k.errors[i%tableSize]
+					sum += float32(k.errors[i%tableSize] * u[c])
 					continue
 				}
 				y := BF16ToFloat32(p) / s
 				q, _ := roundE4M3(y)
 				d := y - q
-				sum += float32(d * d)
+				sum += float32(float32(d*d) * u[c])
 			}
 		}
 		er[lane] = sum
@@ -302,6 +303,7 @@ func (f *floatTile) encode(s float32, _ bool) (u sums) {
 
 func (f *floatTile) cost(s, factor, least float32) float32 {
 	g := (*genericTile)(f)
+	u := g.columnWeights()
 	var sum float32
 	for r := range g.rows {
 		var er lanes
@@ -309,7 +311,7 @@ func (f *floatTile) cost(s, factor, least float32) float32 {
 			y := abs(w / s)
 			q, _ := roundE4M3(y)
 			d := y - q
-			er[c&15] += float32(d * d)
+			er[c&15] += float32(float32(d*d) * u[c%Tile])
 		}
 		if sum += er.join(); factor*sum >= least {
 			break

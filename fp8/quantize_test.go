@@ -145,81 +145,6 @@ func TestZeroTileKeepsSigns(t *testing.T) {
 	}
 }
 
-// bruteSearch finds the scale with the reference's own statistics and constants
-// computed here.
-func bruteSearch(t *testing.T, m Matrix, f ScaleFormat) (scale, cost, absmaxCost float32) {
-	t.Helper()
-	ws := getWorkspace()
-	defer putWorkspace(ws)
-	codes := make([]byte, m.Rows*m.Cols)
-	g := bindGeneric(ws, tile{
-		src: m.Data, elem: m.Elem, stride: m.Stride, rows: m.Rows, cols: m.Cols,
-		codes: codes, codeStride: m.Cols,
-	})
-	amax, _ := g.amax()
-	absmax := scaleOf(amax, f)
-	ks := []int{0, -1, 1, -2, 2, -3, 3, -4, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
-	if f == ScaleUE8M0 {
-		ks = []int{0, -16, 16}
-	}
-	cost = float32(math.Inf(1))
-	for _, k := range ks {
-		s := absmax * float32(math.Exp2(float64(k)/16))
-		if s < 0x1p-126 {
-			continue
-		}
-		c := float32(math.Exp2(float64(k)/8)) * g.encode(s, true).sumErr
-		if k == 0 {
-			absmaxCost = c
-		}
-		if c < cost {
-			scale, cost = s, c
-		}
-	}
-	return scale, cost, absmaxCost
-}
-
-func TestSearch(t *testing.T) {
-	better := 0
-	for _, d := range distributions {
-		for seed := range uint64(3) {
-			r := rand.New(rand.NewPCG(10, seed))
-			m := source(ElemF32, 40, 128, 128, func(i int) float64 { return d.f(r, i) })
-			for _, f := range []ScaleFormat{ScaleFloat, ScaleUE8M0} {
-				want, cost, absmax := bruteSearch(t, m, f)
-				if cost > absmax {
-					t.Fatalf("%s: cost %v, absmax %v", d.name, cost, absmax)
-				}
-				if cost < absmax {
-					better++
-				}
-				if d.name == "zero" {
-					want = 1
-				}
-				for _, p := range paths() {
-					usePath(t, p.name)
-					q := quantize(t, m, 128, 0, Options{ScaleFormat: f, Search: SearchMSE})
-					if got := q.tiles[0].Scale; got != want {
-						t.Fatalf("%s: path %s: scale %v, want %v", d.name, p.name, got, want)
-					}
-				}
-			}
-		}
-	}
-	if better < 10 {
-		t.Errorf("the search found a better scale in %d cases only", better)
-	}
-}
-
-func TestCandidates(t *testing.T) {
-	for i, k := range []int{0, -1, 1, -2, 2, -3, 3, -4, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} {
-		c := floatCandidates[i]
-		if c.scale != float32(math.Exp2(float64(k)/16)) || c.cost != float32(math.Exp2(float64(k)/8)) {
-			t.Errorf("candidate %d: %+v is not k = %d", i, c, k)
-		}
-	}
-}
-
 func TestQuantizeErrors(t *testing.T) {
 	good := func() (codes []byte, stride int, tiles []TileStats, m Matrix, o Options) {
 		return make([]byte, 200*200), 200, make([]TileStats, 4), Matrix{make([]byte, 2*200*200), ElemBF16, 200, 200, 200}, Options{}
@@ -270,6 +195,10 @@ func TestQuantizeErrors(t *testing.T) {
 			c, s, ti, m, _ := good()
 			return Quantize(c, s, ti, m, Options{Search: 9})
 		},
+		"weights": func() error {
+			c, s, ti, m, _ := good()
+			return Quantize(c, s, ti, m, Options{Search: SearchWeighted, Weights: make([]float32, 199)})
+		},
 	} {
 		if err := call(); err == nil || !strings.HasPrefix(err.Error(), "quantizing: ") {
 			t.Errorf("%s: %v", what, err)
@@ -279,6 +208,17 @@ func TestQuantizeErrors(t *testing.T) {
 	if err := Quantize(c, s, ti, m, o); err != nil {
 		t.Error(err)
 	}
+	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1, -0x1p-149} {
+		w := make([]float32, 200)
+		w[137] = float32(bad)
+		err := Quantize(c, s, ti, m, Options{Search: SearchWeighted, Weights: w})
+		if err == nil || !strings.Contains(err.Error(), "column 137") {
+			t.Errorf("weight %v: %v", bad, err)
+		}
+		if err := Quantize(c, s, ti, m, Options{Search: SearchMSE, Weights: w}); err != nil {
+			t.Errorf("weight %v, not asked for: %v", bad, err)
+		}
+	}
 	if err := Quantize(nil, 0, nil, Matrix{Rows: 0, Cols: 5}, Options{}); err != nil {
 		t.Error(err)
 	}
@@ -286,17 +226,20 @@ func TestQuantizeErrors(t *testing.T) {
 
 func TestQuantizeDoesNotAllocate(t *testing.T) {
 	m := benchMatrix(ElemBF16)
+	m.Rows = Tile
 	codes := make([]byte, m.Rows*m.Cols)
 	tiles := make([]TileStats, len(codes)/(Tile*Tile))
 	for _, p := range paths() {
 		usePath(t, p.name)
-		n := testing.AllocsPerRun(5, func() {
-			if err := Quantize(codes, m.Cols, tiles, m, Options{}); err != nil {
-				t.Fatal(err)
+		for _, o := range []Options{{}, {Search: SearchWeighted, Weights: channelWeights(m.Cols)}} {
+			n := testing.AllocsPerRun(5, func() {
+				if err := Quantize(codes, m.Cols, tiles, m, o); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if n > 1 { // the pool may be emptied by a collection
+				t.Errorf("path %s, search %d: %v allocations", p.name, o.Search, n)
 			}
-		})
-		if n > 1 { // the pool may be emptied by a collection
-			t.Errorf("path %s: %v allocations", p.name, n)
 		}
 	}
 }
@@ -376,7 +319,7 @@ func FuzzQuantizePaths(f *testing.F) {
 	f.Add([]byte("any text will do as weights, more or less"), uint8(5), uint8(2), uint8(3))
 	f.Fuzz(func(t *testing.T, data []byte, cols, elem, option uint8) {
 		e := allElems[elem%4]
-		o := allOptions[option%4]
+		o := allOptions[int(option)%len(allOptions)]
 		m := Matrix{Elem: e, Cols: int(cols) + 1, Stride: int(cols) + 1}
 		// Repeat the bytes, so that few of them make several tiles.
 		for len(data) > 0 && len(data) < 150*m.Cols*e.Size() {
@@ -386,6 +329,12 @@ func FuzzQuantizePaths(f *testing.F) {
 		m.Rows = len(data) / e.Size() / m.Cols
 		if m.Rows = min(m.Rows, 150); m.Rows == 0 {
 			return
+		}
+		if o.Search == SearchWeighted {
+			for c := range m.Cols { // zeros, subnormal and huge ones included
+				p := uint16(data[c*3%len(data)])<<8 | uint16(data[c*7%len(data)])
+				o.Weights = append(o.Weights, BF16ToFloat32(min(p&0x7fff, 0x7f7f)))
+			}
 		}
 		q := comparePaths(t, "fuzz", m, m.Cols, 3, o)
 		w := make([]float32, m.Rows*m.Cols)

@@ -12,7 +12,7 @@ type candidate struct {
 // preference among equal costs: absmax, then rising |k|. Literals, because
 // math.Exp2 need not round alike on every architecture.
 var (
-	floatCandidates = []candidate{
+	floatCandidates = [...]candidate{
 		{1, 1}, // k = 0
 		{0.95760328069857364694, 0.91700404320467123174}, // -1
 		{1.04427378242741384032, 1.09050773266525765921}, // 1
@@ -34,7 +34,7 @@ var (
 		{1.83400808640934246349, 3.36358566101485817212}, // 14
 		{1.91520656139714729387, 3.66801617281868492697}, // 15
 	}
-	ue8m0Candidates = []candidate{
+	ue8m0Candidates = [...]candidate{
 		{1, 1},      // k = 0
 		{0.5, 0.25}, // -16
 		{2, 4},      // 16
@@ -44,22 +44,25 @@ var (
 // candidates returns the scales that a search tries.
 func candidates(f ScaleFormat) []candidate {
 	if f == ScaleUE8M0 {
-		return ue8m0Candidates
+		return ue8m0Candidates[:]
 	}
-	return floatCandidates
+	return floatCandidates[:]
 }
 
 // searchScale returns the candidate around the absmax scale s whose cost
-// D_k·Σ(y−q)² is strictly smallest in float32. Candidates below the least scale
-// are skipped.
+// D_k·Σ(y−q)²·u is strictly smallest in float32, the first one among equals.
+// Candidates below the least scale are skipped.
 //
-// cost(s, factor, least) returns factor·Σ(y−q)² for one scale, or anything that is
-// not below least once it knows that the result is not. Giving up early is exact:
-// all terms are ≥ 0 and rounding is monotone, so a partial sum never exceeds the
-// sum, nor their products with D_k each other.
-func searchScale(s float32, f ScaleFormat, cost func(s, factor, least float32) float32) float32 {
+// cost(s, factor, least) returns factor·Σ(y−q)²·u for one scale, or anything that
+// is not below least once it knows that the result is not. Giving up early is
+// exact: all terms are ≥ 0 and rounding is monotone, so a partial sum never exceeds
+// the sum, nor their products with D_k each other.
+func searchScale(s float32, tried []candidate, cost func(s, factor, least float32) float32) float32 {
+	if len(tried) == 1 {
+		return s * tried[0].scale
+	}
 	best, least := s, float32(math.Inf(1))
-	for _, c := range candidates(f) {
+	for _, c := range tried {
 		sk := s * c.scale
 		if sk < minScale {
 			continue

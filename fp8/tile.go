@@ -10,6 +10,17 @@ type tile struct {
 	rows, cols int // at most Tile
 	codes      []byte
 	codeStride int // in bytes
+
+	weights *[Tile]float32 // of the columns, normalized, for the search; nil where all are 1
+}
+
+// columnWeights returns the weights of the columns. Multiplying by 1 changes
+// nothing.
+func (t *tile) columnWeights() *[Tile]float32 {
+	if t.weights == nil {
+		return &ones
+	}
+	return t.weights
 }
 
 // sums is what encoding a tile counts and adds up.
@@ -34,6 +45,9 @@ func (u *sums) count(code uint8, w, y float32) {
 type path struct {
 	name string
 
+	// prunes says that searches take the candidates that histograms leave over.
+	prunes bool
+
 	// bind readies the kernels for one tile: it picks those for its element type,
 	// copies a ragged tile into padded scratch memory where they want full ones.
 	bind func(ws *workspace, t tile) tileKernels
@@ -49,8 +63,8 @@ type tileKernels interface {
 	// amax returns the largest magnitude; finite is false where a weight is NaN
 	// or infinite.
 	amax() (amax float32, finite bool)
-	// cost returns factor·Σ(y−q)² for scale s, or anything that is not below least
-	// once it is clear that the result is not.
+	// cost returns factor·Σ(y−q)²·u for scale s, where u are the tile's weights, or
+	// anything that is not below least once it is clear that the result is not.
 	cost(s, factor, least float32) float32
 	// encode writes the codes and returns the statistics for scale s. beyond says
 	// that s is so small that |y| may exceed 448 by more than a rounding.
@@ -66,8 +80,12 @@ func quantizeTile(p *path, ws *workspace, t tile, o Options) TileStats {
 	}
 	absmax := scaleOf(amax, o.ScaleFormat)
 	s := absmax
-	if o.Search == SearchMSE && amax != 0 {
-		s = searchScale(absmax, o.ScaleFormat, k.cost)
+	if o.Search != SearchNone && amax != 0 {
+		tried := candidates(o.ScaleFormat)
+		if p.prunes {
+			tried = ws.histogram.prune(&t, amax, absmax, tried)
+		}
+		s = searchScale(absmax, tried, k.cost)
 	}
 	u := k.encode(s, s < absmax)
 	return TileStats{
@@ -84,10 +102,12 @@ func quantizeTile(p *path, ws *workspace, t tile, o Options) TileStats {
 
 // workspace is the scratch memory of one call of Quantize.
 type workspace struct {
-	f32     [Tile * Tile]float32 // a tile as float32
-	generic genericTile
-	table   tableTile
-	arch    archTile
+	f32       [Tile * Tile]float32 // a tile as float32
+	weights   [Tile]float32        // of a tile's columns, normalized
+	histogram histogram
+	generic   genericTile
+	table     tableTile
+	arch      archTile
 }
 
 var workspaces = sync.Pool{New: func() any { return new(workspace) }}

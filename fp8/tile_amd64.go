@@ -50,7 +50,7 @@ func (k *asmKernels) bind(ws *workspace, t tile) tileKernels {
 			row := ws.f32[r*Tile:][:Tile]
 			n := 0
 			if r < t.rows {
-				t.elem.decode(row[:t.cols], t.src[r*t.stride*size:])
+				k.decode(row[:t.cols], t.src[r*t.stride*size:], t.elem)
 				n = t.cols
 			}
 			clear(row[n:])
@@ -85,10 +85,19 @@ func (a *archTile) normal(s float32) bool {
 }
 
 func (a *archTile) cost(s, factor, least float32) float32 {
-	if a.normal(s) {
-		return a.k.costFast(a.src, a.stride, s, factor, least)
+	fast := a.normal(s)
+	if w := a.given.weights; w != nil {
+		cost := a.k.weightedCost
+		if fast {
+			cost = a.k.weightedCostFast
+		}
+		return cost(a.src, a.stride, s, factor, least, &w[0])
 	}
-	return a.k.cost(a.src, a.stride, s, factor, least)
+	cost := a.k.cost
+	if fast {
+		cost = a.k.costFast
+	}
+	return cost(a.src, a.stride, s, factor, least)
 }
 
 func (a *archTile) encode(s float32, beyond bool) sums {
