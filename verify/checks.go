@@ -2,13 +2,12 @@ package verify
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"math"
 
 	"quern/convert/plan"
-	"quern/formats/safetensors"
 	"quern/fp8"
+	"quern/verify/source"
 )
 
 // digestCheck takes the digest of a tensor's bytes.
@@ -93,7 +92,7 @@ func (c *scaleCheck) piece(_ context.Context, _ *worker, p []byte, at int64) err
 	var block [512]float32
 	for i := int64(0); i < int64(len(p))/size; i += int64(len(block)) {
 		dst := block[:min(int64(len(block)), int64(len(p))/size-i)]
-		if !decodeScales(dst, p[i*size:], c.tensor.DType) {
+		if !source.Floats(dst, p[i*size:], c.tensor.DType) {
 			return nil // of a dtype that is not known: the gate says so
 		}
 		for k, x := range dst {
@@ -125,32 +124,6 @@ func (c *scaleCheck) problems() (out []string) {
 func isPowerOfTwo(x float32) bool {
 	f, _ := math.Frexp(float64(x))
 	return f == 0.5
-}
-
-// decodeScales decodes scales of any known dtype, exactly. It reports whether the
-// dtype is known.
-func decodeScales(dst []float32, raw []byte, d safetensors.DType) bool {
-	switch d {
-	case safetensors.F32:
-		for i := range dst {
-			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
-		}
-	case safetensors.BF16:
-		for i := range dst {
-			dst[i] = fp8.BF16ToFloat32(binary.LittleEndian.Uint16(raw[2*i:]))
-		}
-	case safetensors.F16:
-		for i := range dst {
-			dst[i] = fp8.F16ToFloat32(binary.LittleEndian.Uint16(raw[2*i:]))
-		}
-	case safetensors.F8E8M0, safetensors.U8: // U8 holds E8M0 bytes (MXFP8)
-		for i := range dst {
-			dst[i] = fp8.E8M0ToFloat32(raw[i])
-		}
-	default:
-		return false
-	}
-	return true
 }
 
 // title names a tensor in a failure.

@@ -10,12 +10,13 @@ import (
 	"quern/formats/safetensors"
 	"quern/fp8"
 	"quern/internal/ui"
+	"quern/verify/source"
 )
 
 // baseline is a tensor, or the part of a fused one, that another was made from.
 type baseline struct {
 	tensor *plan.Tensor
-	files  *files
+	files  *source.Files
 	elem   fp8.Elem
 	scaled *scaled // FP8 with scales instead of elem
 }
@@ -40,7 +41,7 @@ func (b *baseline) size() int64 { return b.tensor.Source.DType.Bits() / 8 }
 // load reads n elements from the first on into buf.
 func (b *baseline) load(buf []byte, first, n int64) ([]byte, patch, error) {
 	raw := buf[:n*b.size()]
-	if err := b.files.read(&b.tensor.Source, raw, first*b.size()); err != nil {
+	if err := b.files.Read(&b.tensor.Source, raw, first*b.size()); err != nil {
 		return nil, patch{}, err
 	}
 	if b.scaled == nil {
@@ -139,7 +140,7 @@ func (c *equalCheck) piece(_ context.Context, w *worker, p []byte, at int64) err
 	size := max(c.tensor.DType.Bits(), 8) / 8
 	if !c.cast {
 		other := w.other[:len(p)]
-		if err := c.base.files.read(&c.base.tensor.Source, other, at); err != nil {
+		if err := c.base.files.Read(&c.base.tensor.Source, other, at); err != nil {
 			return err
 		}
 		c.compare(p, other, at/size, size)

@@ -6,6 +6,7 @@ import (
 	"quern/convert/plan"
 	"quern/formats"
 	"quern/fp8"
+	"quern/verify/source"
 )
 
 // scaled is an FP8 weight with its scales.
@@ -13,7 +14,7 @@ type scaled struct {
 	weight *plan.Tensor
 	scale  *plan.Tensor
 	grid   plan.Grid
-	files  *files
+	files  *source.Files
 }
 
 // newScaled finds the scales of an FP8 weight of s.
@@ -52,11 +53,11 @@ func (s *scaled) load(first, n int64) (patch, error) {
 		p.cols = (first+n-1)%cols/g.TileCols - p.col + 1
 	}
 	raw := make([]byte, p.rows*p.cols*size)
-	if err := s.files.read(&s.scale.Source, raw, (p.row*g.Cols+p.col)*size); err != nil {
+	if err := s.files.Read(&s.scale.Source, raw, (p.row*g.Cols+p.col)*size); err != nil {
 		return patch{}, err
 	}
 	p.scales = make([]float32, p.rows*p.cols)
-	if !decodeScales(p.scales, raw, s.scale.DType) {
+	if !source.Floats(p.scales, raw, s.scale.DType) {
 		return patch{}, formats.Invalidf("tensor %q: scales of dtype %s are not known", s.scale.Name, s.scale.DType)
 	}
 	return p, nil

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"quern/convert/plan"
+	"quern/verify/source"
 )
 
 const (
@@ -76,7 +77,7 @@ func newWorker(two bool) *worker {
 
 // run does the jobs of a checkpoint's tensors, in the order in which they lie in
 // its files.
-func run(ctx context.Context, in *files, jobs []*job, o Options) error {
+func run(ctx context.Context, in *source.Files, jobs []*job, o Options) error {
 	var total int64
 	two := false
 	for _, j := range jobs {
@@ -112,7 +113,7 @@ func run(ctx context.Context, in *files, jobs []*job, o Options) error {
 }
 
 // run hands the tensor to the checks, piece by piece.
-func (j *job) run(ctx context.Context, in *files, w *worker, progress func(int64)) error {
+func (j *job) run(ctx context.Context, in *source.Files, w *worker, progress func(int64)) error {
 	v := &j.tensor.Source
 	size := v.Bytes()
 	for at := int64(0); at == 0 || at < size; at += j.step {
@@ -120,7 +121,7 @@ func (j *job) run(ctx context.Context, in *files, w *worker, progress func(int64
 			return err
 		}
 		p := w.buf[:min(j.step, size-at)]
-		if err := in.read(v, p, at); err != nil {
+		if err := in.Read(v, p, at); err != nil {
 			return err
 		}
 		for _, c := range j.checks {

@@ -8,12 +8,13 @@ import (
 	"quern/formats/model"
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
+	"quern/verify/source"
 )
 
 // side is a checkpoint laid open: what its tensors are and which belong together.
 type side struct {
 	c       *hf.Checkpoint
-	files   *files
+	files   *source.Files
 	tensors []plan.Tensor // by file and offset
 	byName  map[string]*plan.Tensor
 	scales  map[string]*plan.Tensor // of FP8 weights, by the weight's name
@@ -31,7 +32,7 @@ func newSide(c *hf.Checkpoint, fs blockio.FS) (*side, error) {
 	}
 	p := plan.New(c)
 	s := &side{
-		c: c, tensors: p.Tensors, files: newFiles(c, fs),
+		c: c, tensors: p.Tensors, files: source.New(c, fs),
 		byName: make(map[string]*plan.Tensor, len(p.Tensors)), scales: map[string]*plan.Tensor{},
 		isScale: map[string]bool{}, packed: map[string]bool{},
 	}

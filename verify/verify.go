@@ -97,7 +97,7 @@ func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool)
 	if err != nil {
 		return nil, err
 	}
-	defer mine.files.close()
+	defer mine.files.Close()
 	jobs := make([]*job, len(mine.tensors))
 	for i := range jobs {
 		jobs[i] = newJob(&mine.tensors[i])
@@ -117,7 +117,7 @@ func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool)
 		if err != nil {
 			return nil, fmt.Errorf("baseline: %w", err)
 		}
-		defer its.files.close()
+		defer its.files.Close()
 		if w, err = newComparison(its, mine, jobs); err != nil {
 			return nil, err
 		}
@@ -125,14 +125,14 @@ func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool)
 	if err := run(ctx, mine.files, jobs, o); err != nil {
 		return nil, err
 	}
-	if err := mine.files.check(); err != nil {
+	if err := mine.files.Check(); err != nil {
 		return nil, err
 	}
 	if x != nil {
 		r.Add(x.gates()...)
 	}
 	if w != nil {
-		if err := w.base.files.check(); err != nil {
+		if err := w.base.files.Check(); err != nil {
 			return nil, fmt.Errorf("baseline: %w", err)
 		}
 		r.Weights = w.report()

@@ -59,6 +59,9 @@ func (a *Arch) Classify(name string, dtype safetensors.DType, shape []int64) Ten
 	r, kind, ok := a.resolve(name, &t, &p, dtype)
 	t.Role = role(&t, &p, r, kind, ok, len(shape))
 	t.Part = r.part
+	if t.Role == Norm {
+		t.Part = lastSegment(t.Module)
+	}
 	t.ByExpert = r.flags&byExpert != 0
 	t.Fused3D = r.flags&fused3D != 0 && t.Role == RoutedExpert
 	t.MTP = t.MTP || r.flags&mtpOnly != 0
@@ -111,7 +114,7 @@ func role(t *Tensor, p *place, r rule, kind paramKind, ok bool, rank int) Role {
 	}
 	// Norms and convolutions are named alike everywhere and are never quantized, so
 	// that guessing them cannot do harm.
-	last := t.Module[strings.LastIndexByte(t.Module, '.')+1:]
+	last := lastSegment(t.Module)
 	switch {
 	case p.n < 0:
 		return Unknown
@@ -122,6 +125,9 @@ func role(t *Tensor, p *place, r rule, kind paramKind, ok bool, rank int) Role {
 	}
 	return Unknown
 }
+
+// lastSegment is what is behind the last dot of a path.
+func lastSegment(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
 
 // orient sets the layout of a tensor that holds all experts of a layer.
 func (a *Arch) orient(t *Tensor, kind paramKind) {

@@ -90,9 +90,9 @@ type Tensor struct {
 	// Expert is the number of the routed expert, or −1, also for tensors that hold
 	// all experts of a layer.
 	Expert int
-	// Part tells matrices of one role apart: "q", "k", "v", "o", "q_a", "q_b",
-	// "kv_a", "kv_b", "gate", "up", "down", "gate_up", …; a bias or scale has the
-	// Part of its weight.
+	// Part tells tensors of one role apart: "q", "k", "v", "o", "q_a", "q_b",
+	// "kv_a", "kv_b", "gate", "up", "down", "gate_up", …; of a norm the last part of
+	// its path ("input_layernorm"). A bias or scale has the Part of its weight.
 	Part string
 	// MTP is set for everything that belongs to multi-token prediction.
 	MTP bool

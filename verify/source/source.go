@@ -1,4 +1,6 @@
-package verify
+// Package source reads the tensors of a checkpoint: each file is opened once, when
+// it is first needed, and must stay what it was when its header was read.
+package source
 
 import (
 	"errors"
@@ -12,8 +14,9 @@ import (
 	"quern/internal/blockio"
 )
 
-// files are the weight files of a checkpoint, each opened when it is first read.
-type files struct {
+// Files are the weight files of a checkpoint, each opened when it is first read.
+// They are safe for concurrent use.
+type Files struct {
 	c  *hf.Checkpoint
 	fs blockio.FS
 
@@ -21,12 +24,16 @@ type files struct {
 	open []blockio.File // by index into c.Files
 }
 
-func newFiles(c *hf.Checkpoint, fs blockio.FS) *files {
-	return &files{c: c, fs: fs, open: make([]blockio.File, len(c.Files))}
+// New returns the files of c, none of them open yet. fs nil is the machine's.
+func New(c *hf.Checkpoint, fs blockio.FS) *Files {
+	if fs == nil {
+		fs = blockio.OS
+	}
+	return &Files{c: c, fs: fs, open: make([]blockio.File, len(c.Files))}
 }
 
 // file opens file i and makes sure that it is the one whose header was read.
-func (f *files) file(i int) (blockio.File, error) {
+func (f *Files) file(i int) (blockio.File, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.open[i] != nil {
@@ -47,7 +54,7 @@ func (f *files) file(i int) (blockio.File, error) {
 }
 
 // unchanged refuses a file that is not as it was when its header was read.
-func (f *files) unchanged(i int, r blockio.File) error {
+func (f *Files) unchanged(i int, r blockio.File) error {
 	want := f.c.Files[i]
 	same, err := blockio.Unchanged(r, want.Size, want.ModTime)
 	if err != nil {
@@ -59,8 +66,9 @@ func (f *files) unchanged(i int, r blockio.File) error {
 	return nil
 }
 
-// read fills p with the bytes of v from at on.
-func (f *files) read(v *plan.View, p []byte, at int64) error {
+// Read fills p with the bytes of v from at on. An error that blames the file
+// matches formats.ErrInvalid.
+func (f *Files) Read(v *plan.View, p []byte, at int64) error {
 	if len(p) == 0 {
 		return nil
 	}
@@ -79,9 +87,9 @@ func (f *files) read(v *plan.View, p []byte, at int64) error {
 	return nil
 }
 
-// check looks at all files that were read once more: what was written to meanwhile
+// Check looks at all files that were read once more: what was written to meanwhile
 // proves nothing.
-func (f *files) check() error {
+func (f *Files) Check() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i, r := range f.open {
@@ -95,7 +103,8 @@ func (f *files) check() error {
 	return nil
 }
 
-func (f *files) close() {
+// Close closes what is open; Read opens it again.
+func (f *Files) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i, r := range f.open {
