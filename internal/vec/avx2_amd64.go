@@ -1,0 +1,82 @@
+//go:build !noasm
+
+package vec
+
+// The AVX2 kernels work on 16 elements, two vectors, at a time, so that the lanes
+// of sums are those of AVX-512; what is left is loaded and stored under a mask.
+
+//go:noescape
+func dotAVX2(a, b []float32) float32
+
+//go:noescape
+func axpyAVX2(y []float32, alpha float32, x []float32)
+
+//go:noescape
+func addAVX2(y, x []float32)
+
+//go:noescape
+func mulAVX2(y, x []float32)
+
+//go:noescape
+func scaleAVX2(dst, x []float32, alpha float32)
+
+//go:noescape
+func scaleMulAVX2(dst, x, w []float32, alpha float32)
+
+//go:noescape
+func maxAVX2(x []float32) float32
+
+//go:noescape
+func absMaxAVX2(x []float32) float32
+
+//go:noescape
+func expAVX2(dst, x []float32)
+
+//go:noescape
+func sigmoidAVX2(dst, x []float32)
+
+//go:noescape
+func softExpAVX2(x []float32, m float32) float32
+
+//go:noescape
+func siluMulAVX2(dst, gate, up []float32)
+
+//go:noescape
+func clampedSwiGLUAVX2(dst, gateUp []float32, alpha, limit float32)
+
+//go:noescape
+func rotateAVX2(x, cos, sin []float32)
+
+//go:noescape
+func rotateInterleavedAVX2(x, cos, sin []float32)
+
+//go:noescape
+func quantizeAVX2(x []float32, s float32)
+
+//go:noescape
+func expSumsAVX2(a, b []float32, shiftA, shiftB float64) (ea, eb, d float64)
+
+//go:noescape
+func expSumAVX2(a []float32, shift float64) float64
+
+var avx2Path = path{
+	name:              "avx2",
+	dot:               dotAVX2,
+	axpy:              axpyAVX2,
+	add:               addAVX2,
+	mul:               mulAVX2,
+	scale:             scaleAVX2,
+	scaleMul:          scaleMulAVX2,
+	max:               maxAVX2,
+	absMax:            absMaxAVX2,
+	exp:               expAVX2,
+	sigmoid:           sigmoidAVX2,
+	softExp:           softExpAVX2,
+	siluMul:           siluMulAVX2,
+	clampedSwiGLU:     clampedSwiGLUAVX2,
+	rotate:            rotateAVX2,
+	rotateInterleaved: rotateInterleavedAVX2,
+	quantize:          quantizeAVX2,
+	expSums:           expSumsAVX2,
+	expSum:            expSumAVX2,
+}
