@@ -15,6 +15,13 @@ import (
 //go:embed model
 var files embed.FS
 
+// The texts that lie in the folder: quern's own source, one to calibrate on and
+// another to verify with.
+const (
+	CalibrationText = "calibration.txt"
+	VerifyText      = "verify.txt"
+)
+
 // Files returns the checkpoint folder: config, index, shards, tokenizer, and
 // the texts calibration.txt and verify.txt.
 func Files() fs.FS {

@@ -1,0 +1,121 @@
+package tokenizer
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"quern/formats"
+	"quern/internal/strictjson"
+)
+
+// The names of the files that are read.
+const (
+	FileName   = "tokenizer.json"
+	ConfigName = "tokenizer_config.json"
+)
+
+// Bounds of the files. The largest published tokenizer.json have some 30 MB.
+const (
+	maxFile   = 64 << 20
+	maxConfig = 16 << 20
+)
+
+// Open reads tokenizer.json of a folder, or the file itself, and the
+// tokenizer_config.json beside it where there is one. Errors that blame the files
+// match formats.ErrInvalid and begin with the file's name.
+func Open(path string) (*Tokenizer, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, missing(path, err)
+	}
+	file := path
+	if info.IsDir() {
+		file = filepath.Join(path, FileName)
+	}
+	data, err := read(file, maxFile)
+	if err != nil {
+		return nil, err
+	}
+	var c config
+	beside := filepath.Join(filepath.Dir(file), ConfigName)
+	if _, err := os.Stat(beside); err == nil {
+		if c, err = readConfig(beside); err != nil {
+			return nil, err
+		}
+	}
+	t, err := parse(data)
+	if err != nil {
+		return nil, reading(file, err)
+	}
+	if err := t.configure(c); err != nil {
+		return nil, reading(beside, err)
+	}
+	return t.Tokenizer, nil
+}
+
+// Parse reads a tokenizer.json. Errors match formats.ErrInvalid.
+func Parse(json []byte) (*Tokenizer, error) {
+	t, err := parse(json)
+	if err != nil {
+		return nil, err
+	}
+	return t.Tokenizer, nil
+}
+
+func readConfig(path string) (config, error) {
+	data, err := read(path, maxConfig)
+	if err != nil {
+		return config{}, err
+	}
+	v, err := strictjson.Parse(data, strictjson.Options{})
+	if err != nil {
+		return config{}, reading(path, err)
+	}
+	c, err := parseConfig(&v)
+	if err != nil {
+		return config{}, reading(path, err)
+	}
+	return c, nil
+}
+
+// read reads a file of at most so many bytes.
+func read(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, missing(path, err)
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	switch {
+	case err != nil:
+		return nil, reading(path, err)
+	case int64(len(data)) > most:
+		return nil, formats.Invalidf("reading %q: more than %d bytes", filepath.Base(path), most)
+	case len(data) == 0:
+		return nil, formats.Invalidf("reading %q: the file is empty", filepath.Base(path))
+	}
+	const pointer = "version https://git-lfs"
+	if len(data) > len(pointer) && string(data[:len(pointer)]) == pointer {
+		return nil, formats.Invalidf("reading %q: a Git LFS pointer, not the file itself; run \"git lfs pull\"", filepath.Base(path))
+	}
+	return data, nil
+}
+
+// missing makes a missing file the fault of the checkpoint.
+func missing(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return formats.Invalidf("reading %q: no such file (or a link that leads nowhere)", path)
+	}
+	return err
+}
+
+// reading puts the name of a file before an error and keeps what it matches.
+func reading(path string, err error) error {
+	if errors.Is(err, formats.ErrInvalid) {
+		return formats.Invalidf("reading %q: %w", filepath.Base(path), err)
+	}
+	return &fs.PathError{Op: "reading", Path: path, Err: err}
+}

@@ -1,0 +1,341 @@
+package runner
+
+import (
+	"math"
+
+	"quern/convert/plan"
+	"quern/formats"
+	"quern/formats/hf"
+	"quern/formats/model"
+	"quern/internal/blockio"
+	"quern/verify/source"
+)
+
+// Model is a checkpoint laid out for running. It holds no weights and is safe for
+// concurrent use; Close closes its files.
+type Model struct {
+	c     *hf.Checkpoint
+	cfg   *model.Config
+	fam   family
+	files *source.Files
+
+	embed, head *matrix
+	norm        *vector
+	layers      []*layer
+	mtp         *mtp // nil when there is none
+	hidden      int
+	vocab       int
+}
+
+// layer is a decoder layer.
+type layer struct {
+	index               int
+	inputNorm, postNorm *vector
+	attn                attention
+	dense               *mlp     // nil when there are experts
+	moe                 *experts // nil when there are none
+}
+
+// mtp is the layer of multi-token prediction behind the last layer, which predicts
+// the token after the next (reference: DeepSeek-V3, arXiv 2412.19437 §2.2; the
+// layout of eh_proj, embedding first, is that of the released weights).
+type mtp struct {
+	*layer
+	embed, head, proj  *matrix
+	enorm, hnorm, norm *vector
+}
+
+// Open lays out a checkpoint. An architecture that is not computed, tensors that are
+// missing or of another shape than the config says, and forms of weights that are
+// not read match formats.ErrInvalid. fs nil is the machine's file system.
+func Open(c *hf.Checkpoint, fs blockio.FS) (*Model, error) {
+	if !c.HasConfig {
+		return nil, formats.Invalidf("%q: a model without config.json cannot be run", c.Path)
+	}
+	if err := Supported(c.Arch()); err != nil {
+		return nil, err
+	}
+	b, err := newBuilder(c)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{c: c, cfg: c.Config, fam: families[c.Arch().Name()], files: source.New(c, fs), hidden: c.Config.HiddenSize, vocab: c.Config.VocabSize}
+	if err := m.build(b); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Close closes the files that are open.
+func (m *Model) Close() { m.files.Close() }
+
+// Vocab is the number of logits.
+func (m *Model) Vocab() int { return m.vocab }
+
+// Hidden is the width of a hidden state.
+func (m *Model) Hidden() int { return m.hidden }
+
+// Layers is the number of decoder layers without multi-token prediction.
+func (m *Model) Layers() int { return len(m.layers) }
+
+// HasMTP reports whether there is a layer of multi-token prediction.
+func (m *Model) HasMTP() bool { return m.mtp != nil }
+
+// Config is the config of the checkpoint.
+func (m *Model) Config() *model.Config { return m.cfg }
+
+// Checkpoint is what the model was opened from.
+func (m *Model) Checkpoint() *hf.Checkpoint { return m.c }
+
+// Routed describes the layers that have routed experts.
+type Routed struct {
+	Layer   int
+	Experts int
+	TopK    int
+	MTP     bool
+}
+
+// Routed lists the layers with routed experts in order, that of MTP last.
+func (m *Model) Routed() []Routed {
+	var out []Routed
+	add := func(l *layer, mtp bool) {
+		if l.moe != nil {
+			out = append(out, Routed{Layer: l.index, Experts: len(l.moe.experts), TopK: l.moe.router.topK, MTP: mtp})
+		}
+	}
+	for _, l := range m.layers {
+		add(l, false)
+	}
+	if m.mtp != nil {
+		add(m.mtp.layer, true)
+	}
+	return out
+}
+
+func (m *Model) build(b *builder) error {
+	m.embed = b.matrix(key{role: model.Embedding, layer: -1})
+	m.norm = b.vector(key{role: model.Norm, layer: -1, part: "norm"}, m.hidden)
+	m.head = m.embed
+	if head := (key{role: model.Head, layer: -1}); b.has(head) || !m.cfg.TieEmbeddings {
+		m.head = b.matrix(head)
+	}
+	ropes := newRopes(m.cfg, m.fam)
+	for i := range m.cfg.NumHiddenLayers {
+		l, err := m.layer(b, i, ropes)
+		if err != nil {
+			return err
+		}
+		m.layers = append(m.layers, l)
+	}
+	if n := m.cfg.NumHiddenLayers; b.has(key{role: model.MTPProjection, layer: n}) {
+		l, err := m.layer(b, n, ropes)
+		if err != nil {
+			return err
+		}
+		norm := func(part string) *vector {
+			return b.vector(key{role: model.Norm, layer: n, part: part}, m.hidden)
+		}
+		m.mtp = &mtp{layer: l, embed: m.embed, head: m.head, proj: b.matrix(key{role: model.MTPProjection, layer: n}), enorm: norm("enorm"), hnorm: norm("hnorm"), norm: norm("norm")}
+		if k := (key{role: model.Embedding, layer: n}); b.has(k) {
+			m.mtp.embed = b.matrix(k)
+		}
+		if k := (key{role: model.MTPHead, layer: n}); b.has(k) {
+			m.mtp.head = b.matrix(k)
+		}
+	}
+	return b.err
+}
+
+// layer lays out decoder layer i.
+func (m *Model) layer(b *builder, i int, ropes *ropes) (*layer, error) {
+	c := m.cfg
+	l := &layer{index: i}
+	l.inputNorm = b.vector(key{role: model.Norm, layer: i, part: "input_layernorm"}, m.hidden)
+	l.postNorm = b.vector(key{role: model.Norm, layer: i, part: "post_attention_layernorm"}, m.hidden)
+	rope, err := ropes.of(c.LayerType(i))
+	if err != nil {
+		return nil, err
+	}
+	if m.fam.latent {
+		l.attn = newLatent(b, c, i, rope)
+	} else {
+		l.attn = newGrouped(b, c, m.fam, i, rope)
+	}
+	if c.HasExperts(i) && m.fam.router != noRouter {
+		if l.moe, err = newExperts(b, c, m.fam, i); err != nil {
+			return nil, err
+		}
+		return l, b.err
+	}
+	l.dense = newMLP(b, model.DenseMLP, i, -1)
+	return l, b.err
+}
+
+// eps of the norms in front of and behind the blocks.
+func eps(c *model.Config) float32 {
+	if c.RMSNormEps == 0 {
+		return 1e-6
+	}
+	return float32(c.RMSNormEps)
+}
+
+// key names a tensor by what it is.
+type key struct {
+	role   model.Role
+	layer  int
+	expert int // of a routed expert, from 1: the zero value is none
+	part   string
+	param  string // of biases of routers, which have two kinds; else ""
+}
+
+// builder finds the tensors of a model and remembers the first that it lacks.
+type builder struct {
+	c       *hf.Checkpoint
+	tensors map[key]*plan.Tensor
+	scales  map[string]*plan.Tensor
+	block   []int64
+	err     error
+}
+
+func newBuilder(c *hf.Checkpoint) (*builder, error) {
+	arch := c.Arch()
+	if lack := arch.Missing(c.Has); lack.Count > 0 {
+		return nil, formats.Invalidf("%q: tensors of the config are missing: %s", c.Path, lack)
+	}
+	p := plan.New(c)
+	scales, err := plan.PairScales(p)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{c: c, tensors: make(map[key]*plan.Tensor, len(p.Tensors)), scales: make(map[string]*plan.Tensor, len(scales)), block: c.Config.Quant.Tile()}
+	for weight, i := range scales {
+		b.scales[weight] = &p.Tensors[i]
+	}
+	for i := range p.Tensors {
+		t := &p.Tensors[i]
+		if want, ok := arch.ExpectedShape(t.Meta); ok && !equalShape(want, t.Shape) {
+			return nil, formats.Invalidf("tensor %q: shape %v, but the config says %v", t.Name, t.Shape, want)
+		}
+		k := key{role: t.Meta.Role, layer: t.Meta.Layer, expert: t.Meta.Expert + 1, part: t.Meta.Part}
+		if t.Meta.Role == model.RouterBias && t.Meta.Param == "bias" {
+			k.param = "bias"
+		}
+		b.tensors[k] = t
+	}
+	return b, nil
+}
+
+func equalShape(a, b []int64) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (b *builder) has(k key) bool { return b.tensors[k] != nil }
+
+// find returns the tensor of k, or nil having noted that there is none.
+func (b *builder) find(k key) *plan.Tensor {
+	t := b.tensors[k]
+	if t == nil && b.err == nil {
+		what := k.role.String()
+		if k.part != "" {
+			what += " " + k.part
+		}
+		if k.expert > 0 {
+			b.err = formats.Invalidf("%q: layer %d has no tensor for %s of expert %d", b.c.Path, k.layer, what, k.expert-1)
+		} else {
+			b.err = formats.Invalidf("%q: layer %d has no tensor for %s", b.c.Path, k.layer, what)
+		}
+	}
+	return t
+}
+
+// matrix returns the weight of k; after an error an empty one.
+func (b *builder) matrix(k key) *matrix {
+	t := b.find(k)
+	if t == nil {
+		return &matrix{}
+	}
+	m, err := newMatrix(t, b.scales[t.Name], b.block)
+	if err != nil {
+		if b.err == nil {
+			b.err = err
+		}
+		return &matrix{}
+	}
+	return m
+}
+
+// vector returns the vector of k with n elements.
+func (b *builder) vector(k key, n int) *vector {
+	t := b.find(k)
+	if t == nil {
+		return &vector{}
+	}
+	if _, ok := plan.Elem(t.DType); !ok || len(t.Shape) != 1 || t.Shape[0] != int64(n) {
+		if b.err == nil {
+			b.err = formats.Invalidf("tensor %q: %s of shape %v instead of %d numbers", t.Name, t.DType, t.Shape, n)
+		}
+		return &vector{}
+	}
+	return &vector{view: t.Source, n: n}
+}
+
+// optional returns the vector of k, nil when there is none.
+func (b *builder) optional(k key, n int) *vector {
+	if !b.has(k) {
+		return nil
+	}
+	return b.vector(k, n)
+}
+
+// slice makes matrix or vector of expert e of a tensor that holds all of them.
+func slice(v plan.View, e int, shape ...int64) plan.View {
+	n := v.Bytes() / v.Shape[0]
+	v.Offset += int64(e) * n
+	v.Shape = shape
+	return v
+}
+
+// mlp is a gated feed-forward block: down(act(gate(x))·up(x)).
+type mlp struct {
+	gate, up, down *matrix
+	// gateUp holds gate and up in the alternating columns of gpt_oss; gate and up are
+	// nil then.
+	gateUp                 *matrix
+	gateUpBias, downBias   *vector
+	clampAlpha, clampLimit float32
+	inner                  int
+}
+
+func newMLP(b *builder, role model.Role, layer, expert int) *mlp {
+	k := key{role: role, layer: layer, expert: expert + 1}
+	part := func(p string) *matrix { k.part = p; return b.matrix(k) }
+	f := &mlp{gate: part("gate"), up: part("up"), down: part("down")}
+	f.inner = f.gate.out
+	return f
+}
+
+// matrices lists the weights of f.
+func (f *mlp) matrices() []*matrix {
+	if f.gateUp != nil {
+		return []*matrix{f.gateUp, f.down}
+	}
+	return []*matrix{f.gate, f.up, f.down}
+}
+
+func (f *mlp) vectors() []*vector {
+	if f.gateUpBias == nil {
+		return nil
+	}
+	return []*vector{f.gateUpBias, f.downBias}
+}
+
+// softmaxScale is 1/√d.
+func softmaxScale(d int) float32 { return float32(1 / math.Sqrt(float64(d))) }
