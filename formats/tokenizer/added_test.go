@@ -121,6 +121,21 @@ func TestSingleWord(t *testing.T) {
 	}
 }
 
+// TestAddedIDs: a token that is there twice counts once, as it is said last; one
+// without content does not count; tokens that are normalized are decoded so.
+func TestAddedIDs(t *testing.T) {
+	tok := mustParse(t, edited(t, "qwen2", members{"added_tokens": []any{
+		added(700, "<x>"), added(701, "<y>"), added(700, "<x>", "lstrip", true), added(703, ""), added(702, "e\u0301\u0323", "normalized", true),
+	}}))
+	ids, err := tok.Encode("a <x> <y> ẹ\u0301")
+	if err != nil || !slices.Equal(ids, []int{66, 700, 222, 701, 222, 702}) || tok.Size() != 703 {
+		t.Errorf("%v, %v, size %d", ids, err, tok.Size())
+	}
+	if s, err := tok.Decode([]int{702}); err != nil || s != "ẹ\u0301" {
+		t.Errorf("%+q, %v", s, err)
+	}
+}
+
 // TestExtractLong: tokens that overlap, strip and begin alike take time in
 // proportion to the text.
 func TestExtractLong(t *testing.T) {
@@ -131,6 +146,15 @@ func TestExtractLong(t *testing.T) {
 	x, err := newAddedSet(tokens)
 	if err != nil {
 		t.Fatal(err)
+	}
+	one, err := newAddedSet([]addedToken{{content: " ", rstrip: true}, {content: "\t", id: 1, lstrip: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	text := strings.Repeat(" ", 1<<20) + strings.Repeat("\t", 1<<20)
+	if err := one.extract(text, func(uint32) { n++ }, func(s string) error { t.Errorf("%.10q", s); return nil }); err != nil || n != 1<<20 {
+		t.Errorf("%d tokens, %v", n, err)
 	}
 	for _, text := range []string{strings.Repeat(" ", 1<<20), strings.Repeat(strings.Repeat(" ", 599)+"x", 1<<11), strings.Repeat("x ", 1<<19)} {
 		n := 0

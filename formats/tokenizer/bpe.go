@@ -7,7 +7,7 @@ import (
 	"quern/formats"
 )
 
-// none is no token.
+// none is no token, and the rank of no merge.
 const none = math.MaxUint32
 
 // merge is what joining a pair of neighbours gives.
@@ -34,7 +34,7 @@ const shortWord = 32
 // link is a token in the making, and its neighbours.
 type link struct {
 	id         uint32
-	rank       uint32 // of the merge with the next one; math.MaxUint32: there is none
+	rank       uint32 // of the merge with the next one, or none
 	merged     uint32 // what that merge gives
 	prev, next int32  // -1: none; a symbol that is gone has next == gone
 }
@@ -86,7 +86,7 @@ func (m *bpe) symbols(word string, syms []link) ([]link, error) {
 // look finds the merge of the symbol at i with its next one.
 func (m *bpe) look(syms []link, i int32) bool {
 	s := &syms[i]
-	s.rank = math.MaxUint32
+	s.rank = none
 	if s.next < 0 {
 		return false
 	}
@@ -107,7 +107,7 @@ func (m *bpe) mergeShort(syms []link) []link {
 				best = i
 			}
 		}
-		if syms[best].rank == math.MaxUint32 {
+		if syms[best].rank == none {
 			return syms
 		}
 		syms[best].id = syms[best].merged

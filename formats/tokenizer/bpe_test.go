@@ -111,7 +111,10 @@ func TestLongWord(t *testing.T) {
 	for i := range uint32(17) { // b aaaa → …: from the left, one after the other
 		m.merges[pair(100, i)] = merge{50 + i, 100}
 	}
-	const n = 1 << 20
+	n := 1 << 20
+	if testing.Short() {
+		n >>= 4
+	}
 	var work scratch
 	got, err := m.encode(strings.Repeat("a", n), &work, nil)
 	if err != nil || len(got) != n>>16 || got[0] != 16 {
@@ -152,6 +155,26 @@ func TestMissingByte(t *testing.T) {
 	for range 2 { // the second time the word must not come from the cache
 		if ids, err := tok.Encode("a #"); err == nil || !strings.Contains(err.Error(), "byte 0x23 is not in the vocabulary") {
 			t.Errorf("%v, %v", ids, err)
+		}
+	}
+}
+
+// TestIgnoreMerges: a word that is a token is taken whole, also where no merges lead
+// to it; but a token that is not written in the byte alphabet is no word.
+func TestIgnoreMerges(t *testing.T) {
+	vocab := map[string]any{"ab": 300, "中": 301}
+	for b, r := range byteRunes {
+		vocab[string(r)] = b
+	}
+	changes := map[string]any{"model.vocab": vocab, "model.merges": []any{}, "added_tokens": []any{}}
+	for ignore, want := range map[bool][]int{true: {300, ' ', 0xe4, 0xb8, 0xad}, false: {'a', 'b', ' ', 0xe4, 0xb8, 0xad}} {
+		changes["model.ignore_merges"] = ignore
+		tok := mustParse(t, edited(t, "gpt2", changes))
+		if ids, err := tok.Encode("ab 中"); err != nil || !slices.Equal(ids, want) {
+			t.Errorf("%t: %v, %v, want %v", ignore, ids, err, want)
+		}
+		if ids, err := tok.Encode("中"); err != nil || !slices.Equal(ids, want[len(want)-3:]) {
+			t.Errorf("%t: %v, %v", ignore, ids, err)
 		}
 	}
 }

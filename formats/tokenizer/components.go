@@ -1,6 +1,8 @@
 package tokenizer
 
 import (
+	"math"
+
 	"quern/formats"
 	"quern/internal/strictjson"
 )
@@ -119,7 +121,7 @@ func readSplit(v *strictjson.Value) ([]stage, error) {
 
 func readDigits(v *strictjson.Value) ([]stage, error) {
 	one, err := flag(v, "individual_digits")
-	most := 1 << 62
+	most := math.MaxInt
 	if one {
 		most = 1
 	}

@@ -1,5 +1,7 @@
 package tokenizer
 
+import "math"
+
 // matcher finds the pieces of one pre-tokenizer: match returns the end of the
 // match that begins at byte i < len(s) of s, or -1. No match is empty.
 type matcher interface {
@@ -44,7 +46,7 @@ func known(pattern string) matcher {
 	case patternQwen2:
 		return cl100k{t, letter, 1}
 	case patternNumbers:
-		return cl100k{t, letter, 1 << 62}
+		return cl100k{t, letter, math.MaxInt}
 	case patternQwen35:
 		return cl100k{t, letter | mark, 1}
 	case patternO200k:

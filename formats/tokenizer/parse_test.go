@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -211,6 +212,7 @@ func TestAround(t *testing.T) {
 		{members{"type": "ByteLevel"}, none, -1, false, -1, false, 0, 0},
 		{members{"type": "Sequence", "processors": []any{members{"type": "ByteLevel"}, template(begin, text)}}, none, 0, true, -1, false, 1, 0},
 		{members{"type": "RobertaProcessing", "cls": []any{"<|begin|>", 0}, "sep": []any{"<|end|>", 1}}, none, 0, true, 1, true, 1, 1},
+		{members{"type": "Sequence", "processors": []any{template(begin, text, end), template(end, text)}}, none, -1, false, 1, true, 2, 1},
 		{nil, `{"bos_token": "<other>"}`, -1, false, -1, false, 0, 0},
 	} {
 		dir := t.TempDir()
@@ -226,6 +228,9 @@ func TestAround(t *testing.T) {
 		before, behind := tok.Around()
 		if bos != c.bos || adds != c.adds || eos != c.eos || ends != c.ends || len(before) != c.nBefore || len(behind) != c.nBehind {
 			t.Errorf("%d: BOS %d %t, EOS %d %t, around %v %v", i, bos, adds, eos, ends, before, behind)
+		}
+		if len(before) == 2 && len(behind) == 1 && !slices.Equal(before, []int{1, 0}) { // the last processor is outermost
+			t.Errorf("%d: around %v %v", i, before, behind)
 		}
 	}
 }

@@ -148,7 +148,7 @@ func (b behavior) join(parts []part) []part {
 			continue
 		case len(out) > 0 && (b == contiguous && p.match == before || b == mergedWithPrevious && p.match && !before):
 			out[len(out)-1].end = p.end
-		case b == mergedWithNext && i > 0 && before:
+		case b == mergedWithNext && i > 0 && before && !p.match:
 			out[len(out)-1].end = p.end
 		default:
 			out = append(out, p)

@@ -52,7 +52,8 @@ var avx2Path = &path{
 		decodeE4M3: decodeE4M3AVX2,
 		decodeF16:  decodeF16AVX2,
 	}).pack,
-	direct: func(cols int) bool { return cols == 16 },
+	direct:   func(cols int) bool { return cols == 16 },
+	prefetch: prefetchAMD64,
 	few: (&fewKernels{
 		rows: 1,
 		step: 16,

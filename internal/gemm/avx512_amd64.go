@@ -8,6 +8,15 @@ package gemm
 func kernelAVX512(c *float32, ldc uintptr, a *float32, lda uintptr, b *float32, ldb uintptr, k int, mask uint32, rows int, m mode)
 
 //go:noescape
+func dotAVX512(c *float32, ldc uintptr, a *float32, lda uintptr, b *float32, ldb uintptr, k int, mask uint32, rows int, m mode)
+
+//go:noescape
+func roundRowAVX512(dst, src *float32, k int)
+
+//go:noescape
+func pairPanelAVX512(panel *float32, pairs int)
+
+//go:noescape
 func packF32AVX512(dst *float32, src *byte, offsets *[16]uintptr, chunks int)
 
 //go:noescape
@@ -57,7 +66,8 @@ var avx512Path = &path{
 		decodeE4M3: decodeE4M3AVX512,
 		decodeF16:  decodeF16AVX512,
 	}).pack,
-	direct: func(int) bool { return true },
+	direct:   func(int) bool { return true },
+	prefetch: prefetchAMD64,
 	few: (&fewKernels{
 		rows: 4,
 		step: 32,
@@ -78,3 +88,21 @@ func tileAVX512(c []float32, ldc int, a []float32, lda int, b []float32, ldb, k,
 
 // columns returns the mask of the first n of 32 columns.
 func columns(n int) uint32 { return uint32(1<<n - 1) }
+
+// bf16AVX512 needs AVX512_BF16.
+var bf16AVX512 = &pairs{
+	kernel: func(c []float32, ldc int, a []float32, lda int, b []float32, ldb, k, rows, cols int, m mode) {
+		_ = c[(rows-1)*ldc+cols-1] // all that the kernel reads and writes
+		_ = a[(rows-1)*lda+k-1]
+		_ = b[(k-1)*ldb+cols-1]
+		dotAVX512(&c[0], uintptr(ldc)*4, &a[0], uintptr(lda)*4, &b[0], uintptr(ldb)*4, k, columns(cols), rows, m)
+	},
+	roundRow: func(dst, src []float32) {
+		_ = dst[(len(src)+1)/2-1]
+		roundRowAVX512(&dst[0], &src[0], len(src))
+	},
+	roundPanel: func(panel []float32, rows int) {
+		_ = panel[rows*32-1]
+		pairPanelAVX512(&panel[0], rows/2)
+	},
+}

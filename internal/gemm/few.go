@@ -78,7 +78,7 @@ func (q *fewProduct) item(i int, ws *workspace) {
 
 // fewGeneric is the reference.
 func fewGeneric(q *fewProduct, ws *workspace, o0, o1 int) {
-	w := ws.row(q.w.In)
+	w := ws.decoded.take(q.w.In)
 	for o := o0; o < o1; o++ {
 		q.w.decodeRow(w, o, 0)
 		for m := range q.rows {
@@ -98,8 +98,13 @@ func (q *fewProduct) put(m, o int, s float32) {
 // dotLanes is the sum that MulFew defines.
 func dotLanes(x, w []float32) float32 {
 	var l [16]float32
-	for i, v := range x {
-		l[i%16] = fma(v, w[i], l[i%16])
+	for i, v := range x { // fma, of which the usual part is inlined
+		p, c := float64(v)*float64(w[i]), float64(l[i%16])
+		s := p + c
+		if doubtful(s) {
+			s = toOdd(p, c, s)
+		}
+		l[i%16] = float32(s)
 	}
 	for n := 8; n > 0; n /= 2 {
 		for i := range n {

@@ -92,7 +92,7 @@ func anyHuge(scales []float32) bool {
 
 // decoded decodes the rows o…end−1, for what no kernel takes as it is.
 func (a *fewKernels) decoded(ws *workspace, w *Weight, o, end int) fewSource {
-	buf := ws.row((end - o) * w.In)
+	buf := ws.decoded.take((end - o) * w.In)
 	for i := range end - o {
 		w.decodeRow(buf[i*w.In:][:w.In], o+i, 0)
 	}

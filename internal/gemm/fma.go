@@ -9,16 +9,22 @@ import "math"
 // Rounding s once more to float32 errs only where the first rounding went to a
 // midpoint between two float32 numbers and the exact sum was beside it. A normal
 // float32 has 29 bits less than float64, so only an s whose low 29 bits are
-// 100…0 needs a closer look, and one in the range of subnormal numbers, whose
-// midpoints lie elsewhere.
+// 100…0 is doubtful, and one in the range of subnormal numbers, whose midpoints lie
+// elsewhere.
 func fma(a, b, c float32) float32 {
 	p := float64(a) * float64(b)
 	s := p + float64(c)
-	u := math.Float64bits(s)
-	if u&(1<<29-1) == 1<<28 || u<<1 < minNormal64<<1 {
+	if doubtful(s) {
 		s = toOdd(p, float64(c), s)
 	}
 	return float32(s)
+}
+
+// doubtful says whether rounding s to float32 may differ from rounding the exact
+// sum that s stands for.
+func doubtful(s float64) bool {
+	u := math.Float64bits(s)
+	return u&(1<<29-1) == 1<<28 || u<<1 < minNormal64<<1
 }
 
 // minNormal64 is the float64 pattern of 2⁻¹²⁶, the smallest normal float32.
@@ -30,6 +36,8 @@ const minNormal64 = (1023 - 126) << 52
 // "Emulation of FMA and correctly rounded sums: proved algorithms using rounding
 // to odd", IEEE Transactions on Computers 57(4), 2008). The error of the sum is
 // exact by Knuth's TwoSum.
+//
+//go:noinline
 func toOdd(p, c, s float64) float64 {
 	q := s - p
 	e := (p - (s - q)) + (c - q)

@@ -27,8 +27,14 @@ func tileGeneric(c []float32, ldc int, a []float32, lda int, b []float32, ldb, k
 				}
 				continue
 			}
-			for n := range sum {
-				sum[n] = fma(x, w[n], sum[n])
+			x := float64(x)
+			for n := range sum { // fma, of which the usual part is inlined
+				p, c := x*float64(w[n]), float64(sum[n])
+				s := p + c
+				if doubtful(s) {
+					s = toOdd(p, c, s)
+				}
+				sum[n] = float32(s)
 			}
 		}
 		if m&add != 0 {
@@ -49,7 +55,7 @@ func packGeneric(dst []float32, ws *workspace, w *Weight, n0, cols, k0, k int) {
 		}
 		return
 	}
-	row := ws.row(k)
+	row := ws.decoded.take(k)
 	for j := range cols {
 		w.decodeRow(row, n0+j, k0)
 		for i, x := range row {

@@ -92,6 +92,10 @@ const (
 	// panel: if all of an item's x does, weights are taken panel by panel from one
 	// end of their rows to the other, so that each row is read in one go.
 	smallA = 1 << 20
+
+	// directRows is up to how many rows transposed float32 weights are read from
+	// where they lie, once for every tile, instead of being copied to a panel.
+	directRows = 24
 )
 
 // split cuts y into items for a number of workers and returns how many there are.
@@ -118,7 +122,7 @@ func (j *product) item(i int, ws *workspace) {
 	m0, n0 := i/j.colItems*j.rowStep, i%j.colItems*j.colStep
 	m1, n1 := min(m0+j.rowStep, j.rows), min(n0+j.colStep, j.w.Out)
 	step := j.colStep
-	if (m1-m0)*j.w.In*4 <= smallA {
+	if (m1-m0)*j.w.In*4 <= smallA && !j.bf16 {
 		step = j.p.nr
 	}
 	for ; n0 < n1; n0 += step {
@@ -126,34 +130,51 @@ func (j *product) item(i int, ws *workspace) {
 	}
 }
 
-// block computes the outputs (m0…m1−1, n0…n1−1).
+// block computes the outputs (m0…m1−1, n0…n1−1), one block of inputs after the
+// other: the chains wait in y meanwhile, or in scratch memory.
 func (j *product) block(ws *workspace, m0, m1, n0, n1 int) {
-	p, in := j.p, j.w.In
+	p, in, rows := j.p, j.w.In, m1-m0
 	ws.p = p
 	c, ldc := j.y[m0*j.ldy+n0:], j.ldy
 	apart := j.add && in > blockK // the sum has to be complete before it is added
 	if apart {
 		ldc = n1 - n0
-		c = ws.sums((m1 - m0) * ldc)
+		c = ws.sums.take(rows * ldc)
 	}
 	for k0 := 0; k0 < in; k0 += blockK {
-		k := min(blockK, in-k0)
-		var how mode
+		t := tiles{p: p, kernel: p.kernel, rows: rows, k: min(blockK, in-k0), a: j.x[m0*j.ldx+k0:], lda: j.ldx}
 		switch {
 		case k0 > 0:
-			how = resume
+			t.mode = resume
 		case j.add && !apart:
-			how = add
+			t.mode = add
+		}
+		k := t.k
+		if j.bf16 {
+			j.roundA(&t, ws, m0, k0)
 		}
 		for n := n0; n < n1; n += p.nr {
-			cols := min(p.nr, n1-n)
-			b, ldb := ws.panel, p.nr
-			p.pack(b, ws, &j.w, n, cols, k0, k)
-			tiles(p, c[n-n0:], ldc, j.x[m0*j.ldx+k0:], j.ldx, b, ldb, k, m1-m0, cols, how)
+			t.cols = min(p.nr, n1-n)
+			if j.inPlace(rows, t.cols) {
+				_, _, t.ldb = j.w.shape()
+				t.b = j.w.floats[k0*t.ldb+n:]
+			} else {
+				t.b, t.ldb = ws.panel, p.nr
+				p.pack(t.b, ws, &j.w, n, t.cols, k0, k)
+				if j.bf16 {
+					j.roundB(&t, k)
+				}
+				if next := n + p.nr; next < n1 {
+					t.next = j.source(next, k0)
+				} else {
+					t.next = j.source(n0, k0+blockK)
+				}
+			}
+			t.run(c[n-n0:], ldc)
 		}
 	}
 	if apart {
-		for m := range m1 - m0 {
+		for m := range rows {
 			row := j.y[(m0+m)*j.ldy+n0:][:ldc]
 			for i, s := range c[m*ldc:][:ldc] {
 				row[i] += s
@@ -162,12 +183,25 @@ func (j *product) block(ws *workspace, m0, m1, n0, n1 int) {
 	}
 }
 
-// tiles runs the kernel over rows, in tiles of about the same height.
-func tiles(p *path, c []float32, ldc int, a []float32, lda int, b []float32, ldb, k, rows, cols int, how mode) {
-	n := (rows + p.mr - 1) / p.mr
-	for i, m := 0, 0; i < n; i++ {
-		end := (i + 1) * rows / n
-		p.kernel(c[m*ldc:], ldc, a[m*lda:], lda, b, ldb, k, end-m, cols, how)
-		m = end
+// inPlace says whether a panel of so many columns is read from where it lies, for
+// so many rows of x.
+func (j *product) inPlace(rows, cols int) bool {
+	return rows <= directRows && j.w.floats != nil && j.w.Transposed && !j.bf16 && j.p.direct(cols)
+}
+
+// source returns where the weights of the panel (n, k0) lie, of a matrix that is
+// not transposed; nothing if there is no such panel.
+func (j *product) source(n, k0 int) source {
+	w := &j.w
+	if w.Transposed || k0 >= w.In || j.p.prefetch == nil {
+		return source{}
+	}
+	_, _, stride := w.shape()
+	size := w.Format.Size()
+	return source{
+		first:  w.at(n*stride + k0),
+		stride: uintptr(stride * size),
+		rows:   min(j.p.nr, w.Out-n),
+		bytes:  min(blockK, w.In-k0) * size,
 	}
 }

@@ -130,7 +130,7 @@ func (a *packers) packCodes(dst []float32, ws *workspace, w *Weight, o, n int, s
 // decodeRows decodes n rows, from row o on, to scratch memory and sets the offsets.
 func (a *packers) decodeRows(ws *workspace, w *Weight, o, n, k0, k int) *byte {
 	stride := (k+15)&^15 + 16 // not a power of two: rows would share cache sets
-	buf := ws.row(a.group * stride)
+	buf := ws.decoded.take(a.group * stride)
 	for r := range n {
 		a.decodeRow(buf[r*stride:][:k], w, o+r, k0)
 	}

@@ -25,7 +25,12 @@ type path struct {
 	// weights stored transposed, where they lie.
 	direct func(cols int) bool
 
+	// prefetch fetches rows of so many bytes into the second-level cache; or nil.
+	prefetch func(src *byte, stride uintptr, rows, bytes int)
+
 	few few
+
+	pairs *pairs // or nil
 }
 
 // kernel computes a tile of rows×cols outputs, c[r·ldc+n] for r < rows and n < cols,

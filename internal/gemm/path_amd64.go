@@ -13,6 +13,9 @@ func archPaths() (ps []*path) {
 	}
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL {
 		ps = append(ps, avx512Path)
+		if x.HasAVX512BF16 {
+			avx512Path.pairs = bf16AVX512
+		}
 	}
 	return ps
 }
@@ -24,3 +27,8 @@ type archWorkspace struct {
 	tail    [16 * 16]byte
 	tile    [6 * 16]float32
 }
+
+// prefetchAMD64 takes at least one row of at least one byte.
+//
+//go:noescape
+func prefetchAMD64(src *byte, stride uintptr, rows, bytes int)

@@ -7,11 +7,12 @@ import (
 
 // workspace is the scratch memory of one goroutine.
 type workspace struct {
-	p     *path     // the path that uses it
-	panel []float32 // weights of one panel, aligned to cache lines
-	rows  []float32 // decoded weights, before they are transposed
-	sum   []float32
-	asm   archWorkspace
+	p       *path     // the path that uses it
+	panel   []float32 // weights of one panel
+	decoded scratch   // weights, row by row
+	rounded scratch   // rows of x
+	sums    scratch   // outputs that are not complete
+	asm     archWorkspace
 }
 
 const (
@@ -28,20 +29,15 @@ func getWorkspace() *workspace { return workspaces.Get().(*workspace) }
 // putWorkspace gives ws back. It holds no memory of the caller's.
 func putWorkspace(ws *workspace) { workspaces.Put(ws) }
 
-// row returns room for n decoded weights.
-func (ws *workspace) row(n int) []float32 {
-	if len(ws.rows) < n {
-		ws.rows = aligned(n)
-	}
-	return ws.rows[:n]
-}
+// scratch is memory that grows as needed.
+type scratch struct{ s []float32 }
 
-// sums returns room for n outputs.
-func (ws *workspace) sums(n int) []float32 {
-	if len(ws.sum) < n {
-		ws.sum = aligned(n)
+// take returns n numbers of any value.
+func (s *scratch) take(n int) []float32 {
+	if len(s.s) < n {
+		s.s = aligned(n)
 	}
-	return ws.sum[:n]
+	return s.s[:n]
 }
 
 // aligned returns n zeros that begin at a cache line.
