@@ -1,0 +1,11 @@
+//go:build !nogpu && (linux || darwin || windows) && (amd64 || arm64)
+
+package gpu
+
+import (
+	"quern/gpu/cuda"
+	"quern/gpu/opencl"
+)
+
+// backends are in the order of preference.
+var backends = []backend{{"cuda", cuda.Devices}, {"opencl", opencl.Devices}}

@@ -1,0 +1,3 @@
+// Package dynlib loads shared libraries at run time and binds tables of their
+// functions, without cgo.
+package dynlib
