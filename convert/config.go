@@ -4,6 +4,7 @@ import (
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/formats/model"
+	"quern/formats/safetensors"
 	"quern/internal/strictjson"
 )
 
@@ -27,13 +28,21 @@ func (q *quantizer) config(p *plan.Plan) error {
 	if !q.checkpoint.HasConfig {
 		return nil
 	}
+	scheme, powers := "dynamic", true
+	if q.StaticActivations {
+		scheme = "static"
+	}
+	for i := range p.Tensors {
+		t := &p.Tensors[i]
+		powers = powers && (t.Quant.UE8M0 || t.DType != safetensors.F8E4M3 || t.Meta.Role == model.Scale)
+	}
 	quant := strictjson.Object(
-		strictjson.Member{Key: "activation_scheme", Value: strictjson.String("dynamic")},
+		strictjson.Member{Key: "activation_scheme", Value: strictjson.String(scheme)},
 		strictjson.Member{Key: "fmt", Value: strictjson.String("e4m3")},
 		strictjson.Member{Key: "quant_method", Value: strictjson.String("fp8")},
 		strictjson.Member{Key: "weight_block_size", Value: strictjson.Array(strictjson.Int(128), strictjson.Int(128))},
 	)
-	if q.UE8M0 && q.chosen > 0 || q.chosen == 0 && q.powers == q.fromFP8 {
+	if powers {
 		quant.Set("scale_fmt", strictjson.String("ue8m0"))
 	}
 	list := make([]strictjson.Value, len(modules.kept))

@@ -20,6 +20,8 @@ type RunOptions struct {
 	Memory    int64 // bound on the process's memory in bytes; 0: engine.DefaultMemory
 	Overwrite bool  // remove an earlier output first
 	Progress  func(done, total int64)
+	// Calibration is the one that a plan with weighted searches was made with.
+	Calibration Calibration
 }
 
 // Run makes the checkpoint that p describes, from c, in the folder dir. It
@@ -32,6 +34,9 @@ func Run(ctx context.Context, c *hf.Checkpoint, p *plan.Plan, dir string, o RunO
 // EngineOptions are the engine's options for reading c and writing dir.
 func EngineOptions(c *hf.Checkpoint, dir string, o RunOptions) engine.Options {
 	e := engine.Options{Dir: dir, SideDir: c.Dir, Workers: o.Workers, Memory: o.Memory, Overwrite: o.Overwrite, Progress: o.Progress}
+	if o.Calibration != nil {
+		e.Channels = o.Calibration.MeanSquares
+	}
 	for _, f := range c.Files {
 		e.Sources = append(e.Sources, engine.Source{Path: f.Path, Size: f.Size, ModTime: f.ModTime})
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"quern/convert/plan"
+	"quern/formats/hf"
+	"quern/fp8"
 )
 
 // Version is the program's version. Output bytes may differ between versions.
@@ -17,15 +19,23 @@ const tool = "quern " + Version
 // QuantizeOptions are the choices of a quantization that affect bytes. The zero
 // value is DeepSeek's recipe.
 type QuantizeOptions struct {
-	UE8M0         bool     // scales are powers of two
-	Search        bool     // least squared error instead of the absolute maximum
-	Keep          []string // globs of module paths that stay as they are; * crosses dots
-	PartialExpert bool     // allow Keep to name some experts of a layer only
-	KeepBF16      bool     // kept F32, F16 and F64 matrices and norms become BF16
-	KeepMTP       bool     // the multi-token prediction layer stays as it is
-	KeepRagged    bool     // matrices that tiles do not divide stay as they are
-	Requantize    bool     // FP8 input gets new scales: a second rounding
-	ShardSize     int64    // bytes of data a file; 0: plan.DefaultShardSize
+	UE8M0         bool       // scales are powers of two
+	Search        fp8.Search // how each tile's scale is chosen
+	Keep          []string   // globs of module paths that stay as they are; * crosses dots
+	PartialExpert bool       // allow Keep to name some experts of a layer only
+	KeepBF16      bool       // kept F32, F16 and F64 matrices and norms become BF16
+	KeepMTP       bool       // the multi-token prediction layer stays as it is
+	KeepRagged    bool       // matrices that tiles do not divide stay as they are
+	Requantize    bool       // FP8 input gets new scales: a second rounding
+	ShardSize     int64      // bytes of data a file; 0: plan.DefaultShardSize
+
+	// What goes by a calibration: SearchWeighted, and
+	StaticActivations bool // linears get fixed scales of their input (input_scale)
+	CacheScales       bool // attention gets scales of keys and values (k_scale, v_scale)
+	// Calibration is only looked at where one of these asks for it. Identify names
+	// checkpoints as Calibration.Identity does.
+	Calibration Calibration
+	Identify    func(*hf.Checkpoint) (string, error)
 }
 
 // list is the form in which options enter plan and manifest.
@@ -37,17 +47,22 @@ func (o QuantizeOptions) list() []plan.Option {
 		return no
 	}
 	return []plan.Option{
+		{Name: "act-scales", Value: pick(o.StaticActivations, "static", "dynamic")},
 		{Name: "allow-partial-experts", Value: strconv.FormatBool(o.PartialExpert)},
 		{Name: "keep", Value: strings.Join(o.Keep, " ")},
 		{Name: "keep-dtype", Value: pick(o.KeepBF16, "bf16", "source")},
+		{Name: "kv-scales", Value: strconv.FormatBool(o.CacheScales)},
 		{Name: "mtp", Value: pick(o.KeepMTP, "keep", "quantize")},
 		{Name: "ragged", Value: pick(o.KeepRagged, "keep", "quantize")},
 		{Name: "requantize", Value: strconv.FormatBool(o.Requantize)},
 		{Name: "scale-fmt", Value: pick(o.UE8M0, "ue8m0", "float")},
-		{Name: "search", Value: pick(o.Search, "mse", "none")},
+		{Name: "search", Value: searches[o.Search]},
 		{Name: "shard-size", Value: shardSize(o.ShardSize)},
 	}
 }
+
+// searches are the names of the searches.
+var searches = [...]string{fp8.SearchNone: "none", fp8.SearchMSE: "mse", fp8.SearchWeighted: "weighted"}
 
 func shardSize(n int64) string {
 	if n <= 0 {

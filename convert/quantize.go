@@ -22,7 +22,10 @@ func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
 	p := plan.New(c)
 	p.Tool, p.Command, p.Options = tool, "quantize", o.list()
 	q := quantizer{QuantizeOptions: o, checkpoint: c}
-	for _, stage := range []plan.Stage{remarks(c), q.splitExperts, q.pairScales, q.decide, q.rewrite, castKept(o.KeepBF16), checkFinite, q.config} {
+	for _, stage := range []plan.Stage{
+		q.calibrated, remarks(c), q.splitExperts, q.pairScales, q.decide, q.rewrite, q.inputScales, q.cacheScales,
+		castKept(o.KeepBF16), checkFinite, coverage, q.config,
+	} {
 		if err := stage(p); err != nil {
 			return nil, err
 		}
@@ -40,9 +43,6 @@ type quantizer struct {
 
 	scales    map[string]int // weight name to the index of its scale tensor
 	quantized []bool         // by tensor: it gets codes, or has them
-	fromFP8   int            // weights that come with codes
-	powers    int            // of those, with scales that are powers of two by their form
-	chosen    int            // weights that get codes here
 }
 
 // pairScales finds the scale of each FP8 weight and refuses what lacks its
@@ -197,18 +197,28 @@ func (q *quantizer) rewrite(p *plan.Plan) error {
 		out = append(out, pair...)
 	}
 	p.Tensors = out
-	p.Regroup(func(i int) bool {
-		t := &p.Tensors[i]
-		return t.Meta.Role == model.Scale && t.Meta.ScaleOf == p.Tensors[i-1].Name
-	})
+	p.Regroup(withWeight(p))
 	return nil
+}
+
+// withWeight reports whether tensor i is the first or a further scale of the weight
+// that it stands behind.
+func withWeight(p *plan.Plan) func(i int) bool {
+	return func(i int) bool {
+		t, before := &p.Tensors[i], &p.Tensors[i-1]
+		return isScaleOf(t, before) || t.Meta.Role == model.Scale && t.Meta.ScaleOf != "" && t.Meta.ScaleOf == before.Meta.ScaleOf
+	}
+}
+
+// isScaleOf reports whether t is a scale of weight w.
+func isScaleOf(t, w *plan.Tensor) bool {
+	return t.Meta.Role == model.Scale && t.Meta.ScaleOf == w.Name
 }
 
 // codes returns the codes and the scale of weight t.
 func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, error) {
 	w := t
 	w.DType, w.Why = safetensors.F8E4M3, ""
-	w.Quant = plan.Quant{UE8M0: q.UE8M0, Search: q.Search}
 	s := plan.Tensor{
 		Name: t.Name + "_scale_inv", DType: safetensors.F32, Op: plan.ScaleOf, Source: t.Source,
 		Meta: t.Meta, Why: "scale",
@@ -216,11 +226,9 @@ func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, erro
 	s.Meta.Role, s.Meta.Param, s.Meta.ScaleOf, s.Meta.Quantize, s.Meta.Why = model.Scale, t.Meta.Param+"_scale_inv", t.Name, false, "scale"
 	s.Meta.Weights = 0
 	if t.DType != safetensors.F8E4M3 {
-		q.chosen++
-		w.Op, s.Shape = plan.Quantize, tiles(t.Shape)
-		return []plan.Tensor{w, s}, nil
+		w.Op, s.Shape, w.Quant.UE8M0 = plan.Quantize, tiles(t.Shape), q.UE8M0
+		return []plan.Tensor{w, s}, q.weigh(&w)
 	}
-	q.fromFP8++
 	from := &old[q.scales[t.Name]]
 	grid, err := plan.ScaleGrid(&t, from, quantization(q.checkpoint).Tile())
 	if err != nil {
@@ -228,22 +236,18 @@ func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, erro
 	}
 	s.Shape = tiles(t.Shape) // not before: the grid has shown that it is a matrix
 	if q.Requantize {
-		q.chosen++
 		scale := from.Source
-		w.Op, w.Scale, w.Grid = plan.Requantize, &scale, &grid
-		return []plan.Tensor{w, s}, nil
+		w.Op, w.Scale, w.Grid, w.Quant.UE8M0 = plan.Requantize, &scale, &grid, q.UE8M0
+		return []plan.Tensor{w, s}, q.weigh(&w)
 	}
 	if !grid.IsTile128() {
 		return nil, formats.Invalidf("tensor %q: its scales %q of shape %v are not one for each 128×128 tile; convert it to BF16 first (quern convert --to bf16)", t.Name, from.Name, from.Shape)
 	}
 	power := from.DType == safetensors.F8E8M0 || from.DType == safetensors.U8 || q.declaredUE8M0()
-	if power {
-		q.powers++
-	}
 	if q.UE8M0 && !power {
 		return nil, formats.Invalidf("tensor %q: its %s scales %q are no powers of two by their form: --scale-fmt ue8m0 would round the weights a second time (28.4 dB instead of 31.5); leave it out, start from the BF16 original, or accept it with --requantize", t.Name, from.DType, from.Name)
 	}
-	w.Op, w.Quant = plan.Copy, plan.Quant{}
+	w.Op, w.Quant.UE8M0 = plan.Copy, power
 	s.Op, s.Source = plan.Widen, from.Source
 	return []plan.Tensor{w, s}, nil
 }

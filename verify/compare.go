@@ -67,6 +67,7 @@ type errorCheck struct {
 	base  *baseline
 	sum   energy
 	ue8m0 bool
+	fresh *freshCheck
 	ideal *float64 // dB; only of tensors below enough
 }
 
@@ -83,23 +84,38 @@ func (c *errorCheck) piece(ctx context.Context, w *worker, p []byte, at int64) e
 	if err != nil {
 		return err
 	}
-	size := c.base.size()
-	for i := int64(0); i < n; i += blockElements {
-		m := min(blockElements, n-i)
-		got := w.got[:4*m]
-		if err := c.codes.decode(got, fp8.ElemF32, p[i:i+m], at+i, mine); err != nil {
+	if err := c.fresh.piece(w, c, p, raw, mine.scales); err != nil {
+		return err
+	}
+	size, all := c.base.size(), c.codes.weight.Source.Bytes()
+	for i := int64(0); i < n; {
+		// The end of a block that the piece before has begun, or one from its start on.
+		begun := (at + i) % blockElements
+		m := min(blockElements-begun, n-i)
+		if err := c.codes.decode(w.got[4*begun:], fp8.ElemF32, p[i:i+m], at+i, mine); err != nil {
 			return err
 		}
-		want, err := c.base.values(w.want, raw[i*size:(i+m)*size], at+i, its)
+		want, err := c.base.values(w.want[4*begun:], raw[i*size:(i+m)*size], at+i, its)
 		if err != nil {
 			return err
 		}
-		c.sum.add(want, got)
+		if m < blockElements {
+			copy(w.want[4*begun:], want) // float32 is not there yet
+			want = w.want[:4*(begun+m)]
+		}
+		if begun+m == blockElements || at+i+m == all {
+			c.sum.add(want, w.got)
+		}
+		i += m
 	}
-	if at+n < c.codes.weight.Source.Bytes() {
+	if at+n < all {
 		return nil
 	}
 	if db := c.sum.sqnr(); db == nil || *db >= enough || math.IsNaN(c.sum.diff) {
+		return nil
+	}
+	if c.fresh.absmax() { // it has shown what could be had
+		c.ideal = c.fresh.sqnr()
 		return nil
 	}
 	return c.measureIdeal(ctx, w)

@@ -9,12 +9,14 @@ import (
 	"quern/verify/source"
 )
 
-// scaled is an FP8 weight with its scales.
+// scaled is an FP8 weight with its scales. The matrices of fused experts are taken
+// as one, below each other.
 type scaled struct {
-	weight *plan.Tensor
-	scale  *plan.Tensor
-	grid   plan.Grid
-	files  *source.Files
+	weight     *plan.Tensor
+	scale      *plan.Tensor
+	rows, cols int64 // of the weight
+	grid       plan.Grid
+	files      *source.Files
 }
 
 // newScaled finds the scales of an FP8 weight of s.
@@ -23,11 +25,29 @@ func (s *side) newScaled(weight *plan.Tensor) (*scaled, error) {
 	if scale == nil {
 		return nil, formats.Invalidf("tensor %q: an FP8 weight without a scale", weight.Name)
 	}
-	grid, err := plan.ScaleGrid(weight, scale, s.block)
+	grid, err := scaleGrid(weight, scale, s.block)
 	if err != nil {
 		return nil, err
 	}
-	return &scaled{weight: weight, scale: scale, grid: grid, files: s.files}, nil
+	rows := elements(weight.Shape[:len(weight.Shape)-1])
+	return &scaled{weight: weight, scale: scale, rows: rows, cols: weight.Shape[len(weight.Shape)-1], grid: grid, files: s.files}, nil
+}
+
+// scaleGrid recognises the layout of a weight's scales. Fused experts [E,o,i] have
+// the scales of all matrices in one tensor [E,…] (transformers' FP8Experts).
+func scaleGrid(weight, scale *plan.Tensor, block []int64) (plan.Grid, error) {
+	if len(weight.Shape) != 3 {
+		return plan.ScaleGrid(weight, scale, block)
+	}
+	experts := weight.Shape[0]
+	if len(scale.Shape) == 0 || scale.Shape[0] != experts {
+		return plan.Grid{}, formats.Invalidf("tensor %q: scale shape %v has no part for each of the %d matrices of %q, shape %v", scale.Name, scale.Shape, experts, weight.Name, weight.Shape)
+	}
+	w, s := *weight, *scale
+	w.Shape, s.Shape = w.Shape[1:], s.Shape[1:]
+	g, err := plan.ScaleGrid(&w, &s, block)
+	g.Rows, g.Parts = experts*g.Rows, experts*g.Parts
+	return g, err
 }
 
 // patch is the part of a scale tensor that a range of codes needs.
@@ -43,7 +63,7 @@ func (s *scaled) load(first, n int64) (patch, error) {
 	if n == 0 {
 		return patch{}, nil
 	}
-	rows, cols := s.weight.Shape[0], s.weight.Shape[1]
+	rows, cols := s.rows, s.cols
 	g, size := &s.grid, s.scale.DType.Bits()/8
 	top, bottom := first/cols, (first+n-1)/cols
 	p := patch{row: g.Row(top, rows), cols: g.Cols}
@@ -66,7 +86,7 @@ func (s *scaled) load(first, n int64) (patch, error) {
 // decode writes codes times their scales as elements of type e. first is the
 // index of the first code in the matrix, and p has the scales of all.
 func (s *scaled) decode(dst []byte, e fp8.Elem, codes []byte, first int64, p patch) error {
-	rows, cols := s.weight.Shape[0], s.weight.Shape[1]
+	rows, cols := s.rows, s.cols
 	for len(codes) > 0 {
 		// The rest of a row, or whole rows, or the beginning of one.
 		r, c := first/cols, first%cols

@@ -4,13 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Gate is one condition that a checkpoint has to meet.
 type Gate struct {
 	Name string `json:"name"`
-	// Value is what was measured. +Inf, null in JSON, is the ratio of a comparison
-	// in which nothing differs.
+	// Value is what was measured. What is no number is null in JSON: +Inf is the ratio
+	// of a comparison in which nothing differs, NaN a figure that does not exist.
 	Value  float64 `json:"value"`
 	Limit  float64 `json:"limit"`
 	Passed bool    `json:"passed"`
@@ -31,7 +32,7 @@ func (g Gate) MarshalJSON() ([]byte, error) {
 		Value *float64 `json:"value"`
 		plain
 	}{g.Name, &g.Value, plain(g)}
-	if math.IsInf(g.Value, 1) {
+	if math.IsInf(g.Value, 0) || math.IsNaN(g.Value) {
 		out.Value = nil
 	}
 	return json.Marshal(out)
@@ -61,10 +62,11 @@ func (r *Report) SetLimit(name string, limit float64) bool {
 			*g = r.Weights.absolute(limit)
 			return
 		}
-		g.Passed = g.Value <= limit
-		if g.AtLeast() {
-			g.Passed = g.Value >= limit
+		if slices.Contains(behaviourGates, g.Name) {
+			r.judge(g)
+			return
 		}
+		g.Passed = g.Value <= limit
 	})
 }
 

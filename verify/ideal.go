@@ -9,9 +9,11 @@ import (
 
 // measureIdeal quantizes the baseline by 128×128 tiles scaled by their absolute
 // maximum, which is what the tensor could have been, and keeps the ratio. It reads
-// the baseline once more, which only tensors with a low ratio cost.
+// the baseline once more, which only tensors with a low ratio cost, of which no
+// fresh quantization has told the same.
 func (c *errorCheck) measureIdeal(ctx context.Context, w *worker) error {
-	rows, cols := c.codes.weight.Shape[0], c.codes.weight.Shape[1]
+	rows, cols := c.codes.rows, c.codes.cols
+	height := c.codes.weight.Shape[len(c.codes.weight.Shape)-2] // of each expert where they are fused
 	per := c.base.size()
 	if c.base.scaled != nil {
 		per = 4 // codes become float32 first
@@ -20,24 +22,25 @@ func (c *errorCheck) measureIdeal(ctx context.Context, w *worker) error {
 	if stepRows == 0 { // not even one row of tiles fits: cut between columns too
 		stepRows, stepCols = fp8.Tile, pieceBytes/per/fp8.Tile/fp8.Tile*fp8.Tile
 	}
-	if w.codes == nil {
-		w.codes = make([]byte, pieceBytes/2) // elements have two bytes at least
-	}
+	w.codes = grown(w.codes, pieceBytes/2) // elements have two bytes at least
 	o := fp8.Options{}
 	if c.ue8m0 {
 		o.ScaleFormat = fp8.ScaleUE8M0
 	}
 	var stats fp8.Stats
-	for r := int64(0); r < rows; r += stepRows {
+	for r, n := int64(0), int64(0); r < rows; r += n {
+		n = min(stepRows, height-r%height)
 		for k := int64(0); k < cols; k += stepCols {
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
-			m, err := c.matrix(w, r, k, min(stepRows, rows-r), min(stepCols, cols-k))
+			m, err := c.matrix(w, r, k, n, min(stepCols, cols-k))
 			if err != nil {
 				return err
 			}
-			tiles := make([]fp8.TileStats, ceilDiv(m.Rows, fp8.Tile)*ceilDiv(m.Cols, fp8.Tile))
+			count := ceilDiv(m.Rows, fp8.Tile) * ceilDiv(m.Cols, fp8.Tile)
+			w.tiles = grown(w.tiles, int64(count))
+			tiles := w.tiles[:count]
 			if err := fp8.Quantize(w.codes, m.Cols, tiles, m, o); err != nil {
 				return fmt.Errorf("tensor %q: %w", c.codes.weight.Name, err)
 			}
@@ -62,7 +65,7 @@ func (c *errorCheck) matrix(w *worker, row, col, rows, cols int64) (fp8.Matrix, 
 		m.Elem = fp8.ElemF32
 	}
 	size := int64(m.Elem.Size())
-	all := c.codes.weight.Shape[1]
+	all := c.codes.cols
 	run, runs := cols, rows // elements that lie together, and how often
 	if cols == all {
 		run, runs = rows*cols, 1

@@ -21,7 +21,6 @@ import (
 type integrity struct {
 	side     *side
 	manifest map[string]*manifest.Tensor // nil without one
-	absent   string                      // why there is no manifest
 	digests  []*digestCheck              // by tensor, nil entries where none is taken
 	finites  []*finiteCheck
 	scales   []*scaleCheck
@@ -34,7 +33,10 @@ func newIntegrity(s *side, jobs []*job) (*integrity, error) {
 		side:    s,
 		digests: make([]*digestCheck, len(jobs)), finites: make([]*finiteCheck, len(jobs)), scales: make([]*scaleCheck, len(jobs)),
 	}
-	if err := x.readManifest(); err != nil {
+	if err := s.readManifest(); err != nil {
+		return nil, err
+	}
+	if err := x.index(); err != nil {
 		return nil, err
 	}
 	for i, j := range jobs {
@@ -61,16 +63,19 @@ func newIntegrity(s *side, jobs []*job) (*integrity, error) {
 const maxManifest = 1 << 30
 
 // readManifest reads the manifest beside the checkpoint, if there is one.
-func (x *integrity) readManifest() error {
-	if x.side.c.Dir == "" {
-		x.absent = "a single file has no " + manifest.Name
+func (s *side) readManifest() error {
+	if s.manifest != nil {
 		return nil
 	}
-	path := filepath.Join(x.side.c.Dir, manifest.Name)
+	if s.c.Dir == "" {
+		s.absent = "a single file has no " + manifest.Name
+		return nil
+	}
+	path := filepath.Join(s.c.Dir, manifest.Name)
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		x.absent = "there is no " + manifest.Name
+		s.absent = "there is no " + manifest.Name
 		return nil
 	case err != nil:
 		return err
@@ -81,15 +86,21 @@ func (x *integrity) readManifest() error {
 	if err != nil {
 		return err
 	}
-	m, err := manifest.Decode(raw)
-	if err != nil {
-		return err
+	s.manifest, err = manifest.Decode(raw)
+	return err
+}
+
+// index files the manifest's tensors by name.
+func (x *integrity) index() error {
+	m := x.side.manifest
+	if m == nil {
+		return nil
 	}
 	x.manifest = make(map[string]*manifest.Tensor, len(m.Tensors))
 	for i := range m.Tensors {
 		t := &m.Tensors[i]
 		if x.manifest[t.Name] != nil {
-			return formats.Invalidf("reading %q: tensor %q is there twice", path, t.Name)
+			return formats.Invalidf("reading %q: tensor %q is there twice", filepath.Join(x.side.c.Dir, manifest.Name), t.Name)
 		}
 		x.manifest[t.Name] = t
 	}
@@ -103,7 +114,7 @@ func (x *integrity) gates() []Gate {
 
 func (x *integrity) digest() Gate {
 	if x.manifest == nil {
-		return skipped("digest", x.absent)
+		return skipped("digest", x.side.absent)
 	}
 	t := tally{name: "digest"}
 	for i := range x.side.tensors {
@@ -165,7 +176,7 @@ func (x *integrity) scale() Gate {
 		}
 		s := &x.side.tensors[i]
 		problems := c.problems()
-		if _, err := plan.ScaleGrid(x.side.byName[s.Meta.ScaleOf], s, x.side.block); err != nil {
+		if _, err := scaleGrid(x.side.byName[s.Meta.ScaleOf], s, x.side.block); err != nil {
 			problems = append(problems, err.Error())
 		}
 		if len(problems) > 0 {

@@ -12,6 +12,7 @@ import (
 type comparison struct {
 	base, cand *side
 	parts      map[string]*plan.Tensor // of the baseline's fused experts, by the name of each
+	recipe     *recipe                 // of a fresh quantization
 	errors     []*errorCheck           // by tensor of cand, nil entries where there is none
 	equals     []*equalCheck
 	kept       tally    // what is wrong with tensors that were not quantized
@@ -24,6 +25,10 @@ func newComparison(base, cand *side, jobs []*job) (*comparison, error) {
 	x := &comparison{
 		base: base, cand: cand, kept: tally{name: "kept"},
 		errors: make([]*errorCheck, len(jobs)), equals: make([]*equalCheck, len(jobs)),
+	}
+	var err error
+	if x.recipe, err = newRecipe(cand); err != nil {
+		return nil, err
 	}
 	if err := x.expand(); err != nil {
 		return nil, err
@@ -81,6 +86,7 @@ func (x *comparison) pair(i int, j *job, b *plan.Tensor) error {
 	default:
 		x.errors[i] = &errorCheck{codes: codes, base: from, ue8m0: x.cand.ue8m0}
 		j.against(&b.Source, x.errors[i])
+		x.recipe.check(j, x.errors[i])
 	}
 	return nil
 }

@@ -5,17 +5,27 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"quern/internal/ui"
 )
 
-// shownTensors is how many of the worst tensors are printed.
-const shownTensors = 5
+const (
+	// shownTensors is how many of the worst tensors are printed.
+	shownTensors = 5
+	// columns is how wide text is set.
+	columns = 100
+)
 
 // Print writes the report for people: a table of gates, what failed below it, and
 // the errors of the weights by role.
 func (r *Report) Print(w io.Writer) {
-	fmt.Fprintf(w, "%s: %s tensors, %s\n", r.Checkpoint, ui.Count(int64(r.Tensors)), ui.Bytes(r.Bytes))
+	if r.Tensors > 0 {
+		fmt.Fprintf(w, "%s: %s tensors, %s\n", r.Checkpoint, ui.Count(int64(r.Tensors)), ui.Bytes(r.Bytes))
+	} else {
+		fmt.Fprintln(w, r.Checkpoint) // an outputs file
+	}
 	if r.Baseline != "" {
 		fmt.Fprintf(w, "against %s\n", r.Baseline)
 	}
@@ -32,16 +42,17 @@ func (r *Report) Print(w io.Writer) {
 		}
 		fmt.Fprintf(w, "\n%s\n", g.Name)
 		for _, f := range g.Failures {
-			fmt.Fprintf(w, "  %s\n", f)
+			item(w, f)
 		}
 	}
 	if r.Weights != nil {
 		r.Weights.print(w)
 	}
+	r.Behaviour.print(w)
 	if len(r.Warnings) > 0 {
 		fmt.Fprintln(w, "\nwarnings")
 		for _, s := range r.Warnings {
-			fmt.Fprintf(w, "  %s\n", s)
+			item(w, s)
 		}
 	}
 	fmt.Fprintf(w, "\n%s\n", r.verdict())
@@ -86,6 +97,9 @@ func (g *Gate) row() []string {
 // print writes the errors by role and the worst tensors.
 func (r *WeightsReport) print(w io.Writer) {
 	fmt.Fprintf(w, "\nweights: %s quantized, %s compared for equality\n", ui.Count(int64(r.Quantized)), ui.Count(int64(r.Kept)))
+	if r.Fresh != nil {
+		fmt.Fprintln(w, wrap(r.Fresh.line(), 0, 2))
+	}
 	if r.Quantized == 0 {
 		return
 	}
@@ -104,6 +118,31 @@ func (r *WeightsReport) print(w io.Writer) {
 		rows = append(rows, []string{x.Name, decibels(x.SQNR), percent(x.Relative), cosine(x.Cosine), number(x.MaxAbs)})
 	}
 	ui.Table(w, []string{"worst tensors", ">SQNR dB", ">relative", ">cosine", ">max error"}, rows)
+}
+
+// item writes a line of a list.
+func item(w io.Writer, text string) { fmt.Fprintf(w, "  %s\n", wrap(text, 2, 6)) }
+
+// wrap breaks text at spaces so that lines end within columns. The first line begins
+// at column first, the others are indented. A word that is too long stands alone.
+func wrap(text string, first, indent int) string {
+	var b strings.Builder
+	at := first
+	for i, word := range strings.Split(text, " ") {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case at+1+n > columns:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		default:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += n
+	}
+	return b.String()
 }
 
 func number(x float64) string { return strconv.FormatFloat(x, 'g', 4, 64) }

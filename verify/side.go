@@ -2,8 +2,11 @@ package verify
 
 import (
 	"slices"
+	"strings"
 
+	"quern/convert/manifest"
 	"quern/convert/plan"
+	"quern/formats"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/formats/safetensors"
@@ -22,6 +25,9 @@ type side struct {
 	packed  map[string]bool         // modules whose weights are packed or integers
 	block   []int64                 // weight_block_size of the config, or nil
 	ue8m0   bool                    // the config says that scales are powers of two
+
+	manifest *manifest.Manifest // nil until readManifest, and without one
+	absent   string             // why there is none
 }
 
 // newSide lays c open. An FP8 weight without scale and a scale without weight
@@ -48,6 +54,9 @@ func newSide(c *hf.Checkpoint, fs blockio.FS) (*side, error) {
 	known.Tensors = slices.DeleteFunc(known.Tensors, func(t plan.Tensor) bool {
 		return t.Meta.Role == model.Scale && s.packed[t.Meta.Module]
 	})
+	if err := s.pairFused(&known); err != nil {
+		return nil, err
+	}
 	scales, err := plan.PairScales(&known)
 	if err != nil {
 		return nil, err
@@ -58,6 +67,29 @@ func newSide(c *hf.Checkpoint, fs blockio.FS) (*side, error) {
 	}
 	s.quantization()
 	return s, nil
+}
+
+// pairFused finds the scales of fused FP8 experts, which are named after the
+// parameter ("experts.down_proj_scale_inv") and are left out of conversions, and
+// takes those experts and their scales from p.
+func (s *side) pairFused(p *plan.Plan) error {
+	for i := range p.Tensors {
+		t := &p.Tensors[i]
+		of := s.byName[t.Meta.ScaleOf]
+		if of == nil || !of.Meta.Fused3D || !isCodes(of) {
+			continue
+		}
+		suffix, own := strings.CutPrefix(t.Meta.Param, of.Meta.Param+"_")
+		if suffix = strings.TrimPrefix(suffix, "weight_"); !own || suffix != "scale" && suffix != "scale_inv" {
+			continue // of activations
+		}
+		if other := s.scales[of.Name]; other != nil {
+			return formats.Invalidf("tensor %q: a second scale of %q beside %q", t.Name, of.Name, other.Name)
+		}
+		s.scales[of.Name], s.isScale[t.Name] = s.byName[t.Name], true
+	}
+	p.Tensors = slices.DeleteFunc(p.Tensors, func(t plan.Tensor) bool { return s.scales[t.Name] != nil || s.isScale[t.Name] })
+	return nil
 }
 
 // quantization reads what the config says of scales.
@@ -77,8 +109,5 @@ func isCodes(t *plan.Tensor) bool {
 
 // role is the name of a tensor's role in tables.
 func role(t *plan.Tensor) string {
-	if t.Meta.MTP {
-		return "mtp " + t.Meta.Role.String()
-	}
-	return t.Meta.Role.String()
+	return roleOf(t.Meta.MTP, t.Meta.Role.String())
 }

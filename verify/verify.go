@@ -56,8 +56,10 @@ type Report struct {
 	Bytes      int64          `json:"bytes"` // of the tensors' data
 	Gates      []Gate         `json:"gates"`
 	Passed     bool           `json:"passed"` // all gates are
+	Sizes      []RoleSize     `json:"sizes,omitempty"`
 	Weights    *WeightsReport `json:"weights,omitempty"`
-	Warnings   []string       `json:"warnings,omitempty"`
+	Behaviour
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Add puts gates to those that there are and works out Passed again.
@@ -110,6 +112,7 @@ func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool)
 		}
 		r.Warnings = x.warnings()
 	}
+	r.Sizes = sizes(base, cand)
 	var w *comparison
 	if base != nil {
 		r.Baseline = base.Path

@@ -18,6 +18,9 @@ type WeightsReport struct {
 	Kept        int           `json:"kept"`         // tensors that were compared for equality
 	Roles       []RoleError   `json:"roles"`        // by name
 	Tensors     []TensorError `json:"tensors"`      // the quantized ones, worst first
+	// Fresh says whether quantizing the baseline anew gives the same bytes; nil if
+	// nothing is quantized.
+	Fresh *Fresh `json:"fresh,omitempty"`
 
 	broken []string // quantized tensors that cannot be measured
 }
@@ -53,7 +56,7 @@ type RoleError struct {
 
 // report makes the figures from what the checks have added up.
 func (x *comparison) report() *WeightsReport {
-	r := &WeightsReport{Roles: []RoleError{}, Tensors: []TensorError{}, broken: x.broken}
+	r := &WeightsReport{Roles: []RoleError{}, Tensors: []TensorError{}, Fresh: x.fresh(), broken: x.broken}
 	type group struct {
 		RoleError
 		sum   energy

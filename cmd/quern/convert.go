@@ -33,7 +33,7 @@ func convertCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return t.execute(c, args[0], args[1], "converting", func(ck *hf.Checkpoint) (*plan.Plan, error) {
+			return t.execute(c, args[0], args[1], "converting", nil, func(ck *hf.Checkpoint) (*plan.Plan, error) {
 				return convert.PlanBF16(ck, convert.BF16Options{ShardSize: n})
 			})
 		},

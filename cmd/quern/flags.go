@@ -9,7 +9,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"quern/calibrate/file"
 	"quern/convert"
+	"quern/fp8"
 	"quern/internal/ui"
 )
 
@@ -125,7 +127,10 @@ func choice(c *cli.Context, flag string, values ...string) (string, error) {
 func quantizeFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "scale-fmt", Usage: "`float|ue8m0`scales as they come out, or powers of two as DeepSeek-V3.1 has them and Blackwell wants them", Value: "float"},
-		&cli.StringFlag{Name: "search", Usage: "`none|mse`scales from the largest weight of each tile, or the ones near it with the least squared error", Value: "none"},
+		&cli.StringFlag{Name: "search", Usage: "`none|mse|weighted`scales from the largest weight of each tile, or the ones near it with the least squared error, each square weighted by what its input channel carries", Value: "none", DefaultText: "none; with --calibration weighted"},
+		&cli.StringFlag{Name: "calibration", Usage: "`FILE`activations of this model, as quern calibrate measures them"},
+		&cli.StringFlag{Name: "act-scales", Usage: "`dynamic|static`activations are scaled as they come, or by what the calibration has met", Value: "dynamic"},
+		&cli.BoolFlag{Name: "kv-scales", Usage: "write scales of keys and values, from the calibration, for caches in FP8"},
 		&cli.StringSliceFlag{Name: "keep", Usage: "`GLOB`leave the modules whose paths match as they are; * crosses dots; may be repeated"},
 		&cli.BoolFlag{Name: "allow-partial-experts", Usage: "let --keep name some experts of a layer only"},
 		&cli.StringFlag{Name: "keep-dtype", Usage: "`source|bf16`whether F32, F16 and F64 matrices and norms that are not quantized become BF16", Value: "source"},
@@ -138,13 +143,16 @@ func quantizeFlags() []cli.Flag {
 
 // quantizeOptions reads quantizeFlags.
 func quantizeOptions(c *cli.Context) (convert.QuantizeOptions, error) {
-	o := convert.QuantizeOptions{Keep: c.StringSlice("keep"), PartialExpert: c.Bool("allow-partial-experts"), Requantize: c.Bool("requantize")}
+	o := convert.QuantizeOptions{
+		Keep: c.StringSlice("keep"), PartialExpert: c.Bool("allow-partial-experts"), Requantize: c.Bool("requantize"),
+		CacheScales: c.Bool("kv-scales"),
+	}
 	for _, f := range []struct {
 		flag, off, on string
 		to            *bool
 	}{
 		{"scale-fmt", "float", "ue8m0", &o.UE8M0},
-		{"search", "none", "mse", &o.Search},
+		{"act-scales", "dynamic", "static", &o.StaticActivations},
 		{"keep-dtype", "source", "bf16", &o.KeepBF16},
 		{"mtp", "quantize", "keep", &o.KeepMTP},
 		{"ragged", "quantize", "keep", &o.KeepRagged},
@@ -155,7 +163,33 @@ func quantizeOptions(c *cli.Context) (convert.QuantizeOptions, error) {
 		}
 		*f.to = v == f.on
 	}
-	var err error
-	o.ShardSize, err = size(c, "shard-size")
-	return o, err
+	search, err := choice(c, "search", "none", "mse", "weighted")
+	if err != nil {
+		return o, err
+	}
+	o.Search = map[string]fp8.Search{"mse": fp8.SearchMSE, "weighted": fp8.SearchWeighted}[search]
+	if o.ShardSize, err = size(c, "shard-size"); err != nil {
+		return o, err
+	}
+	return o, calibration(c, &o)
+}
+
+// calibration opens the calibration file, if one is given.
+func calibration(c *cli.Context, o *convert.QuantizeOptions) error {
+	path := c.String("calibration")
+	if path == "" {
+		return nil
+	}
+	if !c.IsSet("search") {
+		o.Search = fp8.SearchWeighted
+	}
+	if o.Search != fp8.SearchWeighted && !o.StaticActivations && !o.CacheScales {
+		return usagef("--calibration %s: nothing goes by it; give --search weighted, --act-scales static or --kv-scales", path)
+	}
+	f, err := file.Open(path)
+	if err != nil {
+		return err
+	}
+	o.Calibration, o.Identify = f, file.Identify
+	return nil
 }

@@ -21,10 +21,18 @@ func TestImports(t *testing.T) {
 		"quern/convert/manifest": {"quern/convert/plan", "quern/formats", "quern/internal"},
 		"quern/convert/plan":     {"quern/fp8", "quern/formats", "quern/internal"},
 		"quern/convert/serving":  {"quern/convert/plan", "quern/fp8", "quern/formats", "quern/internal"},
-		"quern/verify":           {"quern/verify", "quern/convert/plan", "quern/convert/manifest", "quern/fp8", "quern/formats", "quern/internal"},
+		"quern/verify":           {"quern/verify", "quern/convert/plan", "quern/convert/manifest", "quern/gpu", "quern/fp8", "quern/formats", "quern/internal"},
+		"quern/verify/runner":    {"quern/verify/source", "quern/convert/plan", "quern/gpu", "quern/fp8", "quern/formats", "quern/internal"},
+		"quern/verify/metrics":   {"quern/formats", "quern/internal"},
+		"quern/verify/outputs":   {"quern/verify/metrics", "quern/formats", "quern/internal"},
+		"quern/verify/source":    {"quern/convert/plan", "quern/fp8", "quern/formats", "quern/internal"},
+		"quern/calibrate":        {"quern/calibrate", "quern/verify/runner", "quern/verify/evaluation", "quern/formats", "quern/internal"},
+		"quern/shard":            {"quern/shard", "quern/convert", "quern/calibrate/file", "quern/formats", "quern/internal"},
+		"quern/gpu":              {"quern/gpu", "quern/fp8", "quern/internal"},
 		"quern/fp8":              {"quern/internal/cpu"},
 		"quern/formats":          {"quern/formats", "quern/internal"},
 		"quern/internal":         {"quern/internal", "quern/formats"},
+		"quern/internal/gemm":    {"quern/fp8", "quern/internal"},
 	}
 	foreign := []string{"purego", "net/http", "cloud", "aws", "minio"}
 	for line := range strings.Lines(string(raw)) {

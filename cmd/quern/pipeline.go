@@ -13,21 +13,27 @@ import (
 	"quern/convert"
 	"quern/convert/engine"
 	"quern/formats/hf"
+	"quern/formats/tokenizer"
 	"quern/internal/tinyseek"
 	"quern/internal/ui"
 	"quern/verify"
+	"quern/verify/runner"
 )
 
 func pipelineCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "pipeline",
-		Usage:     "the whole job: plan, quantize, check every tensor against its source",
+		Usage:     "the whole job: plan, quantize, verify bytes, weights and behaviour, report",
 		ArgsUsage: "[flags] [IN [OUT]]",
 		Description: "IN defaults to the embedded model (14 MB, with every part of DeepSeek-V3's\n" +
-			"architecture), OUT to a new temporary folder, which is printed last. Exit code 3 if a\n" +
-			"gate fails.\n\n" +
+			"architecture), OUT to a new temporary folder, which is printed last. Both models are\n" +
+			"then run over a text, quern's own source unless --text is given, and a report is written\n" +
+			"beside OUT. Exit code 3 if a gate fails.\n\n" +
 			"Example:\n   quern pipeline",
-		Flags: append(quantizeFlags(), workersFlag, memoryFlag, overwriteFlag, quietFlag, jsonFlag),
+		Flags: append(append(quantizeFlags(), evaluationFlags()...),
+			&cli.StringSliceFlag{Name: "gate", Usage: "`NAME=LIMIT|off`another limit for a gate, or none; may be repeated"},
+			&cli.StringFlag{Name: "report", Usage: "`FILE`where to write the report, OUT-report.html unless given"},
+			workersFlag, verifyMemoryFlag, overwriteFlag, quietFlag, jsonFlag),
 		Action: func(c *cli.Context) error {
 			args, err := positional(c, 0, 2)
 			if err != nil {
@@ -41,11 +47,19 @@ func pipelineCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
+			j := &verifying{quiet: c.Bool("quiet") || c.Bool("json"), command: os.Args[1:]}
+			if err := j.evaluation(c); err != nil {
+				return err
+			}
+			gates, err := gateFlags(c.StringSlice("gate"))
+			if err != nil {
+				return err
+			}
 			at, err := places(args)
 			if err != nil {
 				return err
 			}
-			return at.tidy(t.pipeline(c, at, o, run))
+			return at.tidy(t.pipeline(c, at, o, run, j, gates))
 		},
 	}
 }
@@ -101,6 +115,7 @@ type outcome struct {
 	Verify *verify.Report `json:"verify"`
 	Passed bool           `json:"passed"`
 	Output string         `json:"output_folder"`
+	Report string         `json:"report"`
 }
 
 // stage is a line of the table.
@@ -110,10 +125,13 @@ type stage struct {
 	Seconds float64 `json:"seconds"`
 }
 
-func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions, run convert.RunOptions) error {
+func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions, run convert.RunOptions, j *verifying, gates gateChanges) error {
 	quiet, asJSON := c.Bool("quiet"), c.Bool("json")
 	in, out := at.in, at.out
-	r := &outcome{Output: out}
+	r := &outcome{Output: out, Report: c.String("report")}
+	if r.Report == "" {
+		r.Report = filepath.Clean(out) + "-report.html"
+	}
 	start := time.Now()
 	lap := func(name, format string, args ...any) {
 		now := time.Now()
@@ -152,15 +170,17 @@ func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions,
 	if err != nil {
 		return err
 	}
-	if r.Verify, err = t.verify(c.Context, ck, made, run.Workers, quiet || asJSON); err != nil {
+	at.text(j, ck)
+	if r.Verify, err = t.verify(c.Context, j, ck, made); err != nil {
 		return err
 	}
+	gates.apply(r.Verify)
 	r.Passed = r.Verify.Passed
-	verdict := "every gate passed"
-	if !r.Passed {
-		verdict = "a gate FAILED"
+	lap("verify", "%s", verdict(r.Verify))
+	if err := writeReport(r.Report, r.Verify); err != nil {
+		return err
 	}
-	lap("verify", "%s tensors against their source: %s", ui.Count(int64(made.Len())), verdict)
+	lap("report", "%s", clean(r.Report))
 
 	switch {
 	case asJSON:
@@ -173,7 +193,7 @@ func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions,
 		ui.Table(t.out, []string{"stage", "result", ">time"}, rows)
 		fmt.Fprintln(t.out)
 		r.Verify.Print(t.out)
-		fmt.Fprintf(t.out, "\noutput: %s\n", clean(out))
+		fmt.Fprintf(t.out, "\nreport: %s\noutput: %s\n", clean(r.Report), clean(out))
 	case at.tmp != "": // nobody would find it
 		fmt.Fprintf(t.out, "output: %s\n", clean(out))
 	}
@@ -181,4 +201,36 @@ func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions,
 		err = errGate
 	}
 	return err
+}
+
+// strangerTokens is how much of quern's own text somebody else's model is run on:
+// enough for the gates, and bearable for a large model on a small machine.
+const strangerTokens = 2048
+
+// text gives j quern's own text, unless it has one: for the embedded model all of it.
+// A model that cannot be run is judged by its bytes and weights alone.
+func (s scene) text(j *verifying, ck *hf.Checkpoint) {
+	if len(j.texts) > 0 || j.ids != "" || !ck.HasConfig || runner.Supported(ck.Arch()) != nil {
+		return
+	}
+	if _, err := tokenizer.Open(ck.Dir); err != nil {
+		return
+	}
+	j.builtin = true
+	if !s.own && j.chunk.Tokens == 0 {
+		j.chunk.Tokens = strangerTokens
+	}
+}
+
+// verdict is a verification in a line.
+func verdict(r *verify.Report) string {
+	said := "every gate passed"
+	if !r.Passed {
+		said = "a gate FAILED"
+	}
+	what := ui.Count(int64(r.Tensors)) + " tensors against their source"
+	if m := r.Metrics; m != nil {
+		what += fmt.Sprintf(", KLD %.3g nats over %s tokens", float64(m.KLDMean), ui.Count(int64(m.Tokens)))
+	}
+	return what + ": " + said
 }

@@ -37,13 +37,9 @@ func planCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			ck, err := hf.Open(args[0])
+			ck, p, err := draft(args[0], quantizing(o))
 			if err != nil {
 				return err
-			}
-			p, err := convert.PlanQuantize(ck, o)
-			if err != nil {
-				return about(ck, err)
 			}
 			out := ""
 			if len(args) == 2 {
@@ -78,6 +74,7 @@ type dryRun struct {
 	DiskFree     *int64           `json:"disk_free_bytes,omitempty"`
 	Seconds      float64          `json:"estimated_seconds"` // at diskRate, or the processor's rate if that is less
 	Rate         float64          `json:"estimated_bytes_per_second"`
+	Calibration  *calibrated      `json:"calibration,omitempty"`
 	Groups       []plan.Group     `json:"groups"`
 	Engines      []serving.Note   `json:"engines"`
 	Notes        []string         `json:"notes"`
@@ -97,7 +94,7 @@ func preview(ck *hf.Checkpoint, p *plan.Plan, out string, o convert.RunOptions, 
 	r := &dryRun{
 		Input: ck.Path, OutputFolder: out, Architecture: ck.Arch().Name(), Known: ck.Arch().Known(), Parameters: ck.Parameters(),
 		InputBytes: ck.Bytes(), Output: p.Totals(), Memory: need, Groups: p.Groups(), Notes: append([]string{}, p.Notes...),
-		Engines: append([]serving.Note{}, serving.Notes(p, ck.Arch().Name())...),
+		Calibration: calibratedBy(p), Engines: append([]serving.Note{}, serving.Notes(p, ck.Arch().Name())...),
 	}
 	for i := range p.Tensors {
 		switch t := &p.Tensors[i]; {

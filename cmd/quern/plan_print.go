@@ -38,6 +38,9 @@ func (r *dryRun) print(w io.Writer, ck *hf.Checkpoint) {
 	}
 	row("output", "%s (%s), %s tensors in %s; %s quantized, %s%s kept", ui.Bytes(r.Output.Bytes), share(r.Output.Bytes, r.InputBytes),
 		ui.Count(int64(r.Output.Tensors)), count(r.Output.Shards, "file"), ui.Count(int64(r.Quantized)), taken, ui.Count(int64(r.Kept)))
+	if r.Calibration != nil {
+		row("measured", "%s", r.Calibration)
+	}
 	row("memory", "%s", ui.Bytes(r.Memory))
 	switch {
 	case r.DiskFree == nil:
@@ -67,7 +70,7 @@ func (r *dryRun) printTensors(w io.Writer) {
 func (r *dryRun) printGroups(w io.Writer) {
 	var codes, taken section
 	var kept []section // by reason
-	scales, scaleBytes := 0, int64(0)
+	scales, scaleBytes, constants := 0, int64(0), 0
 	for _, g := range r.Groups {
 		dtype := g.DType
 		if g.From != g.DType {
@@ -75,6 +78,8 @@ func (r *dryRun) printGroups(w io.Writer) {
 		}
 		line := []string{"  " + g.Pattern, ui.Count(int64(g.Tensors)), dtype, shape(g.Shape), ui.Bytes(g.Bytes)}
 		switch {
+		case g.Op == plan.Constant.String():
+			constants += g.Tensors
 		case g.Role == model.Scale.String() && g.Op != plan.Copy.String():
 			scales, scaleBytes = scales+g.Tensors, scaleBytes+g.Bytes
 		case g.Op == plan.Quantize.String() || g.Op == plan.Requantize.String():
@@ -94,6 +99,9 @@ func (r *dryRun) printGroups(w io.Writer) {
 	printSections(w, "kept, and why", kept...)
 	if scales > 0 {
 		fmt.Fprintf(w, "%s scales in F32: %s\n", ui.Count(int64(scales)), ui.Bytes(scaleBytes))
+	}
+	if constants > 0 {
+		fmt.Fprintf(w, "%s scales of activations in F32\n", ui.Count(int64(constants)))
 	}
 }
 

@@ -35,24 +35,41 @@ func quantizeCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return t.execute(c, args[0], args[1], "quantizing", func(ck *hf.Checkpoint) (*plan.Plan, error) { return convert.PlanQuantize(ck, o) })
+			return t.execute(c, args[0], args[1], "quantizing", o.Calibration, quantizing(o))
 		},
 	}
 }
 
-// execute opens IN, plans, runs and tells.
-func (t *terminal) execute(c *cli.Context, in, out, what string, stage func(*hf.Checkpoint) (*plan.Plan, error)) error {
+// planner decides what is to become of a checkpoint.
+type planner func(*hf.Checkpoint) (*plan.Plan, error)
+
+func quantizing(o convert.QuantizeOptions) planner {
+	return func(ck *hf.Checkpoint) (*plan.Plan, error) { return convert.PlanQuantize(ck, o) }
+}
+
+// draft opens IN and plans.
+func draft(in string, decide planner) (*hf.Checkpoint, *plan.Plan, error) {
+	ck, err := hf.Open(in)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := decide(ck)
+	if err != nil {
+		return nil, nil, about(ck, err)
+	}
+	return ck, p, nil
+}
+
+// execute opens IN, plans, runs and tells. The plan may go by a calibration.
+func (t *terminal) execute(c *cli.Context, in, out, what string, by convert.Calibration, decide planner) error {
 	o, err := runOptions(c)
 	if err != nil {
 		return err
 	}
-	ck, err := hf.Open(in)
+	o.Calibration = by
+	ck, p, err := draft(in, decide)
 	if err != nil {
 		return err
-	}
-	p, err := stage(ck)
-	if err != nil {
-		return about(ck, err)
 	}
 	if err := enough(ck, p, out, o); err != nil {
 		return err

@@ -26,7 +26,56 @@ type summary struct {
 	ShardsKept  int         `json:"shards_from_earlier_run"`
 	Seconds     float64     `json:"seconds"`
 	BytesPerSec float64     `json:"bytes_per_second"` // of input
+	Calibration *calibrated `json:"calibration,omitempty"`
 	Notes       []string    `json:"notes"`
+}
+
+// calibrated is what an output has from a calibration.
+type calibrated struct {
+	Digest      string   `json:"digest"`
+	Weighted    int      `json:"weighted"`     // weights whose search goes by channels
+	InputScales int      `json:"input_scales"` // scales of activations
+	CacheScales int      `json:"cache_scales"` // scales of keys and values
+	Uncovered   []string `json:"uncovered"`    // modules that it never reached
+}
+
+// calibratedBy counts what p has from its calibration; nil without one.
+func calibratedBy(p *plan.Plan) *calibrated {
+	if p.Calibration == "" {
+		return nil
+	}
+	c := &calibrated{Digest: p.Calibration, Uncovered: []string{}}
+	for i := range p.Tensors {
+		t := &p.Tensors[i]
+		switch {
+		case t.Quant.Channels != "":
+			c.Weighted++
+		case t.Op == plan.Constant && t.Meta.ScaleOf != "":
+			c.InputScales++
+		case t.Op == plan.Constant:
+			c.CacheScales++
+		}
+		if n := len(c.Uncovered); t.Uncovered && (n == 0 || c.Uncovered[n-1] != t.Meta.Module) { // a weight's input scale follows it
+			c.Uncovered = append(c.Uncovered, t.Meta.Module)
+		}
+	}
+	return c
+}
+
+// String is c in a line.
+func (c *calibrated) String() string {
+	var parts []string
+	for _, x := range []struct {
+		n    int
+		what string
+	}{
+		{c.Weighted, "searches weighted by channel"}, {c.InputScales, "scales of activations"}, {c.CacheScales, "scales of keys and values"},
+	} {
+		if x.n > 0 {
+			parts = append(parts, ui.Count(int64(x.n))+" "+x.what)
+		}
+	}
+	return fmt.Sprintf("%s; %s that it never reached (%.16s…)", strings.Join(parts, ", "), count(len(c.Uncovered), "module"), c.Digest)
 }
 
 // worst is a tensor that quantization hurt most.
@@ -41,7 +90,7 @@ type worst struct {
 
 // alreadyComplete is the summary of a run that found nothing to do.
 func alreadyComplete(ck *hf.Checkpoint, p *plan.Plan, in, out string) *summary {
-	s := &summary{Input: in, Output: out, Complete: true, InputBytes: ck.Bytes(), Totals: p.Totals(), Worst: []worst{}, Notes: p.Notes}
+	s := &summary{Input: in, Output: out, Complete: true, InputBytes: ck.Bytes(), Totals: p.Totals(), Worst: []worst{}, Calibration: calibratedBy(p), Notes: p.Notes}
 	if s.Notes == nil {
 		s.Notes = []string{}
 	}
@@ -79,6 +128,9 @@ func (s *summary) print(w io.Writer) {
 		fmt.Fprintf(w, ", %d of them from an earlier run", s.ShardsKept)
 	}
 	fmt.Fprintf(w, "\n%s at %s/s of input\n", ui.Duration(time.Duration(s.Seconds*float64(time.Second))), ui.Bytes(int64(s.BytesPerSec)))
+	if s.Calibration != nil {
+		fmt.Fprintf(w, "%s\n", wrap("from the calibration: "+s.Calibration.String(), 0, 2))
+	}
 	if len(s.Worst) > 0 {
 		fmt.Fprintf(w, "\nworst of %s quantized tensors\n", ui.Count(int64(s.Quantized)))
 		printWorst(w, s.Worst)

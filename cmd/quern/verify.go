@@ -2,73 +2,197 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"quern/formats/hf"
-	"quern/internal/ui"
+	"quern/internal/blockio"
 	"quern/verify"
+	"quern/verify/evaluation"
+	"quern/verify/report"
 )
 
 func verifyCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "verify",
-		Usage:     "check digests, codes and scales of a checkpoint, and its weights against the original",
-		ArgsUsage: "[--baseline CKPT] [flags] CKPT",
-		Description: "Without --baseline the checkpoint is held against its own manifest and config. With\n" +
-			"it every quantized tensor is compared with the original's, and every other tensor must\n" +
-			"be equal. Exit code 3 if a gate fails.\n\n" +
-			"Example:\n   quern verify --baseline ./my-model ./my-model-fp8",
-		Flags: []cli.Flag{
+		Usage:     "prove what a checkpoint is worth: bytes, weights, and what the model says",
+		ArgsUsage: "[--baseline CKPT | --reference FILE] [--text FILE…] [flags] CKPT|OUTPUTS",
+		Description: "Alone, the checkpoint is held against its own manifest and config. With --baseline every\n" +
+			"quantized tensor is compared with the original's, and every other tensor must be equal.\n" +
+			"With a text both models run over it, layer by layer, in bounded memory and without a\n" +
+			"GPU: perplexity, KL divergence, agreement, routing, multi-token prediction. With\n" +
+			"--reference the model's outputs are held against those of any other program (an outputs\n" +
+			"file, docs/verify.md); given an outputs file instead of a checkpoint, the two files are\n" +
+			"compared. Exit code 3 if a gate fails.\n\n" +
+			"Example:\n   quern verify --baseline ./my-model --text my.txt --report r.html ./my-model-fp8",
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "baseline", Usage: "`CKPT`the checkpoint that it was made from"},
-			workersFlag, quietFlag, jsonFlag,
-		},
+			&cli.StringFlag{Name: "reference", Usage: "`FILE`outputs of another program, or of --emit-reference"},
+			&cli.StringFlag{Name: "emit-reference", Usage: "`FILE`write the model's outputs on the text: logits, hidden states, experts"},
+		}, append(append(evaluationFlags(), deviceFlags()...),
+			&cli.StringSliceFlag{Name: "gate", Usage: "`NAME=LIMIT|off`another limit for a gate, or none; may be repeated"},
+			&cli.StringFlag{Name: "report", Usage: "`FILE`write a report as one HTML file"},
+			&cli.StringFlag{Name: "json-file", Usage: "`FILE`write the result as JSON, beside what is printed"},
+			workersFlag, verifyMemoryFlag, quietFlag, jsonFlag)...),
 		Action: func(c *cli.Context) error {
 			args, err := positional(c, 1, 1)
 			if err != nil {
 				return err
 			}
-			n, err := workers(c)
+			j, err := verifyJob(c)
 			if err != nil {
 				return err
 			}
-			ck, err := hf.Open(args[0])
+			gates, err := gateFlags(c.StringSlice("gate"))
 			if err != nil {
 				return err
 			}
-			var base *hf.Checkpoint
-			if b := c.String("baseline"); b != "" {
-				if base, err = hf.Open(b); err != nil {
-					return fmt.Errorf("--baseline: %w", err)
+			if j.runs() {
+				var done func()
+				if j.device, done, err = t.device(c); err != nil {
+					return err
 				}
+				defer done()
 			}
-			quiet := c.Bool("quiet")
-			r, err := t.verify(c.Context, base, ck, n, quiet || c.Bool("json"))
+			r, err := t.check(c.Context, j, args[0])
 			if err != nil {
 				return err
 			}
-			switch {
-			case c.Bool("json"):
-				err = t.json(r)
-			case !quiet || !r.Passed:
-				r.Print(t.out)
-			}
-			if err == nil && !r.Passed {
-				err = errGate
-			}
-			return err
+			gates.apply(r)
+			return t.reported(c, r)
 		},
 	}
 }
 
-// verify checks ck, against base unless that is nil, behind a progress bar.
-func (t *terminal) verify(ctx context.Context, base, ck *hf.Checkpoint, workers int, quiet bool) (*verify.Report, error) {
-	bar := ui.NewProgress(t.err, "checking", quiet)
-	defer bar.Stop()
-	o := verify.Options{Workers: workers, Progress: bar.Update}
-	if base == nil {
-		return verify.Integrity(ctx, ck, o)
+var verifyMemoryFlag = &cli.StringFlag{Name: "memory", Usage: "`SIZE`bound on what the whole process takes", Value: "2GiB"}
+
+// evaluationFlags say what models are run on.
+func evaluationFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "text", Usage: "`FILE`text to run on; may be repeated, figures are also given for each"},
+		&cli.StringFlag{Name: "ids", Usage: "`FILE`token ids to run on instead: input_ids of a safetensors file, or JSON"},
+		&cli.IntFlag{Name: "tokens", Usage: "`N`run on the first N tokens only"},
+		&cli.IntFlag{Name: "context", Usage: "`N`tokens that the model sees at once", Value: 512},
+		&cli.StringFlag{Name: "score", Usage: "`all|second-half`every token once, or as llama-perplexity: the second half of each whole chunk", Value: evaluation.ScoreAll},
+		&cli.StringFlag{Name: "activations", Usage: "`bf16|fp8`fp8 rounds the inputs of FP8 weights as engines do", Value: "bf16"},
 	}
-	return verify.Compare(ctx, base, ck, o)
+}
+
+// reported writes what was found to wherever the flags say.
+func (t *terminal) reported(c *cli.Context, r *verify.Report) error {
+	if path := c.String("json-file"); path != "" {
+		raw, err := json.MarshalIndent(r, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := blockio.WriteFile(blockio.OS, path, append(raw, '\n')); err != nil {
+			return fmt.Errorf("writing %q: %w", path, err)
+		}
+	}
+	if path := c.String("report"); path != "" {
+		if err := writeReport(path, r); err != nil {
+			return err
+		}
+	}
+	var err error
+	switch {
+	case c.Bool("json"):
+		err = t.json(r)
+	case !c.Bool("quiet") || !r.Passed:
+		r.Print(t.out)
+	}
+	if err == nil && !r.Passed {
+		err = errGate
+	}
+	return err
+}
+
+// writeReport writes the HTML form of r.
+func writeReport(path string, r *verify.Report) error {
+	var b strings.Builder
+	if err := report.HTML(&b, r); err != nil {
+		return fmt.Errorf("making the report: %w", err)
+	}
+	if err := blockio.WriteFile(blockio.OS, path, []byte(b.String())); err != nil {
+		return fmt.Errorf("writing %q: %w", path, err)
+	}
+	return nil
+}
+
+// gateChange is what --gate says about one gate.
+type gateChange struct {
+	name  string
+	off   bool
+	limit float64
+}
+
+type gateChanges []gateChange
+
+func gateFlags(flags []string) (gateChanges, error) {
+	var out gateChanges
+	for _, f := range flags {
+		name, value, ok := strings.Cut(f, "=")
+		if !ok || !slices.Contains(verify.GateNames(), name) {
+			return nil, usagef("--gate %s: it is NAME=LIMIT or NAME=off, and gates are %s", f, strings.Join(verify.GateNames(), ", "))
+		}
+		g := gateChange{name: name, off: value == "off"}
+		if !g.off {
+			x, err := strconv.ParseFloat(value, 64)
+			if err != nil || x-x != 0 {
+				return nil, usagef("--gate %s: %q is no number", f, value)
+			}
+			g.limit = x
+		}
+		out = append(out, g)
+	}
+	return out, nil
+}
+
+// apply judges the gates of r anew.
+func (gs gateChanges) apply(r *verify.Report) {
+	for _, g := range gs {
+		found := false
+		if g.off {
+			found = r.SetOff(g.name)
+		} else {
+			found = r.SetLimit(g.name, g.limit)
+		}
+		if !found {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("gate %s was given a limit but is not checked by this run", g.name))
+		}
+	}
+}
+
+// isOutputs reports whether a path is an outputs file rather than a checkpoint.
+func isOutputs(path string) bool {
+	fi, err := os.Stat(path)
+	if err != nil || fi.IsDir() {
+		return false
+	}
+	c, err := hf.Open(path)
+	return err == nil && c.Has("input_ids") && c.Has("logits")
+}
+
+// check does what the flags of verify ask for.
+func (t *terminal) check(ctx context.Context, j *verifying, path string) (*verify.Report, error) {
+	if isOutputs(path) {
+		return t.compareOutputs(ctx, j, path)
+	}
+	ck, err := hf.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	var base *hf.Checkpoint
+	if j.baseline != "" {
+		if base, err = hf.Open(j.baseline); err != nil {
+			return nil, fmt.Errorf("--baseline: %w", err)
+		}
+	}
+	return t.verify(ctx, j, base, ck)
 }

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,10 @@ type Options struct {
 	Memory    int64    // bytes for the whole process; 0: DefaultMemory
 	Overwrite bool     // remove an earlier output in Dir first, but go on with what the same call has begun
 	FS        blockio.FS
+	// Channels returns the mean squares of a module's input channels, as the plan's
+	// calibration has them. A plan with weighted searches needs it; it is called
+	// from one goroutine.
+	Channels func(module string) (squares []float32, ok bool)
 	// Progress, if set, is called from many goroutines with bytes of input
 	// that are done and that there are in all.
 	Progress func(done, total int64)
@@ -99,6 +104,9 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (*Result, error) {
 	if err := apart(o); err != nil {
 		return nil, err
 	}
+	if o.Channels == nil && slices.ContainsFunc(p.Tensors, weighted) {
+		return nil, errors.New("the plan weighs channels by a calibration that is not there")
+	}
 	e := &engine{plan: p, opts: o, fs: o.FS, inputs: make([]blockio.File, len(o.Sources))}
 	var err error
 	if e.mem, err = divide(p, o); err != nil {
@@ -128,7 +136,7 @@ func head(p *plan.Plan) (*manifest.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &manifest.Manifest{Tool: p.Tool, Command: p.Command, Options: p.Options, Input: p.Input, Plan: digest}, nil
+	return &manifest.Manifest{Tool: p.Tool, Command: p.Command, Options: p.Options, Input: p.Input, Calibration: p.Calibration, Plan: digest}, nil
 }
 
 // execute fills the shards that are not there yet and then the folder.
@@ -232,7 +240,7 @@ const shardsInFlight = 3
 
 // inputBytes is what making t reads, for progress.
 func inputBytes(t *plan.Tensor) int64 {
-	if t.Op == plan.ScaleOf {
+	if t.Op == plan.ScaleOf || t.Op == plan.Constant {
 		return 0
 	}
 	return t.Source.Bytes()

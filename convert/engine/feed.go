@@ -29,20 +29,18 @@ func (e *engine) feed(ctx context.Context, s *shard) error {
 		close(s.whole)
 	}
 	for _, j := range s.jobs {
-		in, err := e.input(j.tensor.Source.File)
-		if err != nil {
+		if err := e.begin(j); err != nil {
 			return err
 		}
-		j.hash, j.parked = blake3.New(), map[int]*chunk{} // not before: they are large, and a shard may have many jobs
-		if j.tensor.Op.Quantizes() {
-			n := ceilDiv(j.geo.rows, fp8.Tile) * ceilDiv(j.geo.cols, fp8.Tile)
-			j.tiles = make([]fp8.TileStats, n)
-		}
-		if j.geo.chunks == 0 { // a tensor without elements
+		if j.geo.chunks == 0 { // a constant, or a tensor without elements
 			if err := e.conclude(j); err != nil {
 				return err
 			}
 			continue
+		}
+		in, err := e.input(j.tensor.Source.File)
+		if err != nil {
+			return err
 		}
 		for k := range j.geo.chunks {
 			var sl *slab
@@ -64,6 +62,37 @@ func (e *engine) feed(ctx context.Context, s *shard) error {
 	}
 	return nil
 }
+
+// begin gives a job what it needs while it is under way. Not before: that is
+// much, and a shard may have many jobs.
+func (e *engine) begin(j *job) error {
+	j.hash, j.parked = blake3.New(), map[int]*chunk{}
+	if !j.tensor.Op.Quantizes() {
+		return nil
+	}
+	j.tiles = make([]fp8.TileStats, ceilDiv(j.geo.rows, fp8.Tile)*ceilDiv(j.geo.cols, fp8.Tile))
+	if !weighted(*j.tensor) {
+		return nil
+	}
+	module := j.tensor.Quant.Channels
+	squares, ok := e.opts.Channels(module)
+	switch {
+	case !ok:
+		return formats.Invalidf("calibration: the mean squares of module %q are gone", module)
+	case int64(len(squares)) != j.geo.cols:
+		return formats.Invalidf("calibration: module %q has %d input channels, the weight %q has %d columns", module, len(squares), j.tensor.Name, j.geo.cols)
+	}
+	for i, x := range squares {
+		if !(x >= 0 && x <= math.MaxFloat32) {
+			return formats.Invalidf("calibration: the mean square of input channel %d of module %q is %v", i, module, x)
+		}
+	}
+	j.channels = squares
+	return nil
+}
+
+// weighted reports whether t's scales are searched with channel weights.
+func weighted(t plan.Tensor) bool { return t.Op.Quantizes() && t.Quant.Search == fp8.SearchWeighted }
 
 // read fills a chunk from its input file.
 func (e *engine) read(in blockio.File, c *chunk) error {

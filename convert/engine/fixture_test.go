@@ -88,6 +88,7 @@ func mustOpen(t testing.TB, in string, shard int64) (*hf.Checkpoint, *plan.Plan)
 // start runs a plan.
 func start(ck *hf.Checkpoint, p *plan.Plan, out string, change func(*engine.Options)) (*engine.Result, error) {
 	o := convert.EngineOptions(ck, out, convert.RunOptions{})
+	o.Channels = measured(p)
 	if change != nil {
 		change(&o)
 	}

@@ -45,6 +45,7 @@ func cut(t *plan.Tensor, mem memory) geometry {
 			}
 		}
 		g.chunks = int(ceilDiv(g.rows, g.stepRows) * ceilDiv(g.cols, g.stepCols))
+	case plan.Constant: // made without chunks
 	default:
 		g.linear = true
 		if t.Op == plan.Copy { // sub-byte types have no element of their own

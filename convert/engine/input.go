@@ -61,6 +61,9 @@ func (e *engine) files(s *plan.Shard) []int {
 	}
 	for _, i := range s.Tensors {
 		t := &e.plan.Tensors[i]
+		if t.Op == plan.Constant {
+			continue
+		}
 		add(&t.Source)
 		if t.Scale != nil {
 			add(t.Scale)

@@ -36,6 +36,7 @@ type job struct {
 	scale       *plan.Tensor // the ScaleOf tensor, or nil
 	scaleOffset int64
 	tiles       []fp8.TileStats // of the whole tensor, by tile index
+	channels    []float32       // what weighs the columns of a weighted search
 
 	mu     sync.Mutex
 	hash   *blake3.Hasher // fed in the order of the output's bytes

@@ -57,6 +57,9 @@ func copied(x plan.Tensor, _ *plan.Tensor) []plan.Tensor { return []plan.Tensor{
 func quantized(q plan.Quant) func(plan.Tensor, *plan.Tensor) []plan.Tensor {
 	return func(x plan.Tensor, scale *plan.Tensor) []plan.Tensor {
 		x.Op, x.DType, x.Quant = plan.Quantize, safetensors.F8E4M3, q
+		if q.Search == fp8.SearchWeighted {
+			x.Quant.Channels = x.Name
+		}
 		if x.Source.DType == safetensors.F8E4M3 {
 			x.Op = plan.Requantize
 			lay(&x, scale)
@@ -118,12 +121,12 @@ func everyWay(t *testing.T, ck *hf.Checkpoint, p *plan.Plan) map[string]string {
 // quantizedWhole is what the kernel makes of a matrix in one piece.
 func quantizedWhole(t testing.TB, data string, e fp8.Elem, rows, cols int64, q plan.Quant) (codes, scales string) {
 	t.Helper()
-	o := fp8.Options{}
+	o := fp8.Options{Search: q.Search}
 	if q.UE8M0 {
 		o.ScaleFormat = fp8.ScaleUE8M0
 	}
-	if q.Search {
-		o.Search = fp8.SearchMSE
+	if q.Search == fp8.SearchWeighted {
+		o.Weights = channels(q.Channels, cols)
 	}
 	c := make([]byte, rows*cols)
 	tiles := make([]fp8.TileStats, ((rows+127)/128)*((cols+127)/128))

@@ -26,7 +26,7 @@ func TestSameBytesForAnyWorkers(t *testing.T) {
 	}
 	for what, o := range map[string]convert.QuantizeOptions{
 		"default": {ShardSize: tinyShard},
-		"search":  {ShardSize: 1 << 20, Search: true},
+		"search":  {ShardSize: 1 << 20, Search: fp8.SearchMSE},
 		"ue8m0":   {UE8M0: true, KeepMTP: true},
 	} {
 		p, err := convert.PlanQuantize(ck, o)
@@ -61,14 +61,15 @@ func TestWideMatrices(t *testing.T) {
 	}
 	dir := checkpoint(t, generic, list...)
 	in := tensorsOf(t, folder(t, dir)["model.safetensors"])
-	for _, q := range []plan.Quant{{}, {UE8M0: true, Search: true}} {
-		if raced && q.Search {
+	for _, q := range []plan.Quant{{}, {UE8M0: true, Search: fp8.SearchMSE}, {Search: fp8.SearchWeighted}} {
+		if raced && q.Search != fp8.SearchNone {
 			continue
 		}
 		ck, p := planOf(t, dir, 1<<20, quantized(q))
 		got := everyWay(t, ck, p)
 		for _, x := range list {
 			e := map[safetensors.DType]fp8.Elem{safetensors.BF16: fp8.ElemBF16, safetensors.F16: fp8.ElemF16, safetensors.F32: fp8.ElemF32, safetensors.F64: fp8.ElemF64}[x.dtype]
+			q.Channels = x.name
 			codes, scales := quantizedWhole(t, in[x.name], e, x.shape[0], x.shape[1], q)
 			if got[x.name] != codes || got[x.name+"_scale_inv"] != scales {
 				t.Errorf("%s, %+v: not what the kernel makes of the whole matrix", x.name, q)

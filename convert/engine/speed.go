@@ -25,7 +25,7 @@ func Speed(p *plan.Plan, o Options) float64 {
 	var seconds, bytes float64
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
-		if t.Op == plan.ScaleOf {
+		if t.Op == plan.ScaleOf || t.Op == plan.Constant {
 			continue
 		}
 		in, out := float64(t.Source.Bytes()), float64(t.Bytes())
@@ -44,9 +44,7 @@ func kernelRate(p *plan.Plan) float64 {
 	const edge = 2 * fp8.Tile
 	o := fp8.Options{}
 	for i := range p.Tensors {
-		if q := p.Tensors[i].Quant; q.Search {
-			o.Search = fp8.SearchMSE
-		}
+		o.Search = max(o.Search, p.Tensors[i].Quant.Search) // the later ones take longer
 	}
 	data := make([]byte, edge*edge*2)
 	r := rand.New(rand.NewPCG(1, 2))

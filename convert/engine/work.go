@@ -104,12 +104,12 @@ func (e *engine) transform(c *chunk, scratch []byte) error {
 // them.
 func (e *engine) quantize(c *chunk, data []byte, from fp8.Elem) error {
 	t, s := c.job.tensor, c.span
-	o := fp8.Options{}
+	o := fp8.Options{Search: t.Quant.Search}
 	if t.Quant.UE8M0 {
 		o.ScaleFormat = fp8.ScaleUE8M0
 	}
-	if t.Quant.Search {
-		o.Search = fp8.SearchMSE
+	if c.job.channels != nil {
+		o.Weights = c.job.channels[s.col : s.col+s.cols]
 	}
 	c.out = c.slab.out[:s.rows*s.cols]
 	across := ceilDiv(c.job.geo.cols, fp8.Tile)
@@ -199,12 +199,17 @@ func (e *engine) write(c *chunk) error {
 // conclude records a job whose chunks are all written.
 func (e *engine) conclude(j *job) error {
 	t := j.tensor
-	if j.geo.wide() {
+	switch {
+	case t.Op == plan.Constant:
+		if err := e.put(j, t.Value); err != nil {
+			return err
+		}
+	case j.geo.wide():
 		if err := e.hashBack(j); err != nil {
 			return err
 		}
 	}
-	results := []manifest.Tensor{{Name: t.Name, File: j.shard.plan.Name, DType: t.DType, Shape: t.Shape, BLAKE3: sum(j.hash)}}
+	results := []manifest.Tensor{{Name: t.Name, File: j.shard.plan.Name, DType: t.DType, Shape: t.Shape, BLAKE3: sum(j.hash), Uncovered: t.Uncovered}}
 	if j.scale != nil {
 		results[0].Error = j.quality()
 		raw := make([]byte, 4*len(j.tiles))
@@ -220,8 +225,22 @@ func (e *engine) conclude(j *job) error {
 		results = append(results, manifest.Tensor{Name: j.scale.Name, File: j.shard.plan.Name, DType: j.scale.DType, Shape: j.scale.Shape, BLAKE3: sum(j.hash)})
 		j.tiles = nil
 	}
-	j.hash, j.parked = nil, nil
+	j.hash, j.parked, j.channels = nil, nil, nil
 	j.shard.complete(results...)
+	return nil
+}
+
+// put writes a constant.
+func (e *engine) put(j *job, x float32) error {
+	raw := make([]byte, j.tensor.Bytes())
+	for i := range len(raw) / 4 {
+		putFloats(raw[4*i:], []float32{x})
+	}
+	j.hash.Write(raw)
+	f := j.shard.file
+	if err := blockio.WriteFull(f, raw, j.offset); err != nil {
+		return fmt.Errorf("writing %q: %w", f.Name(), err)
+	}
 	return nil
 }
 

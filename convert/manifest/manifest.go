@@ -40,6 +40,8 @@ type Tensor struct {
 	Shape  []int64           `json:"shape"`
 	BLAKE3 string            `json:"blake3"` // BLAKE3-256 of its bytes, hexadecimal
 	Error  *Error            `json:"error,omitempty"`
+	// Uncovered: the calibration did not reach the module (plan.Tensor.Uncovered).
+	Uncovered bool `json:"uncovered,omitempty"`
 }
 
 // Error says what quantization did to a tensor, w against its dequantized form.

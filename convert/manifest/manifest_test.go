@@ -28,7 +28,7 @@ func full() *manifest.Manifest {
 		},
 		Tensors: []manifest.Tensor{
 			{Name: "w.b", File: "model.safetensors", DType: safetensors.F8E4M3, Shape: []int64{3, 4}, BLAKE3: "01", Error: &manifest.Error{SQNR: &db, Relative: 1e-2, Max: math.SmallestNonzeroFloat64, Saturated: 1, Subnormal: 2, Zero: 3, ZeroTiles: 4}},
-			{Name: "w.a", File: "model.safetensors", DType: safetensors.F8E4M3, Shape: []int64{128, 128}, BLAKE3: "02", Error: &manifest.Error{ZeroTiles: 1}},
+			{Name: "w.a", File: "model.safetensors", DType: safetensors.F8E4M3, Shape: []int64{128, 128}, BLAKE3: "02", Error: &manifest.Error{ZeroTiles: 1}, Uncovered: true},
 			{Name: "", File: "model.safetensors", DType: safetensors.BF16, BLAKE3: "03"},
 			{Name: "odd <&>\"\\\u2028é", File: "model.safetensors", DType: safetensors.I64, Shape: []int64{0}, BLAKE3: "04"},
 		},

@@ -8,6 +8,7 @@ import (
 	"quern/convert/plan"
 	"quern/formats/model"
 	"quern/formats/safetensors"
+	"quern/fp8"
 )
 
 // full is a plan in which everything is set.
@@ -70,7 +71,12 @@ func TestDigest(t *testing.T) {
 		"no scale":        func(p *plan.Plan) { p.Tensors[0].Scale = nil },
 		"grid":            func(p *plan.Plan) { p.Tensors[0].Grid.Parts++ },
 		"ue8m0":           func(p *plan.Plan) { p.Tensors[0].Quant.UE8M0 = true },
-		"search":          func(p *plan.Plan) { p.Tensors[0].Quant.Search = true },
+		"search":          func(p *plan.Plan) { p.Tensors[0].Quant.Search = fp8.SearchMSE },
+		"other search":    func(p *plan.Plan) { p.Tensors[0].Quant.Search = fp8.SearchWeighted },
+		"channels":        func(p *plan.Plan) { p.Tensors[0].Quant.Channels = "m" },
+		"calibration":     func(p *plan.Plan) { p.Calibration = "22bb" },
+		"value":           func(p *plan.Plan) { p.Tensors[0].Value = 1 },
+		"uncovered":       func(p *plan.Plan) { p.Tensors[0].Uncovered = true },
 		"finite":          func(p *plan.Plan) { p.Tensors[0].Finite = true },
 		"group":           func(p *plan.Plan) { p.Tensors[3].Group++ },
 		"shards":          func(p *plan.Plan) { p.Shards = p.Shards[:1] },
@@ -95,8 +101,8 @@ func TestDigest(t *testing.T) {
 
 // Dry runs print ops by name, also in JSON; the engine's errors do, too.
 func TestOps(t *testing.T) {
-	raw, err := json.Marshal([]plan.Op{plan.Copy, plan.Cast, plan.Widen, plan.Quantize, plan.Requantize, plan.ScaleOf, plan.Dequantize, 0, 99})
-	if want := `["copy","cast","widen","quantize","requantize","scale of","dequantize","op 0","op 99"]`; err != nil || string(raw) != want {
+	raw, err := json.Marshal([]plan.Op{plan.Copy, plan.Cast, plan.Widen, plan.Quantize, plan.Requantize, plan.ScaleOf, plan.Dequantize, plan.Constant, 0, 99})
+	if want := `["copy","cast","widen","quantize","requantize","scale of","dequantize","constant","op 0","op 99"]`; err != nil || string(raw) != want {
 		t.Errorf("%s, %v", raw, err)
 	}
 	for o := plan.Copy; o <= plan.Dequantize; o++ {

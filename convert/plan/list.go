@@ -3,6 +3,8 @@ package plan
 import (
 	"strconv"
 	"strings"
+
+	"quern/formats/safetensors"
 )
 
 // Row is a tensor of a dry run.
@@ -44,7 +46,15 @@ func (p *Plan) Rows() []Row {
 }
 
 func (p *Plan) row(t *Tensor, file string) Row {
-	return Row{Name: t.Name, Op: t.Op.String(), From: t.Source.DType.String(), DType: t.DType.String(), Shape: t.Shape, Bytes: t.Bytes(), File: file, Role: t.Meta.Role.String(), Why: t.Why}
+	return Row{Name: t.Name, Op: t.Op.String(), From: t.from().String(), DType: t.DType.String(), Shape: t.Shape, Bytes: t.Bytes(), File: file, Role: t.Meta.Role.String(), Why: t.Why}
+}
+
+// from is the dtype that t is made from: of a constant its own.
+func (t *Tensor) from() safetensors.DType {
+	if t.Op == Constant {
+		return t.DType
+	}
+	return t.Source.DType
 }
 
 // Groups lists all tensors, those that differ only in numbers together, in the
@@ -59,7 +69,7 @@ func (p *Plan) Groups() []Group {
 		if !strings.HasPrefix(why, "--") { // an option is quoted as it was given
 			why = pattern(why)
 		}
-		key = append(append(append(key[:0], name...), byte(t.Op), byte(t.DType), byte(t.Source.DType)), why...)
+		key = append(append(append(key[:0], name...), byte(t.Op), byte(t.DType), byte(t.from())), why...)
 		for _, n := range t.Shape {
 			key = strconv.AppendInt(append(key, ' '), n, 10)
 		}
@@ -67,7 +77,7 @@ func (p *Plan) Groups() []Group {
 		if !ok {
 			at = len(groups)
 			seen[string(key)] = at
-			groups = append(groups, Group{Pattern: name, Op: t.Op.String(), From: t.Source.DType.String(), DType: t.DType.String(), Shape: t.Shape, Role: t.Meta.Role.String(), Why: why})
+			groups = append(groups, Group{Pattern: name, Op: t.Op.String(), From: t.from().String(), DType: t.DType.String(), Shape: t.Shape, Role: t.Meta.Role.String(), Why: why})
 		}
 		groups[at].Tensors++
 		groups[at].Bytes += t.Bytes()

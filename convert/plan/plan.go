@@ -13,6 +13,7 @@ import (
 
 	"quern/formats/model"
 	"quern/formats/safetensors"
+	"quern/fp8"
 )
 
 // Stage rewrites a plan. It never touches tensor data.
@@ -24,7 +25,11 @@ type Plan struct {
 	Command string   `json:"command"` // the command that made the plan, for people
 	Options []Option `json:"options"` // those that affect bytes, sorted by name
 
-	Input  Input  `json:"input"`
+	Input Input `json:"input"`
+	// Calibration is the BLAKE3-256 of the file of activation statistics that
+	// bytes depend on, in hexadecimal; "" if they depend on none.
+	Calibration string `json:"calibration,omitempty"`
+
 	Config string `json:"config,omitempty"` // config.json of the output; "" for an input without one
 
 	// Tensors are the outputs in the order of the data that they are made
@@ -78,6 +83,13 @@ type Tensor struct {
 	Quant  Quant `json:"quant,omitzero"`
 	Finite bool  `json:"finite,omitempty"` // Copy: NaN and infinity, or NaN codes, are errors
 
+	Value float32 `json:"value,omitempty"` // Constant: every element
+
+	// Uncovered marks what the calibration was asked for and did not reach: a
+	// weight that is searched without channel weights, an input scale that is
+	// the largest one of its layer's experts.
+	Uncovered bool `json:"uncovered,omitempty"`
+
 	// Group ties outputs that must share a file: a weight and its scale have
 	// the same number, other tensors one of their own.
 	Group int `json:"group"`
@@ -107,9 +119,10 @@ const (
 	Requantize               // Source (E4M3) times Scale in float32, then as Quantize
 	ScaleOf                  // the scales that the Quantize or Requantize before it chose
 	Dequantize               // Source (E4M3) times Scale, rounded to BF16
+	Constant                 // Value; nothing is read, and Source is that of a tensor it goes with
 )
 
-var opNames = [...]string{Copy: "copy", Cast: "cast", Widen: "widen", Quantize: "quantize", Requantize: "requantize", ScaleOf: "scale of", Dequantize: "dequantize"}
+var opNames = [...]string{Copy: "copy", Cast: "cast", Widen: "widen", Quantize: "quantize", Requantize: "requantize", ScaleOf: "scale of", Dequantize: "dequantize", Constant: "constant"}
 
 // String returns the name used in dry runs and errors.
 func (o Op) String() string {
@@ -143,8 +156,14 @@ func (v *View) Bytes() int64 {
 
 // Quant holds the settings of Quantize and Requantize.
 type Quant struct {
-	UE8M0  bool `json:"ue8m0,omitempty"`  // scales are powers of two
-	Search bool `json:"search,omitempty"` // least squares instead of the absolute maximum
+	// UE8M0: scales are powers of two. Also set for codes that are copied, where
+	// the input's scales are known to be.
+	UE8M0  bool       `json:"ue8m0,omitempty"`
+	Search fp8.Search `json:"search,omitempty"`
+	// Channels, for SearchWeighted, is the module whose input channels' mean
+	// squares weigh the columns. The calibration file has them; an engine gets
+	// them beside the plan.
+	Channels string `json:"channels,omitempty"`
 }
 
 // Shard is an output file.

@@ -58,6 +58,26 @@ func IsWeightScale(param string) bool {
 	return false
 }
 
+// IsInputScale reports whether a scale parameter is that of a linear's input.
+func IsInputScale(param string) bool {
+	switch param {
+	case "input_scale", "activation_scale": // vLLM, modelopt; transformers
+		return true
+	}
+	return false
+}
+
+// IsCacheScale reports whether m is a scale of keys or values that attention keeps.
+func IsCacheScale(m *model.Tensor) bool {
+	switch m.Param {
+	case "k_scale", "v_scale", "kv_scale":
+		return true
+	case "output_scale": // what vLLM also takes for one
+		return m.Part == "k" || m.Part == "v"
+	}
+	return false
+}
+
 // ScaleGrid recognises the layout of a weight's scales. block is the config's
 // weight_block_size, or nil.
 func ScaleGrid(w, scale *Tensor, block []int64) (Grid, error) {

@@ -58,6 +58,34 @@ var rules = []rule{
 		},
 	},
 	{
+		engine: "vLLM, SGLang", severity: Refuses, remedy: "leave --act-scales static out",
+		source: "vLLM fp8.py:128-133 (2026-07), SGLang fp8.py, Fp8Config: ValueError unless the scheme of block FP8 is dynamic",
+		apply: func(c *checkpoint) (Note, bool) {
+			return Note{Text: "load block FP8 only where activations are scaled as they come"}, c.static
+		},
+	},
+	{
+		engine: "transformers", severity: Misreads, remedy: "leave --act-scales static out",
+		source: "integrations/finegrained_fp8.py, FP8Linear: activation_scale is 1.0 until it is loaded (read, not run)",
+		apply: func(c *checkpoint) (Note, bool) {
+			return Note{Text: "looks for activation_scale instead of input_scale: on a GPU the scale of activations stays 1"}, c.static
+		},
+	},
+	{
+		engine: "TensorRT-LLM", severity: Informs,
+		source: "tensorrt_llm/_torch/model_config.py, load_hf_quant_config (2026-08): does not ask for the scheme",
+		apply: func(c *checkpoint) (Note, bool) {
+			return Note{Text: "scales activations of block FP8 as they come, whatever the checkpoint has"}, c.static
+		},
+	},
+	{
+		engine: "vLLM, SGLang", severity: Informs,
+		source: "vLLM weight_utils.py, maybe_remap_kv_scale_name; SGLang deepseek_v2.py, load_weights (2026)",
+		apply: func(c *checkpoint) (Note, bool) {
+			return Note{Text: "use the scales of keys and values when they are started with an FP8 cache: --kv-cache-dtype fp8, fp8_e4m3"}, c.caches
+		},
+	},
+	{
 		engine: "DeepSeek-V3.2 inference", severity: Refuses, remedy: raggedRemedy,
 		source: "inference/model.py:483-488 (3b99a53): weight_dequant asks for exact multiples of 128",
 		apply: func(c *checkpoint) (Note, bool) {

@@ -35,7 +35,9 @@ type Note struct {
 // checkpoint is what the rules look at.
 type checkpoint struct {
 	matrices []matrix // block-FP8 weights
-	ue8m0    bool
+	ue8m0    bool     // all scales are powers of two
+	static   bool     // linears have scales of their input
+	caches   bool     // attention has scales of keys and values
 	mtp      bool
 	arch     string
 	fused    map[string][]matrix // by fused module
@@ -52,10 +54,12 @@ type matrix struct {
 
 // Notes applies every rule to the output of a plan.
 func Notes(p *plan.Plan, arch string) []Note {
-	c := &checkpoint{arch: arch, fused: map[string][]matrix{}, part: map[string][2]int{}}
+	c := &checkpoint{arch: arch, ue8m0: true, fused: map[string][]matrix{}, part: map[string][2]int{}}
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
 		c.mtp = c.mtp || t.Meta.MTP
+		c.static = c.static || plan.IsInputScale(t.Meta.Param)
+		c.caches = c.caches || plan.IsCacheScale(&t.Meta)
 		if t.Meta.Param == "weight" && t.Meta.Fused != "" {
 			n := c.part[t.Meta.Fused]
 			if t.DType == safetensors.F8E4M3 {
@@ -70,7 +74,7 @@ func Notes(p *plan.Plan, arch string) []Note {
 		}
 		m := matrix{name: t.Name, rows: t.Shape[0], cols: t.Shape[1], meta: t.Meta, scaleRows: (t.Shape[0] + 127) / 128, scaleCols: (t.Shape[1] + 127) / 128}
 		c.matrices = append(c.matrices, m)
-		c.ue8m0 = c.ue8m0 || t.Quant.UE8M0
+		c.ue8m0 = c.ue8m0 && t.Quant.UE8M0
 		if f := t.Meta.Fused; f != "" {
 			c.fused[f] = append(c.fused[f], m)
 		}

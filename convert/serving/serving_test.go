@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"quern/convert"
+	"quern/convert/plan"
 	"quern/convert/serving"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
@@ -16,11 +17,24 @@ import (
 // notes plans the quantization of a checkpoint of holes with these matrices.
 func notes(t *testing.T, config string, o convert.QuantizeOptions, shapes map[string][]int64) []serving.Note {
 	t.Helper()
-	dir := t.TempDir()
 	var list []safetensors.Tensor
 	for name, s := range shapes {
 		list = append(list, safetensors.Tensor{Name: name, DType: safetensors.BF16, Shape: s})
 	}
+	return serving.Notes(planned(t, config, o, list), family(config))
+}
+
+// family is the architecture's name: here that of its model_type.
+func family(config string) string {
+	_, name, _ := strings.Cut(config, `"model_type": "`)
+	name, _, _ = strings.Cut(name, `"`)
+	return name
+}
+
+// planned plans the quantization of a checkpoint of holes.
+func planned(t *testing.T, config string, o convert.QuantizeOptions, list []safetensors.Tensor) *plan.Plan {
+	t.Helper()
+	dir := t.TempDir()
 	h, raw, err := safetensors.NewHeader(list, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +55,7 @@ func notes(t *testing.T, config string, o convert.QuantizeOptions, shapes map[st
 	if err != nil {
 		t.Fatal(err)
 	}
-	return serving.Notes(p, c.Arch().Name())
+	return p
 }
 
 // find returns the note of an engine and severity.
@@ -153,5 +167,89 @@ func TestReleasedV3(t *testing.T) {
 func TestNothingQuantized(t *testing.T) {
 	if list := notes(t, llama, convert.QuantizeOptions{}, map[string][]int64{"model.norm.weight": {8}}); len(list) != 0 {
 		t.Errorf("%v", list)
+	}
+}
+
+// Scales of FP8 input that are powers of two stay what they are, so Blackwell's
+// second rounding changes nothing; float scales it rounds, also where only some are.
+func TestBlackwellTakenOver(t *testing.T) {
+	quant := func(more string) string {
+		return `{"model_type": "llama", "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]` + more + `}}`
+	}
+	codes := func(name string, d safetensors.DType) []safetensors.Tensor {
+		scale := map[safetensors.DType]string{safetensors.F8E8M0: "scale", safetensors.U8: "weight_scale"}[d]
+		if scale == "" {
+			scale = "weight_scale_inv"
+		}
+		return []safetensors.Tensor{
+			{Name: name, DType: safetensors.F8E4M3, Shape: []int64{256, 256}},
+			{Name: strings.TrimSuffix(name, "weight") + scale, DType: d, Shape: []int64{2, 2}},
+		}
+	}
+	plain := []safetensors.Tensor{{Name: down, DType: safetensors.BF16, Shape: []int64{256, 256}}}
+	for what, x := range map[string]struct {
+		config  string
+		o       convert.QuantizeOptions
+		tensors [][]safetensors.Tensor
+		rounds  bool
+	}{
+		"float scales":             {quant(""), convert.QuantizeOptions{}, [][]safetensors.Tensor{codes(down, safetensors.F32)}, true},
+		"E8M0":                     {quant(""), convert.QuantizeOptions{}, [][]safetensors.Tensor{codes(down, safetensors.F8E8M0)}, false},
+		"E8M0 in U8":               {quant(""), convert.QuantizeOptions{}, [][]safetensors.Tensor{codes(down, safetensors.U8)}, false},
+		"declared":                 {quant(`, "scale_fmt": "ue8m0"`), convert.QuantizeOptions{}, [][]safetensors.Tensor{codes(down, safetensors.F32)}, false},
+		"some of each":             {quant(""), convert.QuantizeOptions{}, [][]safetensors.Tensor{codes(gate, safetensors.F8E8M0), codes(up, safetensors.F32)}, true},
+		"a float one beside them":  {quant(""), convert.QuantizeOptions{}, [][]safetensors.Tensor{codes(gate, safetensors.F8E8M0), codes(up, safetensors.F8E8M0), plain}, true},
+		"a power of two beside it": {quant(""), convert.QuantizeOptions{UE8M0: true}, [][]safetensors.Tensor{codes(gate, safetensors.F8E8M0), codes(up, safetensors.F8E8M0), plain}, false},
+		"rounded anew":             {quant(""), convert.QuantizeOptions{Requantize: true}, [][]safetensors.Tensor{codes(down, safetensors.F8E8M0)}, true},
+		"rounded anew to powers":   {quant(""), convert.QuantizeOptions{Requantize: true, UE8M0: true}, [][]safetensors.Tensor{codes(down, safetensors.F32)}, false},
+	} {
+		var list []safetensors.Tensor
+		for _, l := range x.tensors {
+			list = append(list, l...)
+		}
+		p := planned(t, x.config, x.o, list)
+		if got := find(serving.Notes(p, "llama"), "vLLM on Blackwell", serving.Informs) != nil; got != x.rounds {
+			t.Errorf("%s: rounds again %v, want %v", what, got, x.rounds)
+		}
+		if got := strings.Contains(p.Config, `"scale_fmt": "ue8m0"`); got == x.rounds {
+			t.Errorf("%s: the config says powers of two: %v", what, got)
+		}
+	}
+}
+
+// everywhere is a calibration in which each module has met 448 at most.
+type everywhere struct{}
+
+func (everywhere) Count(string) int64                       { return 1 }
+func (everywhere) Channels(string) int                      { return 256 }
+func (everywhere) InputAmax(string) (float32, bool)         { return 448, true }
+func (everywhere) MeanSquares(string) ([]float32, bool)     { return nil, false }
+func (everywhere) CacheAmax(_, kind string) (float32, bool) { return 448, kind != "kv_latent" }
+func (everywhere) Identity() string                         { return "" }
+func (everywhere) Digest() [32]byte                         { return [32]byte{} }
+
+func identify(*hf.Checkpoint) (string, error) { return "", nil }
+
+// Fixed scales of activations, and what is kept of keys and values, concern engines.
+func TestActivationScales(t *testing.T) {
+	shapes := map[string][]int64{down: {256, 256}, "model.layers.0.self_attn.o_proj.weight": {256, 256}}
+	for _, x := range []struct {
+		o                         convert.QuantizeOptions
+		refuses, misreads, caches bool
+	}{
+		{convert.QuantizeOptions{}, false, false, false},
+		{convert.QuantizeOptions{StaticActivations: true, Calibration: everywhere{}, Identify: identify}, true, true, false},
+		{convert.QuantizeOptions{CacheScales: true, Calibration: everywhere{}, Identify: identify}, false, false, true},
+	} {
+		list := notes(t, llama, x.o, shapes)
+		if got := find(list, "vLLM, SGLang", serving.Refuses) != nil; got != x.refuses {
+			t.Errorf("%+v: vLLM and SGLang refuse: %v", x.o, got)
+		}
+		if got := find(list, "transformers", serving.Misreads) != nil; got != x.misreads {
+			t.Errorf("%+v: transformers misreads: %v", x.o, got)
+		}
+		if got := find(list, "vLLM, SGLang", serving.Informs) != nil; got != x.caches {
+			t.Errorf("%+v: a word on caches: %v", x.o, got)
+		}
 	}
 }

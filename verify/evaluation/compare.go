@@ -39,7 +39,7 @@ func Compare(ctx context.Context, base, quant *runner.Model, texts []Text, chunk
 
 	h := newHeads(ctx, o, base.Vocab())
 	rows := scored(chunks, a.Starts)
-	main := [2]*states{{rows: a.Hidden, head: base.Head(o.Workers, o.Fast)}, {rows: b.Hidden, head: quant.Head(o.Workers, o.Fast)}}
+	main := [2]*states{{rows: a.Hidden, head: base.Head(o.runner("", nil))}, {rows: b.Hidden, head: quant.Head(o.runner("", nil))}}
 	tokens, tops, err := h.compare(main, rows, chunks, a.Starts)
 	if err != nil {
 		return nil, err

@@ -49,11 +49,11 @@ func Emit(ctx context.Context, m *runner.Model, chunks []Chunk, path string, hid
 		return e.err
 	}
 	h := newHeads(ctx, o, m.Vocab())
-	if err := e.logits(h, &states{rows: ev.Hidden, head: m.Head(o.Workers, o.Fast)}, ev.Starts, w.Logits); err != nil {
+	if err := e.logits(h, &states{rows: ev.Hidden, head: m.Head(o.runner("", nil))}, ev.Starts, w.Logits); err != nil {
 		return err
 	}
 	if ev.MTP != nil {
-		head, _ := m.MTPHead(o.Workers, o.Fast)
+		head, _ := m.MTPHead(o.runner("", nil))
 		if err := e.logits(h, &states{rows: ev.MTP, head: head}, ev.MTPStarts, w.MTPLogits); err != nil {
 			return err
 		}

@@ -206,7 +206,7 @@ func targetsOf(chunks []Chunk, starts []int) []int {
 
 // drafts are the likeliest tokens by an MTP layer, for each of its rows.
 func (h *heads) drafts(m *runner.Model, ev *runner.Evaluation) ([]top, error) {
-	head, _ := m.MTPHead(h.o.Workers, h.o.Fast)
+	head, _ := m.MTPHead(h.o.runner("", nil))
 	s := &states{rows: ev.MTP, head: head}
 	tops := make([]top, ev.MTP.Len())
 	err := h.tiles([]*states{s}, func(first, count, id, width int) {

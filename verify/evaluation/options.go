@@ -6,18 +6,20 @@ import (
 	"time"
 
 	"quern/formats"
+	"quern/gpu"
 	"quern/verify/metrics"
 	"quern/verify/runner"
 )
 
-// Options say how to evaluate. Only FP8Activations and Fast affect results.
+// Options say how to evaluate. Only FP8Activations, Device and Fast affect results.
 type Options struct {
 	Workers        int   // 0: one a processor
 	Memory         int64 // see runner.Options
 	TempDir        string
 	FP8Activations bool
 	Fast           bool
-	Worst          int // how many of the worst tokens are listed
+	Device         gpu.Device // see runner.Options
+	Worst          int        // how many of the worst tokens are listed
 	// Progress, if set, is called with the work that is done and that there is, in
 	// bytes of weights.
 	Progress func(what string, done, total int64)
@@ -26,7 +28,7 @@ type Options struct {
 func (o *Options) runner(what string, hooks *runner.Hooks) runner.Options {
 	r := runner.Options{
 		Workers: o.Workers, Memory: o.Memory, TempDir: o.TempDir,
-		FP8Activations: o.FP8Activations, Fast: o.Fast, Hooks: hooks,
+		FP8Activations: o.FP8Activations, Fast: o.Fast, Device: o.Device, Hooks: hooks,
 	}
 	if o.Progress != nil {
 		r.Progress = func(done, total int64) { o.Progress(what, done, total) }

@@ -17,7 +17,7 @@ func Run(ctx context.Context, m *runner.Model, texts []Text, chunks []Chunk, o O
 	defer ev.Close()
 	r := &Single{TokensPerSecond: speed, Load: load()}
 	h := newHeads(ctx, o, m.Vocab())
-	tokens, tops, err := h.single(&states{rows: ev.Hidden, head: m.Head(o.Workers, o.Fast)}, scored(chunks, ev.Starts), chunks, ev.Starts)
+	tokens, tops, err := h.single(&states{rows: ev.Hidden, head: m.Head(o.runner("", nil))}, scored(chunks, ev.Starts), chunks, ev.Starts)
 	if err != nil {
 		return nil, err
 	}

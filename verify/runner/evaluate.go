@@ -5,10 +5,11 @@ import (
 	"fmt"
 
 	"quern/formats"
+	"quern/gpu"
 	"quern/internal/vec"
 )
 
-// Options say how to evaluate. Only FP8Activations and Fast affect the results.
+// Options say how to evaluate. Only FP8Activations, Device and Fast affect the results.
 type Options struct {
 	Workers int   // goroutines; 0: one a processor
 	Memory  int64 // bytes for activations and weights; 0: 2 GiB. Two matrices and one text have to fit in any case
@@ -17,6 +18,9 @@ type Options struct {
 	// FP8Activations rounds the inputs of FP8 weights as engines do: in groups of 128
 	// with a scale each.
 	FP8Activations bool
+	// Device multiplies where that is worth the way; nil: the processor does. Results
+	// are then within the bound of gpu.Device.Mul, and repeat on the same device.
+	Device gpu.Device
 	// Fast multiplies in BF16 where the machine can. Results are then no reference.
 	Fast bool
 	// NoMTP leaves the layer of multi-token prediction out.
@@ -88,7 +92,7 @@ func (m *Model) Evaluate(ctx context.Context, texts [][]int, o Options) (_ *Eval
 	ev := &Evaluation{Texts: texts, Starts: starts(texts, 0)}
 	e := &evaluator{o: o, bag: newBag(), load: &loader{files: m.files, progress: o.Progress, total: m.weightBytes(!o.NoMTP)}}
 	e.pass = &pass{
-		m: m, ctx: ctx, workers: workersOf(o.Workers), fast: o.Fast, fp8: o.FP8Activations, hooks: o.Hooks,
+		m: m, ctx: ctx, workers: workersOf(o.Workers), product: product{workersOf(o.Workers), o.Fast, o.Device}, fp8: o.FP8Activations, hooks: o.Hooks,
 		weights: e.bag, arena: &arena{},
 	}
 	if q := m.cfg.Quant; q != nil {

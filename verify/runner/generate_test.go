@@ -42,10 +42,10 @@ func TestTinyseekReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ev.Close()
-	if d := maxDiff(t, logits(t, m.Head(0, false), ev.Hidden, m.Vocab(), 500), ref["logits"]); !(d <= 5e-4) {
+	if d := maxDiff(t, logits(t, m.Head(runner.Options{}), ev.Hidden, m.Vocab(), 500), ref["logits"]); !(d <= 5e-4) {
 		t.Errorf("logits differ by %g", d)
 	}
-	h, _ := m.MTPHead(0, false)
+	h, _ := m.MTPHead(runner.Options{})
 	if d := maxDiff(t, logits(t, h, ev.MTP, m.Vocab(), 2048), ref["mtp_logits"]); !(d <= 5e-4) {
 		t.Errorf("MTP logits differ by %g", d)
 	}
@@ -96,7 +96,7 @@ func TestGeneratorEqualsEvaluation(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer ev.Close()
-			want := logits(t, m.Head(0, false), ev.Hidden, m.Vocab(), 128)
+			want := logits(t, m.Head(runner.Options{}), ev.Hidden, m.Vocab(), 128)
 			var wide []float64
 			for _, v := range want {
 				wide = append(wide, float64(v))

@@ -69,7 +69,7 @@ func (m *Model) NewGenerator(ctx context.Context, o GeneratorOptions) (*Generato
 	g := &Generator{
 		m: m, w: w, mtp: m.mtp != nil && !o.NoMTP,
 		slab: make([]byte, m.embed.bytes()/int64(m.embed.out)),
-		p:    &pass{m: m, ctx: ctx, workers: workersOf(o.Workers), weights: w, arena: &arena{}},
+		p:    &pass{m: m, ctx: ctx, workers: workersOf(o.Workers), product: product{workers: workersOf(o.Workers)}, weights: w, arena: &arena{}},
 	}
 	g.helpers = make([]pass, g.p.workers)
 	for i := range g.helpers {
@@ -346,7 +346,7 @@ func (g *Generator) turns(ids []int32, n, k int) []turn {
 // helper is a pass for one of the goroutines that share the experts of a layer.
 func (g *Generator) helper(worker int) *pass {
 	h := &g.helpers[worker]
-	h.m, h.ctx, h.workers, h.few, h.weights = g.m, g.p.ctx, 1, g.p.few, g.w
+	h.m, h.ctx, h.workers, h.product, h.few, h.weights = g.m, g.p.ctx, 1, product{workers: 1}, g.p.few, g.w
 	return h
 }
 

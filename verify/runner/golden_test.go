@@ -162,13 +162,13 @@ func checkOutputs(t *testing.T, dir string, ref reference, o runner.Options) {
 		t.Errorf("%d hidden states were compared, want %d", layers, want)
 	}
 	bound := 2e-4 * max(1, deviation(ref["logits"]))
-	if d := maxDiff(t, logits(t, m.Head(0, false), ev.Hidden, m.Vocab(), m.Vocab()), ref["logits"]); !(d <= bound) {
+	if d := maxDiff(t, logits(t, m.Head(runner.Options{}), ev.Hidden, m.Vocab(), m.Vocab()), ref["logits"]); !(d <= bound) {
 		t.Errorf("logits differ by %.3g, bound %.3g", d, bound)
 	} else {
 		t.Logf("logits %.2g of the bound", d/bound)
 	}
 	if want := ref["mtp_logits"]; want != nil {
-		h, _ := m.MTPHead(0, false)
+		h, _ := m.MTPHead(runner.Options{})
 		if d := maxDiff(t, logits(t, h, ev.MTP, m.Vocab(), 128), want); !(d <= bound) {
 			t.Errorf("MTP logits differ by %.3g, bound %.3g", d, bound)
 		}

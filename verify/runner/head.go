@@ -10,19 +10,20 @@ import (
 type Head struct {
 	m       *matrix
 	files   *source.Files
-	workers int
-	fast    bool
+	product product
 }
 
-// Head is the output head of the model. workers 0: one a processor.
-func (m *Model) Head(workers int, fast bool) *Head {
-	return &Head{m: m.head, files: m.files, workers: workersOf(workers), fast: fast}
+// Head is the output head of the model. Of the options Workers, Device and Fast count.
+func (m *Model) Head(o Options) *Head { return m.headOf(m.head, o) }
+
+func (m *Model) headOf(w *matrix, o Options) *Head {
+	return &Head{m: w, files: m.files, product: product{workersOf(o.Workers), o.Fast, o.Device}}
 }
 
 // MTPHead is the output head of multi-token prediction; shared says that it is the
 // model's.
-func (m *Model) MTPHead(workers int, fast bool) (h *Head, shared bool) {
-	return &Head{m: m.mtp.head, files: m.files, workers: workersOf(workers), fast: fast}, m.mtp.head == m.head
+func (m *Model) MTPHead(o Options) (h *Head, shared bool) {
+	return m.headOf(m.mtp.head, o), m.mtp.head == m.head
 }
 
 // TileRows is a number of rows that takes about limit bytes in memory: a multiple of
@@ -52,7 +53,7 @@ func (h *Head) Tile(first, n int, buf []byte) (*Tile, []byte, error) {
 
 // Logits computes rows of N logits each from rows of hidden states.
 func (t *Tile) Logits(dst, x []float32, rows int) {
-	gemm.Mul(dst, t.N, x, t.w.In, rows, t.w, gemm.Options{Workers: t.head.workers, BF16: t.head.fast})
+	t.head.product.mul(dst, t.N, x, t.w.In, rows, t.w)
 }
 
 // floats widens elements of a format that has no scales.

@@ -66,7 +66,7 @@ type pass struct {
 	ctx     context.Context
 	workers int
 	few     bool // at most eight rows: a row's result depends on nothing but the row
-	fast    bool // BF16 arithmetic
+	product product
 	fp8     bool // emulate FP8 activations
 	pow2    bool // with scales that are powers of two
 	hooks   *Hooks
@@ -83,7 +83,7 @@ type provider interface {
 
 // linear is y = x·Wᵀ + b for rows of x, stored one behind the other like those of y.
 func (p *pass) linear(y, x []float32, rows int, m *matrix, bias *vector) {
-	p.linearAdd(y, x, rows, m, false)
+	p.multiply(y, x, rows, m)
 	if bias != nil {
 		b := p.weights.vector(bias)
 		for r := range rows {
@@ -92,7 +92,8 @@ func (p *pass) linear(y, x []float32, rows int, m *matrix, bias *vector) {
 	}
 }
 
-func (p *pass) linearAdd(y, x []float32, rows int, m *matrix, add bool) {
+// multiply is linear without a bias.
+func (p *pass) multiply(y, x []float32, rows int, m *matrix) {
 	w := p.weights.matrix(m)
 	if p.fp8 && m.quantized() {
 		mark := p.arena.mark()
@@ -107,13 +108,11 @@ func (p *pass) linearAdd(y, x []float32, rows int, m *matrix, add bool) {
 		})
 		x = q
 	}
-	o := gemm.Options{Workers: p.workers, Add: add}
 	if p.few {
-		gemm.MulFew(y, m.out, x, m.in, rows, w, o)
+		gemm.MulFew(y, m.out, x, m.in, rows, w, gemm.Options{Workers: p.workers})
 		return
 	}
-	o.BF16 = p.fast
-	gemm.Mul(y, m.out, x, m.in, rows, w, o)
+	p.product.mul(y, m.out, x, m.in, rows, w)
 }
 
 // observe tells the hooks what modules are applied to.

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"quern/gpu"
+)
+
+// deviceFlags choose where arithmetic is done. What comes out is the same, to the bit
+// or, of products, within a bound that docs/gpu.md states.
+func deviceFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "device", Usage: "`auto|cpu|cuda[:n]|opencl[:n]`where to compute; auto takes a graphics card if there is one", Value: "auto"},
+		&cli.StringFlag{Name: "device-memory", Usage: "`SIZE`bound on what is taken of a device's memory, four fifths of what is free unless given"},
+	}
+}
+
+// device opens what --device names; nil is the processor. Call done when finished.
+func (t *terminal) device(c *cli.Context) (d gpu.Device, done func(), err error) {
+	log := func(line string) {
+		if !c.Bool("quiet") {
+			fmt.Fprintf(t.err, "note: %s\n", clean(line))
+		}
+	}
+	o := gpu.Options{Log: log}
+	if c.IsSet("device-memory") {
+		if o.DeviceMemory, err = size(c, "device-memory"); err != nil {
+			return nil, nil, err
+		}
+	}
+	spec := c.String("device")
+	if spec == "cpu" {
+		return nil, func() {}, nil
+	}
+	found, err := gpu.Open(spec, o)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--device %s: %w", spec, err)
+	}
+	if found.Info().Kind == "cpu" {
+		return nil, func() { _ = found.Close() }, nil
+	}
+	found = gpu.WithFallback(found, log)
+	return found, func() { _ = found.Close() }, nil
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v2"
+
+	"quern/formats"
+	"quern/formats/hf"
+	"quern/formats/tokenizer"
+	"quern/internal/blockio"
+	"quern/internal/ui"
+	"quern/verify/runner"
+)
+
+func runCommand(t *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "run",
+		Usage:     "continue a text with the model, also with multi-token prediction",
+		ArgsUsage: "[flags] CKPT",
+		Description: "To look at a checkpoint, not to serve it: one text at a time, in float32, on the CPU. No\n" +
+			"chat template is applied; the prompt is continued as it is. Without --prompt it is read\n" +
+			"from standard input. With --speculative the multi-token-prediction layer drafts, and\n" +
+			"the text stays the same. The text ends at an end-of-sequence token or at Ctrl-C.\n\n" +
+			"Example:\n   quern run --prompt 'func main() {' --speculative --stats ./my-model-fp8",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "prompt", Usage: "`TEXT`the beginning of the text"},
+			&cli.IntFlag{Name: "max-tokens", Usage: "`N`end after so many tokens", Value: 128},
+			&cli.Float64Flag{Name: "temperature", Usage: "`T`0 takes the likeliest token, larger numbers leave more to chance"},
+			&cli.Uint64Flag{Name: "seed", Usage: "`N`the same seed gives the same text"},
+			&cli.BoolFlag{Name: "speculative", Usage: "draft with the multi-token-prediction layer"},
+			&cli.IntFlag{Name: "draft", Usage: "`K`tokens that are drafted ahead, 1 to 7", Value: 1},
+			&cli.BoolFlag{Name: "stats", Usage: "tell how it went: acceptance, tokens a pass, speed with and without drafting"},
+			&cli.StringFlag{Name: "expert-cache", Usage: "`SIZE`bound on the routed experts in memory, less than --memory leaves"},
+			workersFlag,
+			&cli.StringFlag{Name: "memory", Usage: "`SIZE`bound on what the whole process takes; three quarters of what is free unless given"},
+			quietFlag, jsonFlag,
+		},
+		Action: func(c *cli.Context) error {
+			args, err := positional(c, 1, 1)
+			if err != nil {
+				return err
+			}
+			o, err := generateOptions(c)
+			if err != nil {
+				return err
+			}
+			ck, err := hf.Open(args[0])
+			if err != nil {
+				return err
+			}
+			return t.generate(c, ck, o)
+		},
+	}
+}
+
+// generateOptions reads the flags of run.
+func generateOptions(c *cli.Context) (runner.GenerateOptions, error) {
+	var o runner.GenerateOptions
+	var err error
+	if o.Workers, err = workers(c); err != nil {
+		return o, err
+	}
+	o.MaxTokens, o.Temperature, o.Seed = c.Int("max-tokens"), c.Float64("temperature"), c.Uint64("seed")
+	switch k := c.Int("draft"); {
+	case o.MaxTokens < 1:
+		return o, usagef("--max-tokens %d: at least 1", o.MaxTokens)
+	case !(o.Temperature >= 0) || o.Temperature > 1e6:
+		return o, usagef("--temperature %v: not a temperature", o.Temperature)
+	case k < 1 || k >= runner.MaxStep:
+		return o, usagef("--draft %d: 1 to %d", k, runner.MaxStep-1)
+	case c.IsSet("draft") && !c.Bool("speculative"):
+		return o, usagef("--draft needs --speculative")
+	case c.Bool("speculative"):
+		o.Draft = k
+	}
+	memory := free() / 4 * 3
+	if c.IsSet("memory") {
+		if memory, err = size(c, "memory"); err != nil {
+			return o, err
+		}
+	}
+	debug.SetMemoryLimit(memory)
+	o.Memory = memory / 4 * 3 // beside weights there are caches of attention and scratch
+	if c.IsSet("expert-cache") {
+		o.ExpertCache, err = size(c, "expert-cache")
+	}
+	return o, err
+}
+
+// free is the memory that the machine can spare, or a modest guess.
+func free() int64 {
+	const guess = 8 << 30
+	raw, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return guess
+	}
+	for line := range strings.Lines(string(raw)) {
+		var kib int64
+		if n, _ := fmt.Sscanf(line, "MemAvailable: %d kB", &kib); n == 1 && kib > 0 {
+			return kib << 10
+		}
+	}
+	return guess
+}
+
+// generation is what run tells in JSON.
+type generation struct {
+	Prompt  string             `json:"prompt"`
+	Text    string             `json:"text"`
+	Tokens  []int              `json:"tokens"`
+	Stats   runner.Statistics  `json:"stats"`
+	Without *runner.Statistics `json:"without_drafting,omitempty"`
+}
+
+// generate continues the prompt and writes the text as it comes.
+func (t *terminal) generate(c *cli.Context, ck *hf.Checkpoint, o runner.GenerateOptions) error {
+	tok, err := tokenizer.Open(ck.Dir)
+	if err != nil {
+		return err
+	}
+	prompt, err := promptText(c)
+	if err != nil {
+		return err
+	}
+	ids, err := promptIDs(tok, prompt)
+	if err != nil {
+		return err
+	}
+	m, err := runner.Open(ck, blockio.OS)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if o.Stop, err = m.StopTokens(); err != nil {
+		return err
+	}
+	if most := m.Config().MaxPositions; most > 0 && len(ids) >= most {
+		return formats.Invalidf("the prompt has %d tokens, the model can see %d", len(ids), most)
+	} else if most > 0 {
+		o.MaxTokens = min(o.MaxTokens, most-len(ids))
+	}
+	asJSON := c.Bool("json")
+	g := &generation{Prompt: prompt}
+	stream := tok.Stream()
+	show := func(s string) {
+		g.Text += s
+		if !asJSON {
+			_, _ = io.WriteString(t.out, s)
+		}
+	}
+	g.Stats, err = m.Generate(c.Context, ids, o, func(id int) error {
+		g.Tokens = append(g.Tokens, id)
+		show(stream.Add(id))
+		return t.out.err
+	})
+	show(stream.Flush())
+	if !asJSON && g.Stats.Tokens > 0 {
+		fmt.Fprintln(t.out)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	if stats := c.Bool("stats"); err == nil && stats && o.Draft > 0 {
+		plain := o
+		plain.Draft = 0
+		st, err := m.Generate(c.Context, ids, plain, func(int) error { return nil })
+		if err != nil {
+			return err
+		}
+		g.Without = &st
+	}
+	switch {
+	case asJSON && err == nil:
+		return t.json(g)
+	case !c.Bool("quiet"):
+		t.tell(g, o, c.Bool("stats"))
+	}
+	return err
+}
+
+// promptText is the prompt of the flag or of standard input.
+func promptText(c *cli.Context) (string, error) {
+	prompt := c.String("prompt")
+	if !c.IsSet("prompt") {
+		raw, err := io.ReadAll(io.LimitReader(os.Stdin, 64<<20))
+		if err != nil {
+			return "", fmt.Errorf("reading the prompt: %w", err)
+		}
+		prompt = string(raw)
+	}
+	if !utf8.ValidString(prompt) {
+		return "", formats.Invalidf("the prompt is not UTF-8")
+	}
+	return prompt, nil
+}
+
+// promptIDs is the prompt as tokens, with what the tokenizer puts in front.
+func promptIDs(tok *tokenizer.Tokenizer, prompt string) ([]int, error) {
+	ids, err := tok.Encode(prompt)
+	if err != nil {
+		return nil, fmt.Errorf("the prompt: %w", err)
+	}
+	if id, adds := tok.BOS(); adds {
+		ids = append([]int{id}, ids...)
+	}
+	if len(ids) == 0 {
+		return nil, formats.Invalidf("the prompt is empty")
+	}
+	return ids, nil
+}
+
+// tell says how it went, on standard error: standard output has the text alone.
+func (t *terminal) tell(g *generation, o runner.GenerateOptions, stats bool) {
+	s := &g.Stats
+	fmt.Fprintf(t.err, "%s, %.1f tokens/s; prompt of %s in %s\n", count(s.Tokens, "token"), s.Speed(), count(s.PromptTokens, "token"), seconds(s.PromptTime))
+	if !stats {
+		return
+	}
+	var rows [][]string
+	add := func(name, format string, args ...any) {
+		rows = append(rows, []string{name, fmt.Sprintf(format, args...)})
+	}
+	add("passes of the model", "%d, %.2f tokens each", s.Passes, float64(max(s.Tokens-1, 0))/float64(max(s.Passes, 1)))
+	if o.Draft > 0 {
+		add("acceptance", "%.1f %% of %d drafted tokens", 100*s.Acceptance(), s.Drafted)
+		for i, n := range s.Accepted {
+			add(fmt.Sprintf("  position %d", i+1), "%.1f %% of %d drafts", 100*float64(n)/float64(max(s.Drafts, 1)), s.Drafts)
+		}
+		add("mean acceptance length", "%.2f, the model's own token included", s.Length())
+	}
+	if n := s.CacheHits + s.CacheMisses; n > 0 {
+		add("experts found in memory", "%.1f %% of %s", 100*float64(s.CacheHits)/float64(n), ui.Count(int64(n)))
+	}
+	add("weights in memory", "%s", ui.Bytes(s.ResidentSize))
+	if s.Time > 0 {
+		add("weights used", "%.2f GB/s", float64(s.BytesUsed)/s.Time/1e9)
+		add("weights read from files", "%.2f GB/s", float64(s.BytesRead)/s.Time/1e9)
+	}
+	if w := g.Without; w != nil && w.Time > 0 && s.Time > 0 {
+		add("speed", "%.1f tokens/s with drafting, %.1f without: %.2f×", s.Speed(), w.Speed(), s.Speed()/max(w.Speed(), 1e-9))
+	}
+	ui.Table(t.err, []string{"generation", ""}, rows)
+}
+
+func seconds(s float64) string { return fmt.Sprintf("%.2f s", s) }

@@ -1,0 +1,397 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v2"
+	"github.com/zeebo/blake3"
+
+	"quern/convert"
+	"quern/formats"
+	"quern/formats/hf"
+	"quern/formats/tokenizer"
+	"quern/gpu"
+	"quern/internal/tinyseek"
+	"quern/internal/ui"
+	"quern/verify"
+	"quern/verify/evaluation"
+	"quern/verify/outputs"
+	"quern/verify/runner"
+)
+
+// verifying is a verification as the flags ask for it.
+type verifying struct {
+	baseline, reference, emit string
+	texts                     []string
+	ids                       string
+	builtin                   bool // quern's own text instead
+	chunk                     evaluation.ChunkOptions
+	activations               string
+	device                    gpu.Device // nil: the processor
+	workers                   int
+	memory                    int64
+	quiet                     bool
+	command                   []string
+}
+
+// worstTokens is how many of the tokens that are furthest apart are listed.
+const worstTokens = 30
+
+func verifyJob(c *cli.Context) (*verifying, error) {
+	j := &verifying{
+		baseline: c.String("baseline"), reference: c.String("reference"), emit: c.String("emit-reference"),
+		quiet: c.Bool("quiet") || c.Bool("json"), command: os.Args[1:],
+	}
+	var err error
+	if err = j.evaluation(c); err != nil {
+		return nil, err
+	}
+	text := len(j.texts) > 0 || j.ids != ""
+	switch {
+	case j.baseline != "" && j.reference != "":
+		return nil, usagef("verify: --baseline and --reference do not go together")
+	case j.reference != "" && text:
+		return nil, usagef("verify: --reference has token ids of its own; leave --text and --ids away")
+	case j.emit != "" && !text:
+		return nil, usagef("verify: --emit-reference needs --text or --ids")
+	}
+	return j, nil
+}
+
+// evaluation reads the flags of evaluationFlags and those that say how to run.
+func (j *verifying) evaluation(c *cli.Context) error {
+	j.texts, j.ids = c.StringSlice("text"), c.String("ids")
+	var err error
+	if j.chunk.Score, err = choice(c, "score", evaluation.ScoreAll, evaluation.ScoreSecondHalf); err != nil {
+		return err
+	}
+	if j.activations, err = choice(c, "activations", "bf16", "fp8"); err != nil {
+		return err
+	}
+	if j.workers, err = workers(c); err != nil {
+		return err
+	}
+	if j.memory, err = size(c, "memory"); err != nil {
+		return err
+	}
+	debug.SetMemoryLimit(j.memory)
+	j.chunk.Tokens, j.chunk.Context = c.Int("tokens"), c.Int("context")
+	switch {
+	case len(j.texts) > 0 && j.ids != "":
+		return usagef("%s: --text and --ids do not go together", c.Command.Name)
+	case j.chunk.Tokens < 0:
+		return usagef("--tokens %d: not a number of tokens", j.chunk.Tokens)
+	case j.chunk.Context < 4:
+		return usagef("--context %d: at least 4", j.chunk.Context)
+	}
+	return nil
+}
+
+// verify checks ck, against base unless that is nil, behind a progress bar: bytes
+// and weights in one pass, then what the models say.
+func (t *terminal) verify(ctx context.Context, j *verifying, base, ck *hf.Checkpoint) (*verify.Report, error) {
+	m, err := j.open(base, ck)
+	if err != nil {
+		return nil, err
+	}
+	defer m.close()
+	r, err := t.weights(ctx, j, base, ck)
+	if err != nil {
+		return nil, err
+	}
+	if m.cand == nil {
+		return r, nil
+	}
+	b, err := t.behaviour(ctx, j, m)
+	switch {
+	case err != nil && !r.Passed && errors.Is(err, formats.ErrInvalid):
+		// The bytes have told already; the report is worth more than the error.
+		r.Warnings = append(r.Warnings, fmt.Sprintf("the model could not be run: %v", err))
+		return r, nil
+	case err != nil:
+		return nil, err
+	}
+	r.AddBehaviour(*b)
+	return r, nil
+}
+
+// weights is the pass over the bytes.
+func (t *terminal) weights(ctx context.Context, j *verifying, base, ck *hf.Checkpoint) (*verify.Report, error) {
+	bar := ui.NewProgress(t.err, "checking", j.quiet)
+	defer bar.Stop()
+	o := verify.Options{Workers: j.workers, Progress: bar.Update}
+	if base == nil {
+		return verify.Integrity(ctx, ck, o)
+	}
+	return verify.Compare(ctx, base, ck, o)
+}
+
+// models are what is run: nothing may be found wrong with the texts or the models
+// only after hours of reading weights.
+type models struct {
+	base, cand *runner.Model
+	texts      []evaluation.Text
+	chunks     []evaluation.Chunk
+	sources    []verify.TextSource
+	tokens     *tokenizer.Tokenizer // nil when ids were given
+	reference  *outputs.File
+}
+
+func (m *models) close() {
+	for _, x := range []*runner.Model{m.base, m.cand} {
+		if x != nil {
+			x.Close()
+		}
+	}
+	if m.reference != nil {
+		_ = m.reference.Close()
+	}
+}
+
+// runs reports whether there is anything to run.
+func (j *verifying) runs() bool {
+	return len(j.texts) > 0 || j.ids != "" || j.reference != "" || j.builtin
+}
+
+// open lays out the models and cuts the texts, if there is anything to run.
+func (j *verifying) open(base, ck *hf.Checkpoint) (_ *models, err error) {
+	m := &models{}
+	defer func() {
+		if err != nil {
+			m.close()
+		}
+	}()
+	if !j.runs() {
+		return m, nil
+	}
+	if m.cand, err = runner.Open(ck, nil); err != nil {
+		return nil, err
+	}
+	if base != nil {
+		if m.base, err = runner.Open(base, nil); err != nil {
+			return nil, fmt.Errorf("--baseline: %w", err)
+		}
+	}
+	if j.reference != "" {
+		m.reference, err = outputs.Open(j.reference)
+		return m, err
+	}
+	return m, j.read(m, ck)
+}
+
+// read reads the texts, with the tokenizer of ck, and cuts them.
+func (j *verifying) read(m *models, ck *hf.Checkpoint) (err error) {
+	if j.ids != "" {
+		if m.texts, err = evaluation.ReadIDs(j.ids); err != nil {
+			return err
+		}
+		if n := j.chunk.Tokens; n > 0 {
+			for i := range m.texts {
+				ids := &m.texts[i].IDs
+				*ids = (*ids)[:min(n, len(*ids))]
+				if n -= len(*ids); n == 0 {
+					m.texts = m.texts[:i+1]
+					break
+				}
+			}
+		}
+		m.chunks = evaluation.Whole(m.texts)
+		raw, err := os.ReadFile(j.ids)
+		if err != nil {
+			return err
+		}
+		n := 0
+		for _, t := range m.texts {
+			n += len(t.IDs)
+		}
+		m.sources = append(m.sources, source(j.ids, raw, n))
+		return nil
+	}
+	if m.tokens, err = tokenizer.Open(ck.Dir); err != nil {
+		return err
+	}
+	if j.builtin {
+		raw, err := fs.ReadFile(tinyseek.Files(), tinyseek.VerifyText)
+		if err != nil {
+			return err
+		}
+		if err := m.add(tinyseek.VerifyText, raw); err != nil {
+			return err
+		}
+	}
+	for _, path := range j.texts {
+		raw, err := readText(path)
+		if err != nil {
+			return err
+		}
+		if err := m.add(path, raw); err != nil {
+			return err
+		}
+	}
+	o := j.chunk
+	o.BOS = -1
+	if id, adds := m.tokens.BOS(); adds {
+		o.BOS = id
+	}
+	m.chunks, err = evaluation.Chunks(m.texts, o)
+	return err
+}
+
+// add makes tokens of a text.
+func (m *models) add(path string, raw []byte) error {
+	ids, err := m.tokens.Encode(string(raw))
+	if err != nil {
+		return fmt.Errorf("reading %q: %w", path, err)
+	}
+	if len(ids) == 0 {
+		return formats.Invalidf("reading %q: the text is empty", path)
+	}
+	m.texts = append(m.texts, evaluation.Text{Name: filepath.Base(path), IDs: ids})
+	m.sources = append(m.sources, source(path, raw, len(ids)))
+	return nil
+}
+
+func source(path string, raw []byte, tokens int) verify.TextSource {
+	sum := blake3.Sum256(raw)
+	return verify.TextSource{Name: filepath.Base(path), Digest: fmt.Sprintf("%x", sum), Bytes: int64(len(raw)), Tokens: tokens}
+}
+
+// readText reads a file of UTF-8.
+func readText(path string) ([]byte, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the text: %w", err)
+	}
+	for at := 0; at < len(raw); {
+		r, n := utf8.DecodeRune(raw[at:])
+		if r == utf8.RuneError && n == 1 {
+			return nil, formats.Invalidf("reading %q: byte %d (0x%02x) is not UTF-8", path, at, raw[at])
+		}
+		at += n
+	}
+	return raw, nil
+}
+
+// behaviour runs the models.
+func (t *terminal) behaviour(ctx context.Context, j *verifying, m *models) (*verify.Behaviour, error) {
+	b := &verify.Behaviour{Setup: j.setup(m)}
+	show := &phases{t: t, quiet: j.quiet}
+	defer show.stop()
+	o := evaluation.Options{
+		Workers: j.workers, Memory: j.memory, Device: j.device, FP8Activations: j.activations == "fp8", Worst: worstTokens, Progress: show.update,
+	}
+	if m.reference != nil {
+		c, err := evaluation.Against(ctx, m.reference, m.cand, o)
+		if err != nil {
+			return nil, err
+		}
+		b.Referred(c, m.reference.IDs)
+		return b, nil
+	}
+	if j.emit != "" {
+		if err := evaluation.Emit(ctx, m.cand, m.chunks, j.emit, true, o); err != nil {
+			return nil, fmt.Errorf("writing %q: %w", j.emit, err)
+		}
+		if m.base == nil {
+			return b, nil
+		}
+	}
+	if m.base == nil {
+		s, err := evaluation.Run(ctx, m.cand, m.texts, m.chunks, o)
+		b.Single = s
+		return b, err
+	}
+	c, err := evaluation.Compare(ctx, m.base, m.cand, m.texts, m.chunks, o)
+	if err != nil {
+		return nil, err
+	}
+	b.Compared(c)
+	for i := range b.Worst {
+		b.Worst[i].Show = m.shown(&b.Worst[i])
+	}
+	return b, nil
+}
+
+// shown is a bad token as text.
+func (m *models) shown(w *evaluation.WorstToken) *evaluation.Shown {
+	if m.tokens == nil {
+		return nil
+	}
+	text := func(ids ...int) string {
+		s, err := m.tokens.Decode(ids)
+		if err != nil {
+			return fmt.Sprint(ids)
+		}
+		return s
+	}
+	return &evaluation.Shown{Before: text(w.Before...), Target: text(w.Target), TopBase: text(w.TopBase), TopQuant: text(w.TopQuant)}
+}
+
+func (j *verifying) setup(m *models) *verify.Setup {
+	s := &verify.Setup{Version: convert.Version, Activations: j.activations, Sources: m.sources, Command: j.command}
+	if m.tokens != nil {
+		s.Context, s.Score = j.chunk.Context, j.chunk.Score
+	}
+	return s
+}
+
+// phases is a progress bar for each thing that is done.
+type phases struct {
+	t     *terminal
+	quiet bool
+	what  string
+	bar   *ui.Progress
+}
+
+func (p *phases) update(what string, done, total int64) {
+	if what != p.what {
+		p.stop()
+		p.what, p.bar = what, ui.NewProgress(p.t.err, what, p.quiet)
+	}
+	p.bar.Update(done, total)
+}
+
+func (p *phases) stop() {
+	if p.bar != nil {
+		p.bar.Stop()
+		p.bar = nil
+	}
+}
+
+// compareOutputs compares two outputs files.
+func (t *terminal) compareOutputs(ctx context.Context, j *verifying, path string) (*verify.Report, error) {
+	if j.reference == "" {
+		return nil, usagef("verify: %s is an outputs file; say with --reference what to hold it against", path)
+	}
+	if len(j.texts) > 0 || j.ids != "" || j.emit != "" {
+		return nil, usagef("verify: two outputs files are compared as they are; no text is run")
+	}
+	base, err := outputs.Open(j.reference)
+	if err != nil {
+		return nil, err
+	}
+	defer base.Close()
+	quant, err := outputs.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer quant.Close()
+	bar := ui.NewProgress(t.err, "comparing", j.quiet)
+	defer bar.Stop()
+	c, err := outputs.Compare(ctx, base, quant, outputs.Options{Workers: j.workers, Worst: worstTokens, Progress: bar.Update})
+	if err != nil {
+		return nil, err
+	}
+	r := &verify.Report{Checkpoint: path, Baseline: j.reference}
+	b := verify.Behaviour{Setup: &verify.Setup{Version: convert.Version, Command: j.command}}
+	b.Referred(c, base.IDs)
+	r.AddBehaviour(b)
+	return r, nil
+}

@@ -1,0 +1,133 @@
+package convert
+
+import (
+	"fmt"
+
+	"quern/convert/plan"
+	"quern/formats"
+	"quern/formats/model"
+	"quern/formats/safetensors"
+)
+
+// inputScales is the stage that gives each module with codes the scale of what it
+// is applied to, MODULE.input_scale. Without it engines measure that anew for each
+// token, and scales that the input has would only be in their way.
+func (q *quantizer) inputScales(p *plan.Plan) error {
+	var largest map[inputs]float32
+	if q.StaticActivations {
+		var err error
+		if largest, err = q.largestInputs(p); err != nil {
+			return err
+		}
+	}
+	out := make([]plan.Tensor, 0, len(p.Tensors))
+	dropped, written := 0, 0
+	fused := map[string]*plan.Tensor{} // fused module to a part's input scale
+	for i := range p.Tensors {
+		t := &p.Tensors[i]
+		if t.Meta.Role == model.Scale && plan.IsInputScale(t.Meta.Param) {
+			dropped++
+			continue
+		}
+		out = append(out, *t)
+		if !q.StaticActivations || i == 0 || !isScaleOf(t, &p.Tensors[i-1]) {
+			continue
+		}
+		weight := &p.Tensors[i-1]
+		s, err := q.inputScale(weight, largest)
+		if err != nil {
+			return err
+		}
+		if f := weight.Meta.Fused; f != "" {
+			if other := fused[f]; other == nil {
+				fused[f] = s
+			} else if other.Value != s.Value {
+				return formats.Invalidf("calibration: %s and %s have one input, but its scale would be %v for one and %v for the other", other.Meta.Module, s.Meta.Module, other.Value, s.Value)
+			}
+		}
+		out = append(out, *s)
+		written++
+	}
+	p.Tensors = out
+	p.Regroup(withWeight(p))
+	if written > 0 {
+		p.Notes = append(p.Notes, "--act-scales static: no engine that is known here computes block FP8 with fixed scales of activations, and vLLM and SGLang refuse to load it")
+	}
+	if dropped > 0 {
+		what := "activations are scaled as they come"
+		if q.StaticActivations {
+			what = "the calibration's take their place"
+		}
+		p.Notes = append(p.Notes, fmt.Sprintf("%d scales of activations that the input has are dropped: %s", dropped, what))
+	}
+	return nil
+}
+
+// inputs are what the experts of a layer have in common: the input of gate and up
+// is the layer's, that of down what they make of it.
+type inputs struct {
+	layer int
+	down  bool
+}
+
+func inputsOf(t *plan.Tensor) inputs { return inputs{t.Meta.Layer, t.Meta.Part == "down"} }
+
+// largestInputs is the largest magnitude that any expert of a layer has met.
+func (q *quantizer) largestInputs(p *plan.Plan) (map[inputs]float32, error) {
+	largest := map[inputs]float32{}
+	for i := range p.Tensors {
+		t := &p.Tensors[i]
+		if t.Meta.Role != model.RoutedExpert || t.DType != safetensors.F8E4M3 {
+			continue
+		}
+		amax, reached, err := q.inputAmax(t)
+		if err != nil {
+			return nil, err
+		}
+		if reached {
+			largest[inputsOf(t)] = max(largest[inputsOf(t)], amax)
+		}
+	}
+	return largest, nil
+}
+
+// inputScale is the input scale of weight t. An expert that was never reached gets
+// the one that fits all other experts of its layer: too wide costs a bit of
+// precision, too narrow cuts off.
+func (q *quantizer) inputScale(t *plan.Tensor, largest map[inputs]float32) (*plan.Tensor, error) {
+	amax, reached, err := q.inputAmax(t)
+	if err != nil {
+		return nil, err
+	}
+	if !reached {
+		ok := false
+		if t.Meta.Role == model.RoutedExpert {
+			amax, ok = largest[inputsOf(t)]
+		}
+		if !ok {
+			return nil, formats.Invalidf("calibration: module %q was never reached%s, so that nothing is known of its input: measure more text, leave --act-scales static out, or keep the module as it is with --keep", t.Meta.Module, alone(t))
+		}
+	}
+	s := constant(t, t.Meta.Module, "input_scale", scaleFor(amax))
+	s.Meta.ScaleOf, s.Uncovered = t.Name, !reached
+	return &s, nil
+}
+
+// alone says what else was not reached.
+func alone(t *plan.Tensor) string {
+	if t.Meta.Role == model.RoutedExpert {
+		return ", nor any other expert of its layer"
+	}
+	return ""
+}
+
+// inputAmax is the largest magnitude of what weight t is applied to.
+func (q *quantizer) inputAmax(t *plan.Tensor) (amax float32, reached bool, err error) {
+	module, reached, err := q.statistics(t)
+	if err != nil || !reached {
+		return 0, false, err
+	}
+	amax, ok := q.Calibration.InputAmax(module)
+	amax, err = maximum(amax, ok, "largest input", module)
+	return amax, true, err
+}

@@ -1,0 +1,131 @@
+package verify
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"slices"
+
+	"quern/convert/plan"
+	"quern/formats/safetensors"
+	"quern/fp8"
+)
+
+// recipe is how the candidate would be quantized anew.
+type recipe struct {
+	options fp8.Options
+	search  string
+	assumed bool
+	why     string // why it cannot be; "" if it can
+}
+
+// newRecipe reads the recipe from the candidate's manifest and config.
+func newRecipe(cand *side) (*recipe, error) {
+	if err := cand.readManifest(); err != nil {
+		return nil, err
+	}
+	r := &recipe{search: "none", assumed: true}
+	if cand.ue8m0 {
+		r.options.ScaleFormat = fp8.ScaleUE8M0
+	}
+	if cand.manifest == nil {
+		return r, nil
+	}
+	i := slices.IndexFunc(cand.manifest.Options, func(o plan.Option) bool { return o.Name == "search" })
+	if i < 0 {
+		return r, nil
+	}
+	r.search, r.assumed = cand.manifest.Options[i].Value, false
+	switch r.search {
+	case "none":
+	case "mse":
+		r.options.Search = fp8.SearchMSE
+	case "weighted":
+		r.why = "made with a calibration"
+	default:
+		r.why = fmt.Sprintf("the manifest's search %q is not known", r.search)
+	}
+	return r, nil
+}
+
+// check gives job j, which has e, the comparison with a fresh quantization, or says
+// why it cannot.
+func (r *recipe) check(j *job, e *errorCheck) {
+	c := &freshCheck{options: &r.options, why: r.why}
+	e.fresh = c
+	switch {
+	case e.base.scaled != nil:
+		c.why = "the baseline is FP8, of which codes are copied"
+	case !e.codes.own():
+		c.why = "no F32 weight_scale_inv of 128×128 tiles"
+	case c.why == "" && !j.bands(e.codes.rows, e.codes.cols):
+		c.why = "too wide for a row of tiles in memory"
+	}
+}
+
+// own reports whether the scales have the form that quern writes.
+func (s *scaled) own() bool {
+	return len(s.weight.Shape) == 2 && s.grid.IsTile128() && s.scale.DType == safetensors.F32 &&
+		s.scale.Name == s.weight.Name+"_scale_inv" && len(s.scale.Shape) == 2
+}
+
+// freshCheck quantizes the baseline of one tensor and counts what comes out
+// otherwise.
+type freshCheck struct {
+	options *fp8.Options
+	why     string // why not; "" if it does
+
+	codes, scales int64     // that differ
+	stats         fp8.Stats // of the fresh quantization
+	none          bool      // there is none: values that are not finite
+}
+
+// piece compares whole rows of tiles: codes with their scales, and the baseline's
+// elements.
+func (c *freshCheck) piece(w *worker, e *errorCheck, codes, raw []byte, scales []float32) error {
+	if c.why != "" || len(codes) == 0 {
+		return nil
+	}
+	cols := int(e.codes.cols)
+	m := fp8.Matrix{Data: raw, Elem: e.base.elem, Rows: len(codes) / cols, Cols: cols, Stride: cols}
+	w.codes, w.tiles = grown(w.codes, int64(len(codes))), grown(w.tiles, int64(len(scales)))
+	want, tiles := w.codes[:len(codes)], w.tiles[:len(scales)]
+	if err := fp8.Quantize(want, cols, tiles, m, *c.options); err != nil {
+		return fmt.Errorf("tensor %q: %w", e.codes.weight.Name, err)
+	}
+	for i := range tiles {
+		c.none = c.none || tiles[i].NonFinite
+		c.stats.Add(tiles[i])
+		if math.Float32bits(tiles[i].Scale) != math.Float32bits(scales[i]) {
+			c.scales++
+		}
+	}
+	if !bytes.Equal(want, codes) {
+		for i, x := range codes {
+			if x != want[i] {
+				c.codes++
+			}
+		}
+	}
+	return nil
+}
+
+// unchecked says why nothing was found out, "" if something was.
+func (c *freshCheck) unchecked() string {
+	if c.none {
+		return "the baseline has values that are not finite"
+	}
+	return c.why
+}
+
+// absmax reports whether the fresh quantization was one without a search.
+func (c *freshCheck) absmax() bool { return c.why == "" && c.options.Search == fp8.SearchNone }
+
+// sqnr is the ratio of the fresh quantization in dB, nil when it is exact or there
+// is none.
+func (c *freshCheck) sqnr() *float64 {
+	if db, exact := c.stats.SQNR(); !exact && !c.none {
+		return &db
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package report
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"quern/internal/ui"
+	"quern/verify"
+)
+
+// repeat says what one has to know to get the same figures again.
+func repeat(r *verify.Report) *section {
+	s := &section{ID: "repeat", Title: "To repeat this"}
+	t := newTable("", "", "")
+	t.row("checkpoint", code(r.Checkpoint))
+	if r.Tensors > 0 {
+		t.row("its tensors", fmt.Sprintf("%s, %s", count(r.Tensors), ui.Bytes(r.Bytes)))
+	}
+	if r.Baseline != "" {
+		t.row("baseline", code(r.Baseline))
+	}
+	if v := r.TokensPerSecond; v != nil {
+		t.row("speed of the evaluation", fmt.Sprintf("%s tokens/s the baseline, %s the checkpoint", digits(v[0], 3), digits(v[1], 3)))
+	}
+	if r.Single != nil {
+		t.row("speed of the evaluation", digits(r.Single.TokensPerSecond, 3)+" tokens/s")
+	}
+	o := r.Setup
+	if o != nil {
+		t.row("version", "quern "+visible(o.Version))
+		if o.Context > 0 {
+			t.row("tokens a chunk", count(o.Context))
+		}
+		if o.Score != "" {
+			t.row("scored", cell{Text: visible(o.Score), Note: scoreWords[o.Score]})
+		}
+		if o.Activations != "" {
+			t.row("activations", cell{Text: visible(o.Activations), Note: activationWords[o.Activations]})
+		}
+	}
+	s.add(t.block())
+	if o == nil {
+		return s
+	}
+	if len(o.Command) > 0 {
+		s.add(block{Head: "Command", Lines: []string{commandLine(o.Command)}})
+	}
+	if len(o.Sources) > 0 {
+		t := newTable("Texts", "text", ">bytes", ">tokens", "BLAKE3")
+		for _, x := range few(o.Sources, maxTexts) {
+			t.row(code(x.Name), ui.Count(x.Bytes), count(x.Tokens), code(x.Digest))
+		}
+		if more := len(o.Sources) - len(t.Rows); more > 0 {
+			t.Note = fmt.Sprintf("%s are left out here; the JSON output has them.", plural(more, "more text", "more texts"))
+		}
+		s.add(t.stack().block())
+	}
+	return s
+}
+
+var scoreWords = map[string]string{
+	"all":         "every token of every text once",
+	"second-half": "the second half of each whole chunk, as llama-perplexity",
+}
+
+var activationWords = map[string]string{
+	"bf16": "as they come, in float32",
+	"fp8":  "rounded to FP8 in groups of 128, as engines do before a block-FP8 product",
+}
+
+// commandLine writes arguments so that a shell reads them as they were.
+func commandLine(args []string) string {
+	if len(args) == 0 || filepath.Base(args[0]) != "quern" {
+		args = append([]string{"quern"}, args...)
+	}
+	words := make([]string, len(args))
+	for i, a := range args {
+		words[i] = visible(a)
+		if a == "" || strings.Trim(a, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%") != "" {
+			words[i] = "'" + strings.ReplaceAll(visible(a), "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(words, " ")
+}

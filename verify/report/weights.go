@@ -1,0 +1,151 @@
+package report
+
+import (
+	"fmt"
+	"math"
+
+	"quern/internal/svg"
+	"quern/verify"
+)
+
+// floorDB is the ratio that block FP8 with absmax scales reaches on ordinary weights,
+// and the limit of the gate sqnr unless less can be had.
+const floorDB = 31
+
+const (
+	shownTensors = 20
+	shownRoles   = 64
+)
+
+// weights shows how far the quantized tensors are from the baseline's.
+func weights(r *verify.Report) *section {
+	w := r.Weights
+	if w == nil {
+		return nil
+	}
+	s := &section{ID: "weights", Title: "Weights"}
+	text := fmt.Sprintf("%s compared by value, %s for equality of their bytes.", plural(w.Quantized, "quantized tensor was", "quantized tensors were"), plural(w.Kept, "other", "others"))
+	if w.Quantized > 0 && w.WorstSQNR == nil {
+		text += " All values are exact."
+	}
+	s.prose(text)
+	if w.Quantized == 0 {
+		return s
+	}
+	if f := distribution(w); f != nil {
+		s.add(block{Figure: f})
+	}
+	t := newTable("By role", "role", ">tensors", ">SQNR, dB", ">relative error", ">cosine", ">max error", "worst tensor")
+	t.Note = "Of all weights of a role together; max error is the largest |w − ŵ|."
+	for _, x := range few(w.Roles, shownRoles) {
+		t.row(role(x.Role), count(x.Tensors), decibels(x.SQNR), bounded(x.Relative, relative), bounded(x.Cosine, cosine), bounded(x.MaxAbs, figureOf), code(x.Worst))
+	}
+	s.add(t.stack().block())
+	if w.WorstSQNR != nil {
+		s.add(worstTensors(w).stack().block())
+	}
+	return s
+}
+
+func worstTensors(w *verify.WeightsReport) *table {
+	tensors := few(w.Tensors, shownTensors)
+	ideal := false
+	for i := range tensors {
+		ideal = ideal || tensors[i].Ideal != nil
+	}
+	head := []string{"tensor", "role", ">SQNR, dB", ">relative error", ">cosine", ">max error"}
+	if ideal {
+		head = append(head, ">absmax gives, dB")
+	}
+	t := newTable(fmt.Sprintf("The %s with the most noise", plural(len(tensors), "tensor", "tensors")), head...)
+	if ideal {
+		t.Note = "The last column is worked out for tensors below 31 dB: what tiles of 128×128 scaled by their absolute maximum reach. A tensor that comes within 0.1 dB of it is as good as it can be."
+	}
+	for _, x := range tensors {
+		if x.SQNR == nil {
+			break
+		}
+		cells := []any{code(x.Name), role(x.Role), decibels(x.SQNR), bounded(x.Relative, relative), bounded(x.Cosine, cosine), bounded(x.MaxAbs, figureOf)}
+		if ideal {
+			best := ""
+			if x.Ideal != nil {
+				best = decibels(x.Ideal)
+			}
+			cells = append(cells, best)
+		}
+		t.row(cells...)
+	}
+	return t
+}
+
+func relative(x float64) string { return digits(100*x, 3) + "\u202f%" }
+
+func cosine(x float64) string {
+	if !known(x) {
+		return none
+	}
+	return fixed(x, 6)
+}
+
+// distribution is a row of points or an outline for each role.
+func distribution(w *verify.WeightsReport) *figure {
+	byRole := map[string][]float64{}
+	exact := map[string]int{}
+	var all []float64
+	beyond := 0
+	for i := range w.Tensors {
+		t := &w.Tensors[i]
+		switch {
+		case t.SQNR == nil:
+			exact[t.Role]++
+		case !known(*t.SQNR) || *t.SQNR <= unmeasurable:
+			beyond++
+		default:
+			byRole[t.Role] = append(byRole[t.Role], *t.SQNR)
+			all = append(all, *t.SQNR)
+		}
+	}
+	lo, hi, ok := svg.Span(all)
+	if !ok {
+		return nil
+	}
+	// What is far off lies on the edge: it must not press the others together.
+	from := max(min(lo, floorDB)-0.2, floorDB-30)
+	to := min(max(hi, floorDB)+0.2, floorDB+30)
+	strip := svg.Strip{
+		Title: "SQNR of quantized tensors by role",
+		Desc: fmt.Sprintf("The tensors have between %s and %s dB; block FP8 reaches about %d. The table below has the figures by role.",
+			fixed(lo, 2), fixed(hi, 2), floorDB),
+		X:     svg.Linear(from, to, 6, nil),
+		Marks: []svg.Mark{{At: floorDB, Label: fmt.Sprintf("%d dB", floorDB), Limit: true}},
+	}
+	strip.X.Name = "signal to quantization noise of a tensor, dB"
+	for _, x := range few(w.Roles, shownRoles) {
+		note := plural(x.Tensors, "tensor", "tensors")
+		if n := exact[x.Role]; n > 0 {
+			note += fmt.Sprintf(", %s exact", count(n))
+		}
+		if least, _, ok := svg.Span(byRole[x.Role]); ok {
+			note += ", least " + fixed(least, 2)
+		}
+		strip.Rows = append(strip.Rows, svg.StripRow{Label: visible(x.Role), Note: note, Values: byRole[x.Role]})
+	}
+	note := "A point is a tensor; where there are more than 64 the height shows how many. The upright stroke is the median. Right is better."
+	if lo < strip.X.Lo || hi > strip.X.Hi {
+		note += " Tensors outside the scale lie on its edge."
+	}
+	if beyond > 0 {
+		note += fmt.Sprintf(" %s no ratio and %s not shown.", plural(beyond, "tensor has", "tensors have"), pick(beyond, "is", "are"))
+	}
+	if lo >= floorDB && !math.IsInf(hi, 0) {
+		note += fmt.Sprintf(" All are at %d dB or above.", floorDB)
+	}
+	return &figure{Title: "Signal to quantization noise by role", Chart: strip.HTML(), Note: note}
+}
+
+func pick(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
