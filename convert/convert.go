@@ -12,6 +12,7 @@ import (
 	"quern/convert/engine"
 	"quern/convert/plan"
 	"quern/formats/hf"
+	"quern/gpu"
 )
 
 // RunOptions say how to make an output. None of them affects its bytes.
@@ -20,6 +21,7 @@ type RunOptions struct {
 	Memory    int64 // bound on the process's memory in bytes; 0: engine.DefaultMemory
 	Overwrite bool  // remove an earlier output first
 	Progress  func(done, total int64)
+	Device    gpu.Device // nil: the processor; bytes are the same
 	// Calibration is the one that a plan with weighted searches was made with.
 	Calibration Calibration
 }
@@ -33,7 +35,7 @@ func Run(ctx context.Context, c *hf.Checkpoint, p *plan.Plan, dir string, o RunO
 
 // EngineOptions are the engine's options for reading c and writing dir.
 func EngineOptions(c *hf.Checkpoint, dir string, o RunOptions) engine.Options {
-	e := engine.Options{Dir: dir, SideDir: c.Dir, Workers: o.Workers, Memory: o.Memory, Overwrite: o.Overwrite, Progress: o.Progress}
+	e := engine.Options{Dir: dir, SideDir: c.Dir, Workers: o.Workers, Memory: o.Memory, Overwrite: o.Overwrite, Device: o.Device, Progress: o.Progress}
 	if o.Calibration != nil {
 		e.Channels = o.Calibration.MeanSquares
 	}

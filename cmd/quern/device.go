@@ -31,7 +31,7 @@ func (t *terminal) device(c *cli.Context) (d gpu.Device, done func(), err error)
 		}
 	}
 	spec := c.String("device")
-	if spec == "cpu" {
+	if spec == "cpu" || spec == "" { // "" of commands that take no device
 		return nil, func() {}, nil
 	}
 	found, err := gpu.Open(spec, o)

@@ -16,8 +16,8 @@ func TestImports(t *testing.T) {
 	// By longest prefix: the packages of the module that a package may import.
 	allowed := map[string][]string{
 		"quern/cmd":              {"quern/"},
-		"quern/convert":          {"quern/convert", "quern/fp8", "quern/formats", "quern/internal"},
-		"quern/convert/engine":   {"quern/convert/plan", "quern/convert/manifest", "quern/fp8", "quern/formats", "quern/internal"},
+		"quern/convert":          {"quern/convert", "quern/gpu", "quern/fp8", "quern/formats", "quern/internal"},
+		"quern/convert/engine":   {"quern/convert/plan", "quern/convert/manifest", "quern/gpu", "quern/fp8", "quern/formats", "quern/internal"},
 		"quern/convert/manifest": {"quern/convert/plan", "quern/formats", "quern/internal"},
 		"quern/convert/plan":     {"quern/fp8", "quern/formats", "quern/internal"},
 		"quern/convert/serving":  {"quern/convert/plan", "quern/fp8", "quern/formats", "quern/internal"},

@@ -30,7 +30,7 @@ func pipelineCommand(t *terminal) *cli.Command {
 			"then run over a text, quern's own source unless --text is given, and a report is written\n" +
 			"beside OUT. Exit code 3 if a gate fails.\n\n" +
 			"Example:\n   quern pipeline",
-		Flags: append(append(quantizeFlags(), evaluationFlags()...),
+		Flags: append(append(append(quantizeFlags(), evaluationFlags()...), deviceFlags()...),
 			&cli.StringSliceFlag{Name: "gate", Usage: "`NAME=LIMIT|off`another limit for a gate, or none; may be repeated"},
 			&cli.StringFlag{Name: "report", Usage: "`FILE`where to write the report, OUT-report.html unless given"},
 			workersFlag, verifyMemoryFlag, overwriteFlag, quietFlag, jsonFlag),
@@ -55,6 +55,12 @@ func pipelineCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
+			var closeDevice func()
+			if run.Device, closeDevice, err = t.device(c); err != nil {
+				return err
+			}
+			defer closeDevice()
+			j.device = run.Device
 			at, err := places(args)
 			if err != nil {
 				return err

@@ -24,6 +24,9 @@ func (e *engine) enoughDisk(todo []int) error {
 			need -= min(e.leftOver(s.Name+blockio.Partial), s.Size) // truncated before it is filled again
 		}
 	}
+	for _, f := range e.plan.Beside {
+		need += int64(len(f.Data))
+	}
 	for _, f := range e.plan.Input.Side {
 		need += f.Size
 	}

@@ -24,6 +24,7 @@ import (
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
+	"quern/gpu"
 	"quern/internal/blockio"
 )
 
@@ -47,10 +48,16 @@ type Options struct {
 	// calibration has them. A plan with weighted searches needs it; it is called
 	// from one goroutine.
 	Channels func(module string) (squares []float32, ok bool)
+	// Device quantizes; nil: the processor. The bytes are the same.
+	Device gpu.Device
 	// Progress, if set, is called from many goroutines with bytes of input
 	// that are done and that there are in all.
 	Progress func(done, total int64)
 }
+
+// deviceWorkers keeps the slots of a device busy (gpu.Options.Slots) while as many
+// workers write and hash.
+const deviceWorkers = 8
 
 func (o Options) withDefaults() Options {
 	if o.FS == nil {
@@ -58,6 +65,13 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.Device == nil {
+		o.Device = gpu.CPU()
+	} else {
+		// A worker waits while the device works on its slab: with more of them than
+		// processors, reading, copying, kernels and writing overlap.
+		o.Workers = max(o.Workers, deviceWorkers)
 	}
 	if o.Memory <= 0 {
 		o.Memory = DefaultMemory
@@ -136,7 +150,11 @@ func head(p *plan.Plan) (*manifest.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &manifest.Manifest{Tool: p.Tool, Command: p.Command, Options: p.Options, Input: p.Input, Calibration: p.Calibration, Plan: digest}, nil
+	m := &manifest.Manifest{Tool: p.Tool, Command: p.Command, Options: p.Options, Input: p.Input, Calibration: p.Calibration, Plan: digest}
+	for _, f := range p.Beside {
+		m.Beside = append(m.Beside, f.Name)
+	}
+	return m, nil
 }
 
 // execute fills the shards that are not there yet and then the folder.

@@ -97,28 +97,39 @@ func weighted(t plan.Tensor) bool { return t.Op.Quantizes() && t.Quant.Search ==
 // read fills a chunk from its input file.
 func (e *engine) read(in blockio.File, c *chunk) error {
 	v, g := &c.job.tensor.Source, &c.job.geo
-	base := e.plan.Input.Files[v.File].Data + v.Offset
 	if g.linear || c.span.cols == g.cols {
 		first, n := c.span.first, c.span.n
 		if !g.linear {
 			first, n = c.span.row*g.cols, c.span.rows*g.cols
 		}
 		c.in = c.slab.in[:n*g.in]
-		if err := e.readAt(in, v, c.in, base+first*g.in); err != nil {
+		if err := e.readView(in, v, c.in, first*g.in); err != nil {
 			return err
 		}
 	} else {
 		width := c.span.cols * g.in
 		c.in = c.slab.in[:c.span.rows*width]
 		for r := range c.span.rows {
-			off := base + ((c.span.row+r)*g.cols+c.span.col)*g.in
-			if err := e.readAt(in, v, c.in[r*width:(r+1)*width], off); err != nil {
+			off := ((c.span.row+r)*g.cols + c.span.col) * g.in
+			if err := e.readView(in, v, c.in[r*width:(r+1)*width], off); err != nil {
 				return err
 			}
 		}
 	}
 	if c.job.tensor.Grid != nil {
 		return e.readGrid(c)
+	}
+	return nil
+}
+
+// readView reads view v from byte at on, whatever order its slabs are to have.
+func (e *engine) readView(in blockio.File, v *plan.View, p []byte, at int64) error {
+	data := e.plan.Input.Files[v.File].Data
+	for off, n := range v.Runs(at, int64(len(p))) {
+		if err := e.readAt(in, v, p[:n], data+off); err != nil {
+			return err
+		}
+		p = p[n:]
 	}
 	return nil
 }

@@ -60,6 +60,9 @@ func (e *engine) companions() []string {
 	for _, f := range e.plan.Input.Side {
 		names = append(names, f.Name)
 	}
+	for _, f := range e.plan.Beside {
+		names = append(names, f.Name)
+	}
 	if e.plan.Config != "" {
 		names = append(names, hf.ConfigName)
 	}

@@ -17,8 +17,8 @@ import (
 	"quern/internal/blockio"
 )
 
-// publishFolder writes what makes shards a checkpoint: the index, the side
-// files, config.json and, last, the manifest. Until then no reader takes the
+// publishFolder writes what makes shards a checkpoint: the index, the files
+// beside it, config.json and, last, the manifest. Until then no reader takes the
 // folder for a finished one.
 func (e *engine) publishFolder(ctx context.Context, m *manifest.Manifest) error {
 	var all []int
@@ -45,6 +45,11 @@ func (e *engine) publishFolder(ctx context.Context, m *manifest.Manifest) error 
 			return err
 		}
 		if err := e.copySide(f); err != nil {
+			return err
+		}
+	}
+	for _, f := range e.plan.Beside {
+		if err := write(f.Name, []byte(f.Data)); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/zeebo/blake3"
@@ -68,12 +69,16 @@ func (s *state) condemn() error {
 	return nil
 }
 
-// sideFiles are the side files that m's run has written. A manifest may come
+// sideFiles are the files that m's run has written or made beside the shards. A manifest may come
 // from anywhere, and must not name what lies outside its folder.
 func sideFiles(m *manifest.Manifest) []string {
-	var names []string
+	all := slices.Clone(m.Beside)
 	for _, f := range m.Input.Side {
-		if n := filepath.FromSlash(f.Name); filepath.IsLocal(n) && !strings.EqualFold(n, stateName) {
+		all = append(all, f.Name)
+	}
+	var names []string
+	for _, name := range all {
+		if n := filepath.FromSlash(name); filepath.IsLocal(n) && !strings.EqualFold(n, stateName) {
 			names = append(names, n)
 		}
 	}

@@ -119,7 +119,7 @@ func (e *engine) quantize(c *chunk, data []byte, from fp8.Elem) error {
 	}
 	tiles = tiles[:s.gridTileRows*s.tileCols]
 	m := fp8.Matrix{Data: data, Elem: from, Rows: int(s.rows), Cols: int(s.cols), Stride: int(s.cols)}
-	if err := fp8.Quantize(c.out, int(s.cols), tiles, m, o); err != nil {
+	if err := e.opts.Device.Quantize(c.out, int(s.cols), tiles, m, o).Wait(); err != nil {
 		return fmt.Errorf("tensor %q: %w", t.Name, err)
 	}
 	for i := range tiles {

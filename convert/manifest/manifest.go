@@ -29,6 +29,7 @@ type Manifest struct {
 	Input       plan.Input    `json:"input"`
 	Plan        string        `json:"plan"`                  // digest of the plan that was executed
 	Calibration string        `json:"calibration,omitempty"` // digest of the calibration file, if one was used
+	Beside      []string      `json:"beside,omitempty"`      // files that were made beside the shards
 	Tensors     []Tensor      `json:"tensors"`               // by name
 }
 

@@ -25,7 +25,11 @@ func ExpertParts(t Tensor) ([]Tensor, error) {
 			part := t
 			part.Shape = []int64{rows, cols}
 			part.Source.Shape = part.Shape
-			part.Source.Offset += (e*int64(len(names)) + int64(k)) * rows * cols * size
+			at := e
+			if t.Source.Order != nil {
+				at, part.Source.Order = int64(t.Source.Order[e]), nil
+			}
+			part.Source.Offset += (at*int64(len(names)) + int64(k)) * rows * cols * size
 			part.Meta = model.Tensor{
 				Role: model.RoutedExpert, Layer: t.Meta.Layer, Expert: int(e), Part: name, MTP: t.Meta.MTP, Quantize: true, Weights: 1,
 				Module: t.Meta.ExpertModule(int(e), name), Param: "weight",

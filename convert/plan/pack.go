@@ -46,6 +46,37 @@ func (p *Plan) Pack(shardSize int64) error {
 		}
 		size += bytes
 	}
+	return p.pack(files, safetensors.NewHeader)
+}
+
+// PackFiles makes a shard of each list of tensors, in the order given: of files
+// and within each. Every tensor has to be in one of them, and at a multiple of its
+// element size.
+func (p *Plan) PackFiles(files [][]int) error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	in := make([]bool, len(p.Tensors))
+	n := 0
+	for _, members := range files {
+		for _, i := range members {
+			if in[i] {
+				return fmt.Errorf("plan: tensor %q is to lie in two files", p.Tensors[i].Name)
+			}
+			in[i] = true
+			n++
+		}
+	}
+	if n != len(p.Tensors) {
+		return fmt.Errorf("plan: %d of %d tensors are to lie in files", n, len(p.Tensors))
+	}
+	return p.pack(files, safetensors.NewHeaderInOrder)
+}
+
+// lay lays out a file: safetensors.NewHeader or NewHeaderInOrder.
+type lay func([]safetensors.Tensor, map[string]string) (*safetensors.Header, []byte, error)
+
+func (p *Plan) pack(files [][]int, by lay) error {
 	if len(files) == 0 {
 		return formats.Invalidf("no tensors to write")
 	}
@@ -53,7 +84,7 @@ func (p *Plan) Pack(shardSize int64) error {
 	for k, members := range files {
 		s := &p.Shards[k]
 		s.Name = ShardName(k, len(files))
-		if err := p.layout(s, members); err != nil {
+		if err := p.layout(s, members, by); err != nil {
 			return fmt.Errorf("laying out %q: %w", s.Name, err)
 		}
 	}
@@ -87,7 +118,7 @@ func ShardName(k, n int) string {
 }
 
 // layout fills s from its members.
-func (p *Plan) layout(s *Shard, members []int) error {
+func (p *Plan) layout(s *Shard, members []int, by lay) error {
 	list := make([]safetensors.Tensor, len(members))
 	index := make(map[string]int, len(members))
 	for j, i := range members {
@@ -95,7 +126,7 @@ func (p *Plan) layout(s *Shard, members []int) error {
 		list[j] = safetensors.Tensor{Name: t.Name, DType: t.DType, Shape: t.Shape}
 		index[t.Name] = i
 	}
-	h, raw, err := safetensors.NewHeader(list, metadata)
+	h, raw, err := by(list, metadata)
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,9 @@ type Plan struct {
 
 	Config string `json:"config,omitempty"` // config.json of the output; "" for an input without one
 
+	// Beside are files that stages have made to go with the shards, by name.
+	Beside []File `json:"beside,omitempty"`
+
 	// Tensors are the outputs in the order of the data that they are made
 	// from, so that the input is read front to back. A scale follows the
 	// weight it belongs to.
@@ -68,6 +71,12 @@ type InputFile struct {
 type SideFile struct {
 	Name string `json:"name"` // slash-separated, relative to the checkpoint folder
 	Size int64  `json:"size"`
+}
+
+// File is a file beside the shards that is not copied but made.
+type File struct {
+	Name string `json:"name"` // plain, of the output folder
+	Data string `json:"data"`
 }
 
 // Tensor is an output tensor and the recipe that makes it.
@@ -134,25 +143,6 @@ func (o Op) String() string {
 
 // Quantizes reports whether o chooses codes.
 func (o Op) Quantizes() bool { return o == Quantize || o == Requantize }
-
-// View is a contiguous part of an input tensor: all of it, or some of the
-// matrices of a stacked one.
-type View struct {
-	Name   string            `json:"name"` // the input tensor
-	File   int               `json:"file"` // index into Input.Files
-	DType  safetensors.DType `json:"dtype"`
-	Shape  []int64           `json:"shape"`
-	Offset int64             `json:"offset"` // bytes from the start of the data section
-}
-
-// Bytes is the size of the view.
-func (v *View) Bytes() int64 {
-	n, err := safetensors.SizeOf(v.DType, v.Shape)
-	if err != nil {
-		panic(fmt.Sprintf("plan: view of %q: %v", v.Name, err))
-	}
-	return n
-}
 
 // Quant holds the settings of Quantize and Requantize.
 type Quant struct {

@@ -76,3 +76,42 @@ func BenchmarkEncode(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkSplit is the pre-tokenizer alone: matchers written by hand, and regexp2
+// on the translated patterns, which is what patterns that are not known take.
+func BenchmarkSplit(b *testing.B) {
+	text := corpus(b)["source"][:1<<20]
+	for name, p := range publishedStages(b) {
+		for how, s := range map[string]stage{"hand": p.fast, "regexp2": p.slow} {
+			b.Run(name+"/"+how, func(b *testing.B) {
+				e := &encoder{t: &Tokenizer{stages: []stage{s, drop{}}}}
+				b.SetBytes(int64(len(text)))
+				for b.Loop() {
+					e.allowed, e.spent = encodeTime, 0
+					if err := e.piece(0, text); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// drop is a stage at which pieces end.
+type drop struct{}
+
+func (drop) split(*encoder, int, string) error { return nil }
+
+// BenchmarkOpen reads the tokenizer of the embedded model.
+func BenchmarkOpen(b *testing.B) {
+	raw, err := fs.ReadFile(tinyseek.Files(), FileName)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(raw)))
+	for b.Loop() {
+		if _, err := Parse(raw); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -2,16 +2,18 @@ package tokenizer
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"quern/formats"
 	"quern/internal/strictjson"
 )
 
-// Bounds of a vocabulary. The largest published ones have some 260,000 tokens.
+// Bounds of a vocabulary. The largest published ones have some 260,000 tokens. Ids
+// are bounded too, because tables are made by them.
 const (
 	maxTokens = 4 << 20
-	maxID     = 1<<24 - 1
+	maxID     = maxTokens - 1
 )
 
 // parsed is a tokenizer and what is needed only until it is complete.
@@ -88,6 +90,11 @@ func parse(data []byte) (*parsed, error) {
 		return nil, formats.Invalidf("added_tokens: %w", err)
 	}
 	t.fill(added)
+	for _, id := range slices.Concat(t.before, t.after) {
+		if _, ok := t.Token(id); !ok {
+			return nil, formats.Invalidf("post_processor: id %d is no token", id)
+		}
+	}
 	return t, nil
 }
 

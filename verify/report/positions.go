@@ -101,10 +101,10 @@ func texts(r *verify.Report) *section {
 	if len(shown) > 1 {
 		s.add(block{Figure: textRatios(few(shown, 24))})
 	}
-	t := newTable("By text", "text", ">tokens", ">scored", ">perplexity, baseline", ">checkpoint", ">ln ratio", ">mean KLD", ">median", ">99\u202f%", ">same likeliest")
+	t := newTable("By text", "text", ">tokens", ">perplexity, baseline", ">checkpoint", ">ln ratio", ">mean KLD", ">median", ">99\u202f%", ">same likeliest")
 	for _, x := range shown {
 		m := &x.Metrics
-		t.row(code(x.Name), count(x.Tokens), count(m.Tokens), digits(m.PPLBase, 4), digits(m.PPLQuant, 4), signed(plusMinus(m.LnPPLRatio, m.LnPPLRatioUncertainty)),
+		t.row(code(x.Name), count(m.Tokens), digits(m.PPLBase, 4), digits(m.PPLQuant, 4), signed(plusMinus(m.LnPPLRatio, m.LnPPLRatioUncertainty)),
 			plusMinus(m.KLDMean, m.KLDMeanUncertainty), figureOf(m.KLDMedian), figureOf(m.KLDP99), percent(m.SameTop))
 	}
 	if more := len(r.Texts) - len(shown); more > 0 {

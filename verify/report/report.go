@@ -62,7 +62,7 @@ type document struct {
 type fact struct{ Term, Text, Note string }
 
 // Wide reports whether f needs the room of two.
-func (f fact) Wide() bool { return len([]rune(f.Text)) > 14 || len([]rune(f.Term)) > 22 }
+func (f fact) Wide() bool { return len([]rune(f.Text)) > 13 || len([]rune(f.Term)) > 22 }
 
 // section is a part of the page with a heading.
 type section struct {

@@ -53,7 +53,7 @@ func worstTensors(w *verify.WeightsReport) *table {
 	for i := range tensors {
 		ideal = ideal || tensors[i].Ideal != nil
 	}
-	head := []string{"tensor", "role", ">SQNR, dB", ">relative error", ">cosine", ">max error"}
+	head := []string{"tensor", ">SQNR, dB", ">relative error", ">cosine", ">max error"}
 	if ideal {
 		head = append(head, ">absmax gives, dB")
 	}
@@ -65,7 +65,9 @@ func worstTensors(w *verify.WeightsReport) *table {
 		if x.SQNR == nil {
 			break
 		}
-		cells := []any{code(x.Name), role(x.Role), decibels(x.SQNR), bounded(x.Relative, relative), bounded(x.Cosine, cosine), bounded(x.MaxAbs, figureOf)}
+		name := code(x.Name)
+		name.Note = visible(x.Role)
+		cells := []any{name, decibels(x.SQNR), bounded(x.Relative, relative), bounded(x.Cosine, cosine), bounded(x.MaxAbs, figureOf)}
 		if ideal {
 			best := ""
 			if x.Ideal != nil {

@@ -187,6 +187,9 @@ func TestSpeculationChangesNothing(t *testing.T) {
 // Drafting must not change what is sampled: both ways are held against the
 // probabilities of the main model after a prompt of two sampled tokens.
 func TestSamplingDistribution(t *testing.T) {
+	if testing.Short() {
+		t.Skip("eight thousand texts")
+	}
 	m := open(t, "testdata/models/deepseek_v3")
 	prompt := []int{5, 9, 77}
 	g, err := m.NewGenerator(context.Background(), runner.GeneratorOptions{NoMTP: true})

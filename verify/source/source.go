@@ -77,7 +77,12 @@ func (f *Files) Read(v *plan.View, p []byte, at int64) error {
 		return err
 	}
 	in := f.c.Files[v.File]
-	err = blockio.ReadFull(r, p, in.Header.DataOffset+v.Offset+at)
+	for off, n := range v.Runs(at, int64(len(p))) {
+		if err = blockio.ReadFull(r, p[:n], in.Header.DataOffset+off); err != nil {
+			break
+		}
+		p = p[n:]
+	}
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return formats.Invalidf("reading %q: tensor %q: the file became shorter while it was read", in.Path, v.Name)

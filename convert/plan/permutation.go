@@ -1,0 +1,83 @@
+package plan
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"quern/formats"
+	"quern/formats/hf"
+)
+
+// maxPlacement bounds the size of a placement file: DeepSeek-V3's on 320 slots has
+// half a megabyte.
+const maxPlacement = 256 << 20
+
+// Permutation reads from a checkpoint's quern-placement.json how its experts were
+// renumbered: by layer, the number that each of its experts had in the checkpoint
+// that it was made from. It is nil where they were not. An error that blames the
+// file matches formats.ErrInvalid.
+func Permutation(c *hf.Checkpoint) (map[int][]int, error) {
+	if c.Dir == "" {
+		return nil, nil
+	}
+	path := filepath.Join(c.Dir, hf.PlacementName)
+	st, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !st.Mode().IsRegular() || st.Size() > maxPlacement:
+		return nil, formats.Invalidf("reading %q: no file of a placement", path)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	order, err := parsePermutation(raw)
+	if err != nil {
+		return nil, fmt.Errorf("reading %q: %w", path, err)
+	}
+	return order, nil
+}
+
+func parsePermutation(raw []byte) (map[int][]int, error) {
+	var f struct {
+		Baked   bool    `json:"baked"`
+		Layers  []int   `json:"layers"`
+		Experts int     `json:"experts"`
+		Phy2Log [][]int `json:"phy2log"`
+	}
+	if err := json.Unmarshal(raw, &f); err != nil {
+		return nil, formats.Invalidf("%w", err)
+	}
+	if !f.Baked {
+		return nil, nil
+	}
+	if len(f.Layers) != len(f.Phy2Log) {
+		return nil, formats.Invalidf("%d layers, but phy2log has %d rows", len(f.Layers), len(f.Phy2Log))
+	}
+	order := make(map[int][]int, len(f.Layers))
+	for i, l := range f.Layers {
+		row := f.Phy2Log[i]
+		seen := make([]bool, len(row))
+		for n, e := range row {
+			if e < 0 || e >= len(row) || seen[e] {
+				return nil, formats.Invalidf("phy2log of layer %d: %d at %d: a renumbering has each of %d experts once", l, e, n, len(row))
+			}
+			seen[e] = true
+		}
+		switch {
+		case l < 0 || order[l] != nil:
+			return nil, formats.Invalidf("layer %d: a second one, or no layer", l)
+		case len(row) != f.Experts:
+			return nil, formats.Invalidf("phy2log of layer %d has %d experts, not %d", l, len(row), f.Experts)
+		}
+		order[l] = row
+	}
+	return order, nil
+}
