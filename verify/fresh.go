@@ -80,8 +80,8 @@ func (f *Fresh) skip(why string) {
 // shownDifferent is how many of the tensors that differ are printed.
 const shownDifferent = 3
 
-// line is f for people.
-func (f *Fresh) line() string {
+// String is f in a sentence.
+func (f *Fresh) String() string {
 	if f.Checked == 0 {
 		return "fresh quantization of the baseline: not checked: " + f.unchecked()
 	}

@@ -98,7 +98,7 @@ func (g *Gate) row() []string {
 func (r *WeightsReport) print(w io.Writer) {
 	fmt.Fprintf(w, "\nweights: %s quantized, %s compared for equality\n", ui.Count(int64(r.Quantized)), ui.Count(int64(r.Kept)))
 	if r.Fresh != nil {
-		fmt.Fprintln(w, wrap(r.Fresh.line(), 0, 2))
+		fmt.Fprintln(w, wrap(r.Fresh.String(), 0, 2))
 	}
 	if r.Quantized == 0 {
 		return

@@ -12,22 +12,24 @@ import (
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/internal/ui"
+	"quern/shard"
 )
 
 // summary is what a conversion tells at its end, and prints as JSON.
 type summary struct {
-	Input       string      `json:"input"`
-	Output      string      `json:"output_folder"`
-	Complete    bool        `json:"already_complete"`
-	InputBytes  int64       `json:"input_bytes"`
-	Totals      plan.Totals `json:"output"`
-	Quantized   int         `json:"quantized"`
-	Worst       []worst     `json:"worst"`
-	ShardsKept  int         `json:"shards_from_earlier_run"`
-	Seconds     float64     `json:"seconds"`
-	BytesPerSec float64     `json:"bytes_per_second"` // of input
-	Calibration *calibrated `json:"calibration,omitempty"`
-	Notes       []string    `json:"notes"`
+	Input       string             `json:"input"`
+	Output      string             `json:"output_folder"`
+	Complete    bool               `json:"already_complete"`
+	InputBytes  int64              `json:"input_bytes"`
+	Totals      plan.Totals        `json:"output"`
+	Quantized   int                `json:"quantized"`
+	Worst       []worst            `json:"worst"`
+	ShardsKept  int                `json:"shards_from_earlier_run"`
+	Seconds     float64            `json:"seconds"`
+	BytesPerSec float64            `json:"bytes_per_second"` // of input
+	Calibration *calibrated        `json:"calibration,omitempty"`
+	Regrouped   *shard.Description `json:"regrouped,omitempty"`
+	Notes       []string           `json:"notes"`
 }
 
 // calibrated is what an output has from a calibration.
@@ -90,7 +92,7 @@ type worst struct {
 
 // alreadyComplete is the summary of a run that found nothing to do.
 func alreadyComplete(ck *hf.Checkpoint, p *plan.Plan, in, out string) *summary {
-	s := &summary{Input: in, Output: out, Complete: true, InputBytes: ck.Bytes(), Totals: p.Totals(), Worst: []worst{}, Calibration: calibratedBy(p), Notes: p.Notes}
+	s := &summary{Input: in, Output: out, Complete: true, InputBytes: ck.Bytes(), Totals: p.Totals(), Worst: []worst{}, Calibration: calibratedBy(p), Regrouped: shard.Describe(p), Notes: p.Notes}
 	if s.Notes == nil {
 		s.Notes = []string{}
 	}
@@ -134,6 +136,9 @@ func (s *summary) print(w io.Writer) {
 	if len(s.Worst) > 0 {
 		fmt.Fprintf(w, "\nworst of %s quantized tensors\n", ui.Count(int64(s.Quantized)))
 		printWorst(w, s.Worst)
+	}
+	if s.Regrouped != nil {
+		printRegrouped(w, s.Regrouped)
 	}
 	fmt.Fprintf(w, "\noutput: %s\n", clean(s.Output))
 }

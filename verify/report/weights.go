@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"math"
+	"unicode"
+	"unicode/utf8"
 
 	"quern/internal/svg"
 	"quern/verify"
@@ -27,6 +29,9 @@ func weights(r *verify.Report) *section {
 	text := fmt.Sprintf("%s compared by value, %s for equality of their bytes.", plural(w.Quantized, "quantized tensor was", "quantized tensors were"), plural(w.Kept, "other", "others"))
 	if w.Quantized > 0 && w.WorstSQNR == nil {
 		text += " All values are exact."
+	}
+	if w.Fresh != nil {
+		text += " " + capital(w.Fresh.String()) + "."
 	}
 	s.prose(text)
 	if w.Quantized == 0 {
@@ -150,4 +155,10 @@ func pick(n int, one, many string) string {
 		return one
 	}
 	return many
+}
+
+// capital begins a sentence.
+func capital(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
 }
