@@ -29,6 +29,9 @@ func (r *Report) Print(w io.Writer) {
 	if r.Baseline != "" {
 		fmt.Fprintf(w, "against %s\n", r.Baseline)
 	}
+	if n := r.Renumbered; n != nil {
+		fmt.Fprintf(w, "experts are renumbered: %s of %s in %d layers have another number there\n", ui.Count(int64(n.Moved)), ui.Count(int64(n.Experts)), n.Layers)
+	}
 	fmt.Fprintln(w)
 	rows := make([][]string, len(r.Gates))
 	for i := range r.Gates {

@@ -45,7 +45,7 @@ func (b *Behaviour) print(w io.Writer) {
 		fmt.Fprintf(w, "\nmulti-token prediction: acceptance %s → %s of %s tokens, teacher-forced\n", percentFigure(m.AcceptanceBase), percentFigure(m.AcceptanceQuant), ui.Count(int64(m.Tokens)))
 	}
 	if s := b.TokensPerSecond; s != nil {
-		fmt.Fprintf(w, "\nevaluated at %s and %s tokens/s\n", figure(s[0], 4), figure(s[1], 4))
+		fmt.Fprintf(w, "\nevaluated at %.0f and %.0f tokens/s\n", float64(s[0]), float64(s[1]))
 	}
 }
 
@@ -90,7 +90,7 @@ func (b *Behaviour) printSingle(w io.Writer) {
 		}
 		ui.Table(w, []string{">layer", ">load max/mean", ">experts never chosen"}, rows)
 	}
-	fmt.Fprintf(w, "\nevaluated at %s tokens/s\n", figure(s.TokensPerSecond, 4))
+	fmt.Fprintf(w, "\nevaluated at %.0f tokens/s\n", float64(s.TokensPerSecond))
 }
 
 // imbalance is the load of the busiest expert in units of the mean.

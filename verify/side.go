@@ -31,12 +31,16 @@ type side struct {
 }
 
 // newSide lays c open. An FP8 weight without scale and a scale without weight
-// match formats.ErrInvalid.
-func newSide(c *hf.Checkpoint, fs blockio.FS) (*side, error) {
+// match formats.ErrInvalid. Experts get the numbers that order gives them, see
+// [plan.Plan.Renumber]; nil leaves them as they are.
+func newSide(c *hf.Checkpoint, fs blockio.FS, order map[int][]int) (*side, error) {
 	if fs == nil {
 		fs = blockio.OS
 	}
 	p := plan.New(c)
+	if err := p.Renumber(order); err != nil {
+		return nil, err
+	}
 	s := &side{
 		c: c, tensors: p.Tensors, files: source.New(c, fs),
 		byName: make(map[string]*plan.Tensor, len(p.Tensors)), scales: map[string]*plan.Tensor{},

@@ -53,7 +53,8 @@ type Report struct {
 	Checkpoint string         `json:"checkpoint"`
 	Baseline   string         `json:"baseline,omitempty"`
 	Tensors    int            `json:"tensors"`
-	Bytes      int64          `json:"bytes"` // of the tensors' data
+	Bytes      int64          `json:"bytes"`                // of the tensors' data
+	Renumbered *Renumbered    `json:"renumbered,omitempty"` // experts, against the baseline
 	Gates      []Gate         `json:"gates"`
 	Passed     bool           `json:"passed"` // all gates are
 	Sizes      []RoleSize     `json:"sizes,omitempty"`
@@ -95,7 +96,7 @@ func Compare(ctx context.Context, base, cand *hf.Checkpoint, o Options) (*Report
 
 // look makes one pass over cand, and over base if there is one.
 func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool) (*Report, error) {
-	mine, err := newSide(cand, o.fs)
+	mine, err := newSide(cand, o.fs, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +117,12 @@ func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool)
 	var w *comparison
 	if base != nil {
 		r.Baseline = base.Path
-		its, err := newSide(base, o.fs)
+		order, err := Renumbering(base, cand)
+		if err != nil {
+			return nil, err
+		}
+		r.Renumbered = renumbered(order)
+		its, err := newSide(base, o.fs, order)
 		if err != nil {
 			return nil, fmt.Errorf("baseline: %w", err)
 		}

@@ -47,6 +47,7 @@ func pipelineCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
+			run.Calibration = o.Calibration
 			j := &verifying{quiet: c.Bool("quiet") || c.Bool("json"), command: os.Args[1:]}
 			if err := j.evaluation(c); err != nil {
 				return err

@@ -308,6 +308,10 @@ func (t *terminal) behaviour(ctx context.Context, j *verifying, m *models) (*ver
 		b.Single = s
 		return b, err
 	}
+	var err error
+	if o.Renumbered, err = verify.Renumbering(m.base.Checkpoint(), m.cand.Checkpoint()); err != nil {
+		return nil, err
+	}
 	c, err := evaluation.Compare(ctx, m.base, m.cand, m.texts, m.chunks, o)
 	if err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ func Compare(ctx context.Context, base, quant *runner.Model, texts []Text, chunk
 	}
 	defer a.Close()
 	r.TokensPerSecond[0] = speed
-	routing := routings{experts: experts(base), base: choices}
+	routing := routings{experts: experts(base), base: choices, order: o.Renumbered}
 	b, speed, err := timed(ctx, quant, chunks, o.runner("running the checkpoint", routing.compare()))
 	if err != nil {
 		return nil, err

@@ -20,6 +20,9 @@ type Options struct {
 	Fast           bool
 	Device         gpu.Device // see runner.Options
 	Worst          int        // how many of the worst tokens are listed
+	// Renumbered is, by layer, the number in the baseline of each expert of the
+	// checkpoint; layers that it lacks have the same numbers.
+	Renumbered map[int][]int
 	// Progress, if set, is called with the work that is done and that there is, in
 	// bytes of weights.
 	Progress func(what string, done, total int64)

@@ -32,6 +32,7 @@ func (r routes) record() *runner.Hooks {
 type routings struct {
 	experts int
 	base    routes
+	order   map[int][]int // by layer: the first model's number of each expert
 	r       metrics.Routing
 	any     bool
 	err     error
@@ -40,7 +41,7 @@ type routings struct {
 // compare is the hook that does it.
 func (r *routings) compare() *runner.Hooks {
 	r.r.Experts = r.experts
-	var base []int32
+	var base, same []int32
 	return &runner.Hooks{Route: func(layer, first int, ids []int32, _ []float32, k int) {
 		l := r.base[layer]
 		if l == nil || l.k != k || r.err != nil {
@@ -49,6 +50,16 @@ func (r *routings) compare() *runner.Hooks {
 		base = base[:0]
 		for _, id := range l.ids[first*k:][:len(ids)] {
 			base = append(base, int32(id))
+		}
+		if order := r.order[layer]; order != nil {
+			same = same[:0]
+			for _, id := range ids {
+				if int(id) < len(order) { // a map of another model is the weights' matter
+					id = int32(order[id])
+				}
+				same = append(same, id)
+			}
+			ids = same
 		}
 		r.any = true
 		r.err = r.r.Add(layer, k, base, ids)
