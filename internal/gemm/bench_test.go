@@ -39,7 +39,7 @@ func BenchmarkKernel(b *testing.B) {
 			c := aligned(p.mr * p.nr)
 			fastest(b, 2*runs*k*float64(p.mr*p.nr), "GFLOP/s", func() {
 				for range runs {
-					p.kernel(c, p.nr, x, k, w, p.nr, k, p.mr, p.nr, 0)
+					p.kernel(c, p.nr, x, k, w, p.nr, k, p.mr, p.nr, 0, fetch{})
 				}
 			})
 		})

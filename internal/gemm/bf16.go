@@ -1,5 +1,7 @@
 package gemm
 
+import "quern/fp8"
+
 // pairs are a path's kernels for products that are rounded to BF16 first, where
 // the machine multiplies pairs of BF16 numbers. A pair takes the place of one
 // float32; the number with the even index is in the lower half.
@@ -66,4 +68,4 @@ func roundSwapped(dst, src []float32) {
 }
 
 // toBF16 rounds x to BF16 as VCVTNE2PS2BF16 does: subnormal numbers are zeros.
-func toBF16(x float32) float32 { return bf16Value(roundBF16(flush(x))) }
+func toBF16(x float32) float32 { return fp8.BF16ToFloat32(fp8.BF16FromFloat32(flush(x))) }

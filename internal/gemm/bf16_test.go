@@ -34,7 +34,7 @@ func useTwin(t testing.TB, p *path) {
 func TestMulBF16(t *testing.T) {
 	for _, twin := range []bool{false, true} {
 		r := rand.New(rand.NewPCG(3, 3))
-		for n := range 200 {
+		for n := range runs(200) {
 			maxIn := 100
 			if n%25 == 0 {
 				maxIn = 2*blockK + 50
@@ -94,7 +94,7 @@ func TestPairsArithmetic(t *testing.T) {
 		pb := slices.Clone(b)
 		p.pairs.roundPanel(pb, 2*k)
 		got := make([]float32, rows*p.nr)
-		p.pairs.kernel(got, p.nr, pa, k, pb, p.nr, k, rows, p.nr, 0)
+		p.pairs.kernel(got, p.nr, pa, k, pb, p.nr, k, rows, p.nr, 0, fetch{})
 		want := make([]float32, rows*p.nr)
 		for m := range rows {
 			for c := range p.nr {

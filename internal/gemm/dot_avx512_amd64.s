@@ -1,7 +1,12 @@
 //go:build !noasm
 
 #include "textflag.h"
+#include "fetch_amd64.h"
 #include "kernel_avx512_amd64.h"
+
+#define FETCHSKIP skip+88(FP)
+#define FETCHLINES lines+96(FP)
+#define FETCHROWS fetchRows+104(FP)
 
 // The assembler does not know the instructions of AVX512_BF16.
 
@@ -45,10 +50,10 @@ DATA halves512<>+0x10(SB)/8, $0x1b0b1a0a19091808
 DATA halves512<>+0x18(SB)/8, $0x1f0f1e0e1d0d1c0c
 GLOBL halves512<>(SB), RODATA|NOPTR, $0x20
 
-// func dotAVX512(c *float32, ldc uintptr, a *float32, lda uintptr, b *float32, ldb uintptr, k int, mask uint32, rows int, m mode)
+// func dotAVX512(c *float32, ldc uintptr, a *float32, lda uintptr, b *float32, ldb uintptr, k int, mask uint32, rows int, m mode, fetch *byte, skip uintptr, lines, fetchRows int)
 //
 // A number of a and b is a pair of BF16 numbers.
-TEXT ·dotAVX512(SB), NOSPLIT, $0-80
+TEXT ·dotAVX512(SB), NOSPLIT, $0-112
 	BEGIN
 	LOOPS
 

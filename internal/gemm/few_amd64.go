@@ -12,6 +12,11 @@ type fewKernels struct {
 	step int  // a tile of codes ends where a step of so many inputs does
 	anyK bool // all kernels take any k; otherwise only f32 does, the others multiples of 16
 
+	// decode decodes part of a row of codes. With at least decodeFrom rows of x, if
+	// that is not 0, it pays to decode four weight rows once instead of in every call.
+	decode     func(dst []float32, w *Weight, o, i0 int)
+	decodeFrom int
+
 	f32, f16, bf16 func(y *float32, ldy uintptr, x *float32, ldx uintptr, rows int, w *byte, stride uintptr, k, groups int, m mode)
 
 	// Each weight row has one scale for tile codes; the scales of the next row begin
@@ -71,7 +76,8 @@ func (a *fewKernels) few(q *fewProduct, ws *workspace, o0, o1 int) {
 				}
 			}
 		}
-		if w.Format != F32 && w.In%16 != 0 && !a.anyK || w.Format == E4M3 && s.tile == 0 {
+		again := a.decodeFrom > 0 && q.rows >= a.decodeFrom
+		if w.Format != F32 && w.In%16 != 0 && !a.anyK || w.Format == E4M3 && (s.tile == 0 || again) {
 			end = min(end, o+4)
 			s = a.decoded(ws, w, o, end)
 		}
@@ -94,7 +100,12 @@ func anyHuge(scales []float32) bool {
 func (a *fewKernels) decoded(ws *workspace, w *Weight, o, end int) fewSource {
 	buf := ws.decoded.take((end - o) * w.In)
 	for i := range end - o {
-		w.decodeRow(buf[i*w.In:][:w.In], o+i, 0)
+		row := buf[i*w.In:][:w.In]
+		if w.Format == E4M3 {
+			a.decode(row, w, o+i, 0)
+		} else {
+			w.decodeRow(row, o+i, 0)
+		}
 	}
 	return fewSource{format: F32, w: (*byte)(unsafe.Pointer(&buf[0])), stride: uintptr(w.In) * 4}
 }

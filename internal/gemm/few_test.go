@@ -24,7 +24,7 @@ func lanes(x []float32, w *Weight, o int) float32 {
 
 func TestMulFewByDefinition(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 2))
-	for n := range 300 {
+	for n := range runs(300) {
 		s := randomShape(r, allFormats[n%4], 40, 200)
 		f := []numbers{normal, spread, wild}[r.IntN(3)]
 		w := s.make(r, f)

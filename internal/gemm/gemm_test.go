@@ -223,3 +223,11 @@ func (f mul) run(t testing.TB, x []float32, ldx, rows, ldy int, w *Weight, o Opt
 	}
 	return out
 }
+
+// runs is how many of n random cases a test takes.
+func runs(n int) int {
+	if testing.Short() {
+		n /= 5
+	}
+	return n
+}

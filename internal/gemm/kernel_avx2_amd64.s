@@ -1,7 +1,12 @@
 //go:build !noasm
 
 #include "textflag.h"
+#include "fetch_amd64.h"
 #include "mxcsr_amd64.h"
+
+#define FETCHSKIP skip+80(FP)
+#define FETCHLINES lines+88(FP)
+#define FETCHROWS fetchRows+96(FP)
 
 // A tile is 6 rows of 16 columns: row r in Y(2r) and Y(2r+1). Y12 and Y13 hold a
 // row of the panel, Y14 and Y15 numbers of A. The rows of A begin at SI and
@@ -20,9 +25,10 @@
 #define ROWS6 ROWS5; ROW((R8)(R10*2), Y15, Y10, Y11)
 
 // LOOP is the body of the kernel for one number of rows.
-#define LOOP(label, rows) \
+#define LOOP(label, skip, fetched, rows) \
 	PCALIGN $32; \
 label: \
+	FETCH(skip, fetched); \
 	VMOVUPS (DI), Y12; \
 	VMOVUPS 32(DI), Y13; \
 	rows; \
@@ -31,13 +37,14 @@ label: \
 	ADDQ R12, DI; \
 	DECQ CX; \
 	JNZ label; \
-	JMP finish
+	JMP finish; \
+	SKIP(skip, fetched)
 
-// ROUNDS does OP for each row of C, of which R13 are left, and goes to the label
+// ROUNDS does OP for each row of C, of which CX are left, and goes to the label
 // behind the last one.
 #define ROUNDS(OP, label) \
 	MOVQ c+0(FP), DX; \
-	MOVQ rows+56(FP), R13; \
+	MOVQ rows+56(FP), CX; \
 	ROUND(OP, Y0, Y1, label); \
 	ROUND(OP, Y2, Y3, label); \
 	ROUND(OP, Y4, Y5, label); \
@@ -48,7 +55,7 @@ label: \
 #define ROUND(OP, lo, hi, label) \
 	OP(lo, hi); \
 	ADDQ BX, DX; \
-	DECQ R13; \
+	DECQ CX; \
 	JZ label
 
 #define LOAD(lo, hi) \
@@ -63,16 +70,15 @@ label: \
 	VMOVUPS lo, (DX); \
 	VMOVUPS hi, 32(DX)
 
-// func kernelAVX2(c *float32, ldc uintptr, a *float32, lda uintptr, b *float32, ldb uintptr, k, rows int, m mode)
+// func kernelAVX2(c *float32, ldc uintptr, a *float32, lda uintptr, b *float32, ldb uintptr, k, rows int, m mode, fetch *byte, skip uintptr, lines, fetchRows int)
 //
 // The strides are in bytes.
-TEXT ·kernelAVX2(SB), NOSPLIT, $8-72
+TEXT ·kernelAVX2(SB), NOSPLIT, $8-104
 	MOVQ ldc+8(FP), BX
 	MOVQ a+16(FP), SI
 	MOVQ lda+24(FP), R10
 	MOVQ b+32(FP), DI
 	MOVQ ldb+40(FP), R12
-	MOVQ k+48(FP), CX
 	LEAQ (R10)(R10*2), R8
 	ADDQ SI, R8
 	MOVQ m+64(FP), AX
@@ -95,30 +101,32 @@ TEXT ·kernelAVX2(SB), NOSPLIT, $8-72
 	ROUNDS(LOAD, loaded)
 
 loaded:
-	FLUSHON(AX, R13, dispatch)
+	MOVQ k+48(FP), CX
+	FETCHBEGIN(fetch+72(FP), lines+88(FP))
+	FLUSHON(AX, DX, dispatch)
 
 dispatch:
-	MOVQ rows+56(FP), R13
-	CMPQ R13, $6
+	MOVQ rows+56(FP), DX
+	CMPQ DX, $6
 	JEQ  rows6
-	CMPQ R13, $3
+	CMPQ DX, $3
 	JGT  above3
 	JEQ  rows3
-	CMPQ R13, $1
+	CMPQ DX, $1
 	JEQ  rows1
 	JMP  rows2
 
 above3:
-	CMPQ R13, $4
+	CMPQ DX, $4
 	JEQ  rows4
 	JMP  rows5
 
-	LOOP(rows6, ROWS6)
-	LOOP(rows5, ROWS5)
-	LOOP(rows4, ROWS4)
-	LOOP(rows3, ROWS3)
-	LOOP(rows2, ROWS2)
-	LOOP(rows1, ROWS1)
+	LOOP(rows6, skip6, fetched6, ROWS6)
+	LOOP(rows5, skip5, fetched5, ROWS5)
+	LOOP(rows4, skip4, fetched4, ROWS4)
+	LOOP(rows3, skip3, fetched3, ROWS3)
+	LOOP(rows2, skip2, fetched2, ROWS2)
+	LOOP(rows1, skip1, fetched1, ROWS1)
 
 finish:
 	FLUSHOFF(AX, result)

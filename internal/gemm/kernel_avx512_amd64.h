@@ -3,10 +3,12 @@
 // The rows of A begin at SI, R8 = SI+4·lda and R9 = SI+8·lda; R10 = lda, R11 = 3·lda.
 // All strides are in bytes. AX is the mode; K1 and K2 are the columns.
 
-// LOOP is the body of a kernel for one number of rows.
-#define LOOP(label, rows) \
+// LOOP is the body of a kernel for one number of rows. FETCH stands for one line of
+// what is needed later.
+#define LOOP(label, skip, fetched, rows) \
 	PCALIGN $64; \
 label: \
+	FETCH(skip, fetched); \
 	VMOVUPS.Z (DI), K1, Z24; \
 	VMOVUPS.Z 64(DI), K2, Z25; \
 	rows; \
@@ -16,13 +18,14 @@ label: \
 	ADDQ R12, DI; \
 	DECQ CX; \
 	JNZ label; \
-	JMP finish
+	JMP finish; \
+	SKIP(skip, fetched)
 
-// ROUNDS does OP for each row of C, of which R13 are left, and goes to the label
+// ROUNDS does OP for each row of C, of which CX are left, and goes to the label
 // behind the last one.
 #define ROUNDS(OP, label) \
 	MOVQ c+0(FP), DX; \
-	MOVQ rows+64(FP), R13; \
+	MOVQ rows+64(FP), CX; \
 	ROUND(OP, Z0, Z1, label); \
 	ROUND(OP, Z2, Z3, label); \
 	ROUND(OP, Z4, Z5, label); \
@@ -39,7 +42,7 @@ label: \
 #define ROUND(OP, lo, hi, label) \
 	OP(lo, hi); \
 	ADDQ BX, DX; \
-	DECQ R13; \
+	DECQ CX; \
 	JZ label
 
 #define LOAD(lo, hi) \
@@ -61,7 +64,6 @@ label: \
 	MOVQ lda+24(FP), R10; \
 	MOVQ b+32(FP), DI; \
 	MOVQ ldb+40(FP), R12; \
-	MOVQ k+48(FP), CX; \
 	MOVL mask+56(FP), AX; \
 	KMOVW AX, K1; \
 	SHRL $16, AX; \
@@ -70,6 +72,7 @@ label: \
 	LEAQ (SI)(R10*4), R8; \
 	LEAQ (SI)(R10*8), R9; \
 	MOVQ m+72(FP), AX; \
+	FETCHBEGIN(fetch+80(FP), lines+96(FP)); \
 	VPXORD Z0, Z0, Z0; \
 	VPXORD Z1, Z1, Z1; \
 	VPXORD Z2, Z2, Z2; \
@@ -97,49 +100,50 @@ label: \
 	TESTB $1, AX; \
 	JZ loaded; \
 	ROUNDS(LOAD, loaded); \
-loaded:
+loaded: \
+	MOVQ k+48(FP), CX
 
 // LOOPS goes to the loop for the number of rows, and from there to finish.
 #define LOOPS \
-	MOVQ rows+64(FP), R13; \
-	CMPQ R13, $6; \
+	MOVQ rows+64(FP), DX; \
+	CMPQ DX, $6; \
 	JGT above6; \
 	JEQ rows6; \
-	CMPQ R13, $3; \
+	CMPQ DX, $3; \
 	JGT above3; \
 	JEQ rows3; \
-	CMPQ R13, $1; \
+	CMPQ DX, $1; \
 	JEQ rows1; \
 	JMP rows2; \
 above3: \
-	CMPQ R13, $4; \
+	CMPQ DX, $4; \
 	JEQ rows4; \
 	JMP rows5; \
 above6: \
-	CMPQ R13, $12; \
+	CMPQ DX, $12; \
 	JEQ rows12; \
-	CMPQ R13, $9; \
+	CMPQ DX, $9; \
 	JGT above9; \
 	JEQ rows9; \
-	CMPQ R13, $7; \
+	CMPQ DX, $7; \
 	JEQ rows7; \
 	JMP rows8; \
 above9: \
-	CMPQ R13, $10; \
+	CMPQ DX, $10; \
 	JEQ rows10; \
 	JMP rows11; \
-	LOOP(rows12, ROWS12); \
-	LOOP(rows11, ROWS11); \
-	LOOP(rows10, ROWS10); \
-	LOOP(rows9, ROWS9); \
-	LOOP(rows8, ROWS8); \
-	LOOP(rows7, ROWS7); \
-	LOOP(rows6, ROWS6); \
-	LOOP(rows5, ROWS5); \
-	LOOP(rows4, ROWS4); \
-	LOOP(rows3, ROWS3); \
-	LOOP(rows2, ROWS2); \
-	LOOP(rows1, ROWS1)
+	LOOP(rows12, skip12, fetched12, ROWS12); \
+	LOOP(rows11, skip11, fetched11, ROWS11); \
+	LOOP(rows10, skip10, fetched10, ROWS10); \
+	LOOP(rows9, skip9, fetched9, ROWS9); \
+	LOOP(rows8, skip8, fetched8, ROWS8); \
+	LOOP(rows7, skip7, fetched7, ROWS7); \
+	LOOP(rows6, skip6, fetched6, ROWS6); \
+	LOOP(rows5, skip5, fetched5, ROWS5); \
+	LOOP(rows4, skip4, fetched4, ROWS4); \
+	LOOP(rows3, skip3, fetched3, ROWS3); \
+	LOOP(rows2, skip2, fetched2, ROWS2); \
+	LOOP(rows1, skip1, fetched1, ROWS1)
 
 // END adds to C if the mode says so, and stores.
 #define END \

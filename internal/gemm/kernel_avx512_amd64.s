@@ -2,7 +2,12 @@
 
 #include "textflag.h"
 #include "mxcsr_amd64.h"
+#include "fetch_amd64.h"
 #include "kernel_avx512_amd64.h"
+
+#define FETCHSKIP skip+88(FP)
+#define FETCHLINES lines+96(FP)
+#define FETCHROWS fetchRows+104(FP)
 
 #define ROW(at, z, lo, hi) \
 	VBROADCASTSS at, z; \
@@ -22,10 +27,10 @@
 #define ROWS11 ROWS10; ROW((R9)(R10*2), Z28, Z20, Z21)
 #define ROWS12 ROWS11; ROW((R9)(R11*1), Z29, Z22, Z23)
 
-// func kernelAVX512(c *float32, ldc uintptr, a *float32, lda uintptr, b *float32, ldb uintptr, k int, mask uint32, rows int, m mode)
-TEXT ·kernelAVX512(SB), NOSPLIT, $8-80
+// func kernelAVX512(c *float32, ldc uintptr, a *float32, lda uintptr, b *float32, ldb uintptr, k int, mask uint32, rows int, m mode, fetch *byte, skip uintptr, lines, fetchRows int)
+TEXT ·kernelAVX512(SB), NOSPLIT, $8-112
 	BEGIN
-	FLUSHON(AX, R13, loops)
+	FLUSHON(AX, DX, loops)
 
 loops:
 	LOOPS

@@ -11,7 +11,7 @@ var genericPath = path{
 	few:    fewGeneric,
 }
 
-func tileGeneric(c []float32, ldc int, a []float32, lda int, b []float32, ldb, k, rows, cols int, m mode) {
+func tileGeneric(c []float32, ldc int, a []float32, lda int, b []float32, ldb, k, rows, cols int, m mode, _ fetch) {
 	var acc [8]float32
 	for r := range rows {
 		row, sum := c[r*ldc:][:cols], acc[:cols]

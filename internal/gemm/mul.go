@@ -193,7 +193,7 @@ func (j *product) inPlace(rows, cols int) bool {
 // not transposed; nothing if there is no such panel.
 func (j *product) source(n, k0 int) source {
 	w := &j.w
-	if w.Transposed || k0 >= w.In || j.p.prefetch == nil {
+	if w.Transposed || k0 >= w.In {
 		return source{}
 	}
 	_, _, stride := w.shape()

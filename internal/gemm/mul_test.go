@@ -15,7 +15,7 @@ func chain(x []float32, w *Weight, o int) (s float32) {
 
 func TestMulIsAChain(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
-	for n := range 300 {
+	for n := range runs(300) {
 		maxIn := 200
 		if n%25 == 0 {
 			maxIn = 3 * blockK

@@ -63,25 +63,24 @@ DATA codes512<>+0x08(SB)/4, $0x3c003c00 // what the biases of BF16 and E4M3 diff
 DATA codes512<>+0x0c(SB)/4, $0x0fe00fe0 // twice the magnitude of NaN
 DATA codes512<>+0x10(SB)/4, $0x7fc07fc0 // NaN in BF16
 DATA codes512<>+0x14(SB)/4, $0x80008000
-DATA codes512<>+0x18(SB)/4, $0xff00ff00
-GLOBL codes512<>(SB), RODATA|NOPTR, $0x1c
+GLOBL codes512<>(SB), RODATA|NOPTR, $0x18
 
 // m·2⁻⁹ in BF16, for m < 8: the codes with exponent 0.
 DATA subnormal512<>+0x00(SB)/8, $0x3bc03b803b000000
 DATA subnormal512<>+0x08(SB)/8, $0x3c603c403c203c00
 GLOBL subnormal512<>(SB), RODATA|NOPTR, $0x10
 
-// TOBF16 turns the codes in the high bytes of the words of W into BF16, in A.
+// TOBF16 turns the codes in the high bytes of the words of W into BF16, in A. What
+// the low bytes hold does not matter.
 #define TOBF16(W, A, B) \
 	VPSRAW $4, W, A; \
 	VPSRLW $8, W, B; \
 	VPANDD Z31, A, A; \
 	VPTESTNMW Z30, A, K1; \
-	VPERMW Z27, B, B; \
 	VPADDW A, A, Z0; \
-	VPCMPEQW Z28, Z0, K2; \
 	VPADDW Z29, A, A; \
-	VMOVDQU16 B, K1, A; \
+	VPCMPEQW Z28, Z0, K2; \
+	VPERMW Z27, B, K1, A; \
 	VMOVDQU16 Z26, K2, A; \
 	VPTERNLOGD $0xf8, Z25, W, A
 
@@ -98,9 +97,8 @@ GLOBL subnormal512<>(SB), RODATA|NOPTR, $0x10
 // CODES does the four codes of every dword of Z, which belong to inputs k to k+3.
 #define CODES(Z, k) \
 	VPSLLW $8, Z, Z1; \
-	VPANDD Z24, Z, Z2; \
 	TOBF16(Z1, Z4, Z5); \
-	TOBF16(Z2, Z6, Z7); \
+	TOBF16(Z, Z6, Z7); \
 	SCALED(Z4, Z5, k, k+2); \
 	SCALED(Z6, Z7, k+1, k+3)
 
@@ -237,7 +235,6 @@ TEXT ·packE4M3AVX512(SB), NOSPLIT, $0-40
 	VPBROADCASTD codes512<>+0x0c(SB), Z28
 	VPBROADCASTD codes512<>+0x10(SB), Z26
 	VPBROADCASTD codes512<>+0x14(SB), Z25
-	VPBROADCASTD codes512<>+0x18(SB), Z24
 	VBROADCASTI32X4 subnormal512<>(SB), Z27
 	MOVL $0xffff0000, AX
 	VPBROADCASTD AX, Z22

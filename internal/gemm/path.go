@@ -25,9 +25,6 @@ type path struct {
 	// weights stored transposed, where they lie.
 	direct func(cols int) bool
 
-	// prefetch fetches rows of so many bytes into the second-level cache; or nil.
-	prefetch func(src *byte, stride uintptr, rows, bytes int)
-
 	few few
 
 	pairs *pairs // or nil
@@ -35,7 +32,15 @@ type path struct {
 
 // kernel computes a tile of rows×cols outputs, c[r·ldc+n] for r < rows and n < cols,
 // as chains over a[r·lda+i]·b[i·ldb+n] for i = 0…k−1. k is at least 1.
-type kernel func(c []float32, ldc int, a []float32, lda int, b []float32, ldb, k, rows, cols int, m mode)
+type kernel func(c []float32, ldc int, a []float32, lda int, b []float32, ldb, k, rows, cols int, m mode, next fetch)
+
+// fetch is memory that a kernel brings into the second-level cache meanwhile, one
+// cache line in each of its k steps, as far as it comes.
+type fetch struct {
+	first       *byte
+	rows, lines int     // lines of a row; 0: nothing is fetched
+	skip        uintptr // bytes from behind them to the next row
+}
 
 // mode says where a kernel's chains begin and where they end.
 type mode int

@@ -27,8 +27,3 @@ type archWorkspace struct {
 	tail    [16 * 16]byte
 	tile    [6 * 16]float32
 }
-
-// prefetchAMD64 takes at least one row of at least one byte.
-//
-//go:noescape
-func prefetchAMD64(src *byte, stride uintptr, rows, bytes int)

@@ -22,7 +22,7 @@ type team struct {
 	left  atomic.Int32 // items that are not done
 	users atomic.Int32 // goroutines that may still look at this
 	done  chan struct{}
-	help  func() // t.work, made once: a go statement with arguments allocates
+	help  func() // what a further goroutine does, made once: a go statement with arguments allocates
 }
 
 // run does all items on at most the given number of goroutines and recycles.
@@ -38,20 +38,32 @@ func (t *team) run(k task, items, workers int) {
 		return
 	}
 	if t.help == nil {
-		t.help = t.work
+		t.help = func() {
+			starting.Add(-1)
+			t.work()
+		}
 		t.done = make(chan struct{}, 1)
 	}
 	t.task, t.items = k, int32(items)
 	t.next.Store(0)
 	t.left.Store(int32(items))
-	t.users.Store(int32(workers) + 1)
-	for range workers - 1 {
+	t.users.Store(2) // in work, and waiting
+	for limit := int32(runtime.GOMAXPROCS(0)); workers > 1; workers-- {
+		if starting.Add(1) > limit {
+			starting.Add(-1)
+			break
+		}
+		t.users.Add(1)
 		go t.help()
 	}
 	t.work()
 	<-t.done
 	t.leave()
 }
+
+// starting counts goroutines that were made and do not run yet. On a busy machine
+// that can take longer than the work; more of them would only pile up.
+var starting atomic.Int32
 
 // work takes items until there are none.
 func (t *team) work() {

@@ -19,26 +19,31 @@ type tiles struct {
 
 // source is where the weights of a panel lie: rows of so many bytes.
 type source struct {
-	first  *byte
-	stride uintptr
-	rows   int
-	bytes  int
+	first       *byte
+	stride      uintptr
+	rows, bytes int
 }
 
-// run computes the tiles, all of about the same height. If there are several, each
-// fetches its share of the next panel's weights into the second-level cache first.
+// run computes the tiles, all of about the same height. Each fetches its share of
+// the next panel's weights.
 func (t *tiles) run(c []float32, ldc int) {
+	const line = 64
 	n := (t.rows + t.p.mr - 1) / t.p.mr
-	m, fetched := 0, 0
+	lines := (t.next.bytes + line - 1) / line
+	m, row := 0, 0
 	for i := range n {
-		if n > 2 {
-			if end := (i + 1) * t.next.rows / n; end > fetched {
-				t.p.prefetch((*byte)(unsafe.Add(unsafe.Pointer(t.next.first), uintptr(fetched)*t.next.stride)), t.next.stride, end-fetched, t.next.bytes)
-				fetched = end
+		var f fetch
+		if end := (i + 1) * t.next.rows / n; end > row {
+			f = fetch{
+				first: (*byte)(unsafe.Add(unsafe.Pointer(t.next.first), uintptr(row)*t.next.stride)),
+				rows:  end - row,
+				lines: lines,
+				skip:  t.next.stride - uintptr(lines)*line,
 			}
+			row = end
 		}
 		end := (i + 1) * t.rows / n
-		t.kernel(c[m*ldc:], ldc, t.a[m*t.lda:], t.lda, t.b, t.ldb, t.k, end-m, t.cols, t.mode)
+		t.kernel(c[m*ldc:], ldc, t.a[m*t.lda:], t.lda, t.b, t.ldb, t.k, end-m, t.cols, t.mode, f)
 		m = end
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"unsafe"
+
+	"quern/fp8"
 )
 
 // Format is how an element of a weight matrix is stored, little-endian.
@@ -162,15 +164,15 @@ func (w *Weight) decode(dst []float32, n int) {
 		}
 	case BF16:
 		for i := range dst {
-			dst[i] = bf16Value(binary.LittleEndian.Uint16(src[2*i:]))
+			dst[i] = fp8.BF16ToFloat32(binary.LittleEndian.Uint16(src[2*i:]))
 		}
 	case F16:
 		for i := range dst {
-			dst[i] = f16Value(binary.LittleEndian.Uint16(src[2*i:]))
+			dst[i] = fp8.F16ToFloat32(binary.LittleEndian.Uint16(src[2*i:]))
 		}
 	case E4M3:
 		for i := range dst {
-			dst[i] = e4m3Values[src[i]]
+			dst[i] = fp8.E4M3ToFloat32(src[i])
 		}
 	}
 }
