@@ -15,10 +15,9 @@ func (a *accelerator) Mul(y []float32, ldy int, x []float32, ldx, rows int, w *g
 		return CPU().Mul(y, ldy, x, ldx, rows, w)
 	}
 	depth := roundUp(w.In, kernels.GemmDepth)
-	// At least so many outputs are to fit beside the rows: less makes the weights
-	// go through more often than the rows.
-	const outs = 4 * kernels.GemmOuts
-	most := min(rows, max(a.chunk/(4*outs), 1), int(a.arena.limit/int64(4*depth)))
+	// So many rows that a block of outputs fits beside them: weights go past all of
+	// them at once.
+	most := min(rows, max(a.chunk/(4*kernels.GemmOuts), 1), int(a.arena.limit/int64(4*depth)))
 	if most == 0 || depth*4 > a.chunk {
 		return CPU().Mul(y, ldy, x, ldx, rows, w)
 	}
@@ -71,7 +70,7 @@ func (a *accelerator) mulRows(j *job, y []float32, ldy int, x []float32, ldx, ro
 				rows, p.rows, depth, scales.cols, max(scales.tileCols, 1), scales.col0); err != nil {
 				return nil, err
 			}
-			host, err := s.host(&s.out, 4*rows*p.rows, a.chunk)
+			host, err := s.host(&s.out, 4*rows*p.rows)
 			if err != nil {
 				return nil, err
 			}
@@ -101,7 +100,7 @@ func (a *accelerator) sendOperand(to operand, x []float32, ldx, rows, depth, wid
 	for at := 0; at < rows; at += step {
 		n := min(step, rows-at)
 		if !j.piece(func(s *slot) (func(), error) {
-			host, err := s.host(&s.in, 4*n*depth, a.chunk)
+			host, err := s.host(&s.in, 4*n*depth)
 			if err != nil {
 				return nil, err
 			}

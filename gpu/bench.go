@@ -156,7 +156,7 @@ func (a *accelerator) benchKernels(spend time.Duration) (rates []Rate, err error
 
 // fillBench fills a buffer with words.
 func (a *accelerator) fillBench(s *slot, to driver.Buffer, size int, word func(*noise) uint32) error {
-	host, err := s.host(&s.in, a.chunk, a.chunk)
+	host, err := s.host(&s.in, a.chunk)
 	if err != nil {
 		return err
 	}

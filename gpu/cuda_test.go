@@ -25,6 +25,9 @@ func card(t *testing.T, d *fakecuda.Driver) gpu.Listed {
 
 // The PTX, run by package ptx, passes the self-test: every kernel, bit for bit.
 func TestPTX(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the interpreter takes its time")
+	}
 	open(t, card(t, fakecuda.New(fakecuda.RunPTX)), gpu.Options{ChunkBytes: 1 << 20})
 }
 

@@ -169,8 +169,8 @@ func TestCUDAFaults(t *testing.T) {
 	total := none.calls.Load()
 	t.Logf("%d calls", total)
 	for n := int64(1); n <= total && !t.Failed(); n++ {
-		switch edge := n <= 120 || n > total-250; { // between them is the self-test, much of the same
-		case testing.Short() && n%17 != 0, !edge && n%7 != 0:
+		switch edge := n <= 80 || n > total-200; { // between them is the self-test, much of the same
+		case testing.Short() && n%17 != 0, !edge && n%11 != 0:
 			continue
 		}
 		p := []*plan{{n: n, times: 1, code: 999}, {n: n, times: 1 << 60, code: 700}, {n: n, times: 1, code: 2}}[n%3]

@@ -39,8 +39,8 @@ func (l *ledger) note(name string, code int32) int32 {
 	return code
 }
 
-// Each function of OpenCL fails, the first, the second and the last time that it
-// is called: alone, with all that follow, and for want of memory.
+// Each function of OpenCL fails, the first and the last time that it is called:
+// alone, with all that follow, or for want of memory.
 func TestOpenCLFaults(t *testing.T) {
 	devices(t)
 	w := newWork()
@@ -62,8 +62,8 @@ func TestOpenCLFaults(t *testing.T) {
 	calls := run(&plan{n: 1 << 60}, true).calls
 	i := 0
 	for _, name := range slices.Sorted(maps.Keys(calls)) {
-		for _, n := range []int{1, 2, calls[name]} {
-			if i++; testing.Short() && i%5 != 0 || n > calls[name] || t.Failed() {
+		for _, n := range []int{1, calls[name]} {
+			if i++; testing.Short() && i%5 != 0 || t.Failed() {
 				continue
 			}
 			p := []*plan{{times: 1, code: -36}, {times: 1 << 60, code: -36}, {times: 1, code: -5}}[i%3]

@@ -11,8 +11,8 @@ type Options struct {
 	ChunkBytes int
 
 	// Slots is how many pieces are under way at a time. If 0: 4. Each takes two
-	// chunks of the device's memory, and as much host memory where calls bring
-	// memory that is not from NewBuffer.
+	// chunks of the device's memory and, where calls bring memory that is not from
+	// NewBuffer, host memory for its largest source and result so far.
 	Slots int
 
 	// Log, if set, is told of devices that are there and cannot be used, and of

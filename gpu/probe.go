@@ -67,7 +67,7 @@ func probePairs() (x, y []float32) {
 		z = (z ^ z>>27) * 0x94d049bb133111eb
 		return uint32((z ^ z>>31) >> 32)
 	}
-	edges := []uint32{0, 1, 2, 3, 0x7fffff, 0x800000, 0x800001, 0xffffff, 0x1000000, 0x3f7fffff, 0x3f800000, 0x3f800001, 0x43e00000, 0x7f7fffff}
+	edges := []uint32{0, 1, 2, 3, 0x7fffff, 0x800000, 0x800001, 0xffffff, 0x1000000, 0x3f7fffff, 0x3f800000, 0x3f800001, 0x40000000, 0x43e00000, 0x7f7fffff}
 	for _, a := range edges {
 		for _, b := range edges {
 			if b >= 0x800000 {
@@ -115,11 +115,11 @@ func (a *accelerator) runProbe(out, x, y []float32) (err error) {
 			return err
 		}
 	}
-	host, err := s.host(&s.out, 4*len(out), 4*len(out))
+	host, err := s.host(&s.out, 4*len(out))
 	if err != nil {
 		return err
 	}
-	in, err := s.host(&s.in, 4*len(x)+4*len(y), 4*len(x)+4*len(y))
+	in, err := s.host(&s.in, 4*len(x)+4*len(y))
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ type slot struct {
 	src, dst driver.Buffer    // a chunk each
 	small    [2]driver.Buffer // statistics, scales and the like
 
-	in, out []byte    // host side of src and dst, made when first needed
+	in, out []byte    // host side of src and dst, as large as was needed so far
 	side    [2][]byte // host side of small
 }
 
@@ -43,10 +43,22 @@ func newSlot(dev driver.Device, chunk, small int) (*slot, error) {
 	return s, nil
 }
 
-// host returns n bytes of *p, which it makes size bytes long when first needed.
-func (s *slot) host(p *[]byte, n, size int) ([]byte, error) {
-	if *p == nil {
-		b, err := s.dev.NewHost(size)
+// hostStep is what sizes of host memory are rounded up to.
+const hostStep = 1 << 20
+
+// host returns n bytes of *p, which it makes, or makes larger, where they do not
+// fit. The queue must be idle. So a slot takes what pieces need, and not what they
+// might.
+func (s *slot) host(p *[]byte, n int) ([]byte, error) {
+	if len(*p) < n {
+		if *p != nil {
+			old := *p
+			*p = nil
+			if err := s.dev.FreeHost(old); err != nil {
+				return nil, err
+			}
+		}
+		b, err := s.dev.NewHost(roundUp(n, hostStep))
 		if err != nil {
 			return nil, err
 		}

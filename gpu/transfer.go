@@ -51,7 +51,7 @@ func (a *accelerator) uploadMatrix(s *slot, m fp8.Matrix, p part) error {
 // stage sends a part whose rows put writes one by one, with what pads them.
 func (a *accelerator) stage(s *slot, p part, size int, put func(line []byte, r int)) error {
 	width := p.stride * size
-	host, err := s.host(&s.in, p.rows*width, a.chunk)
+	host, err := s.host(&s.in, p.rows*width)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (a *accelerator) download(s *slot, data []byte, p part, stride, size int) (
 	if direct {
 		return nil, s.queue.Read(dst, s.dst)
 	}
-	host, err := s.host(&s.out, p.rows*p.stride*size, a.chunk)
+	host, err := s.host(&s.out, p.rows*p.stride*size)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,9 @@
 package kernels
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -55,5 +57,27 @@ func TestRounding(t *testing.T) {
 		if s := regexp.MustCompile(bad).FindString(PTX); s != "" {
 			t.Errorf("quern.ptx has %q", s)
 		}
+	}
+}
+
+// The candidates of a search are 2^(k/16) and 2^(k/8), each rounded to float32, in
+// the order of package fp8.
+func TestCandidates(t *testing.T) {
+	m, err := ptx.Parse(PTX)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := m.Constant("candidates")
+	at := 0
+	for _, k := range []float64{0, -1, 1, -2, 2, -3, 3, -4, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, -16, 16} {
+		for _, want := range []float32{float32(math.Exp2(k / 16)), float32(math.Exp2(k / 8))} {
+			if x := math.Float32frombits(binary.LittleEndian.Uint32(got[at:])); x != want {
+				t.Errorf("candidate %g: %g, want %g", k, x, want)
+			}
+			at += 4
+		}
+	}
+	if at != len(got) {
+		t.Errorf("%d bytes of %d", at, len(got))
 	}
 }

@@ -3,12 +3,16 @@ package fakecuda
 import (
 	"fmt"
 	"sync"
+	"time"
 	"unsafe"
 
 	"quern/gpu/cuda"
 	"quern/gpu/internal/ptx"
 	"quern/gpu/kernels"
 )
+
+// Memory is a card's memory.
+type Memory = ptx.Memory
 
 // Driver is the driver of a machine.
 type Driver struct {
@@ -19,18 +23,22 @@ type Driver struct {
 	Memory  int   // bytes of each card
 
 	// Run runs a kernel; what it returns ends the card.
-	Run func(mem *ptx.Memory, name string, groups, threads int, args []uint64) error
+	Run func(mem *Memory, name string, groups, threads int, args []uint64) error
 
 	// Log, if set, is told why a kernel ended the card: its caller gets a code.
 	Log func(string)
+
+	// Delay is how long each copy takes at least.
+	Delay time.Duration
 
 	mu      sync.Mutex
 	mem     ptx.Memory
 	next    uintptr
 	live    map[uintptr]any // handles: *stream, *event, *module, *function, memory, contexts
 	hosts   map[unsafe.Pointer][]byte
-	held    int // references to contexts
-	taken   int // bytes
+	copies  map[*byte]int // under way, by where they are in host memory
+	held    int           // references to contexts
+	taken   int           // bytes
 	current map[int]uintptr
 	lost    int32 // what all calls return once a kernel has failed
 }
@@ -58,10 +66,10 @@ type (
 )
 
 // New returns a machine with one card of 64 MiB, whose kernels run as run does.
-func New(run func(mem *ptx.Memory, name string, groups, threads int, args []uint64) error) *Driver {
+func New(run func(mem *Memory, name string, groups, threads int, args []uint64) error) *Driver {
 	return &Driver{
 		Cards: 1, SM: 89, Version: 12020, Memory: 64 << 20, Run: run,
-		live: map[uintptr]any{}, hosts: map[unsafe.Pointer][]byte{}, current: map[int]uintptr{},
+		live: map[uintptr]any{}, hosts: map[unsafe.Pointer][]byte{}, copies: map[*byte]int{}, current: map[int]uintptr{},
 	}
 }
 
@@ -244,8 +252,8 @@ func (d *Driver) memory(a *cuda.API) {
 		delete(d.hosts, p)
 		return d.lost
 	}
-	a.ModuleLoadDataEx = func(m *uintptr, image *byte, n uint32, options *int32, values *uintptr) int32 {
-		n = 0
+	a.ModuleLoadDataEx = func(m *uintptr, image *byte, _ uint32, _ *int32, _ *uintptr) int32 {
+		n := 0
 		for *(*byte)(unsafe.Add(unsafe.Pointer(image), n)) != 0 {
 			n++
 		}
@@ -277,6 +285,19 @@ func (d *Driver) memory(a *cuda.API) {
 		}
 		return d.put(f, func() any { return &function{mod, name} })
 	}
+}
+
+// Busy reports whether a copy from or to p is under way.
+func (d *Driver) Busy(p []byte) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for at, n := range d.copies {
+		off := uintptr(unsafe.Pointer(at)) - uintptr(unsafe.Pointer(&p[0]))
+		if n > 0 && off < uintptr(len(p)) {
+			return true
+		}
+	}
+	return false
 }
 
 // host returns n bytes of memory that MemHostAlloc gave, and nothing else: other

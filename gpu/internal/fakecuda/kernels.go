@@ -39,15 +39,15 @@ var parsed = sync.OnceValue(func() *ptx.Module {
 })
 
 // RunPTX runs the PTX.
-func RunPTX(mem *ptx.Memory, name string, groups, threads int, args []uint64) error {
+func RunPTX(mem *Memory, name string, groups, threads int, args []uint64) error {
 	return parsed().Entries[name].Run(mem, groups, threads, args)
 }
 
 // Twins returns a function that runs Go code in the place of the kernels.
-func Twins() func(mem *ptx.Memory, name string, groups, threads int, args []uint64) error {
+func Twins() func(mem *Memory, name string, groups, threads int, args []uint64) error {
 	var mu sync.Mutex
 	searched := map[uint64]fp8.Options{} // by the address of the statistics
-	return func(mem *ptx.Memory, name string, groups, threads int, args []uint64) (err error) {
+	return func(mem *Memory, name string, groups, threads int, args []uint64) (err error) {
 		defer func() {
 			if p, ok := recover().(illegal); ok {
 				err = p
@@ -114,7 +114,7 @@ func Twins() func(mem *ptx.Memory, name string, groups, threads int, args []uint
 
 // twin is a kernel at work.
 type twin struct {
-	mem  *ptx.Memory
+	mem  *Memory
 	args []uint64
 }
 

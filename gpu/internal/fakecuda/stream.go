@@ -2,6 +2,7 @@ package fakecuda
 
 import (
 	"fmt"
+	"time"
 	"unsafe"
 
 	"quern/gpu/cuda"
@@ -39,13 +40,43 @@ func (d *Driver) enqueue(h uintptr, f func() int32) int32 {
 		lost := d.lost != 0
 		d.mu.Unlock()
 		if lost {
-			return
+			return // copies that do not happen stay in the books; so does their card
 		}
 		if code := f(); code != 0 {
 			d.mu.Lock()
 			d.lost = code
 			d.mu.Unlock()
 		}
+	}
+	return 0
+}
+
+// copy enqueues a copy between host and card.
+func (d *Driver) copy(s uintptr, host unsafe.Pointer, card, n uintptr, do func(host, card []byte)) int32 {
+	code := d.inContext(func() int32 {
+		if d.host(host, n) == nil || d.mem.Bytes(uint64(card), int(n)) == nil {
+			return invalidValue
+		}
+		d.copies[(*byte)(host)]++
+		return 0
+	})
+	if code != 0 {
+		return code
+	}
+	ended := func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.copies[(*byte)(host)]--
+	}
+	at := unsafe.Slice((*byte)(host), n)
+	if code := d.enqueue(s, func() int32 {
+		defer ended()
+		time.Sleep(d.Delay)
+		do(at, d.mem.Bytes(uint64(card), int(n)))
+		return 0
+	}); code != 0 {
+		ended()
+		return code
 	}
 	return 0
 }
@@ -73,36 +104,10 @@ func (d *Driver) streams(a *cuda.API) {
 		return drop[*stream](d, h)
 	}
 	a.MemcpyHtoDAsync = func(dst uintptr, src unsafe.Pointer, n, s uintptr) int32 {
-		code := d.inContext(func() int32 {
-			if d.host(src, n) == nil || d.mem.Bytes(uint64(dst), int(n)) == nil {
-				return invalidValue
-			}
-			return 0
-		})
-		if code != 0 {
-			return code
-		}
-		from := unsafe.Slice((*byte)(src), n)
-		return d.enqueue(s, func() int32 {
-			copy(d.mem.Bytes(uint64(dst), int(n)), from)
-			return 0
-		})
+		return d.copy(s, src, dst, n, func(host, card []byte) { copy(card, host) })
 	}
 	a.MemcpyDtoHAsync = func(dst unsafe.Pointer, src, n, s uintptr) int32 {
-		code := d.inContext(func() int32 {
-			if d.host(dst, n) == nil || d.mem.Bytes(uint64(src), int(n)) == nil {
-				return invalidValue
-			}
-			return 0
-		})
-		if code != 0 {
-			return code
-		}
-		to := unsafe.Slice((*byte)(dst), n)
-		return d.enqueue(s, func() int32 {
-			copy(to, d.mem.Bytes(uint64(src), int(n)))
-			return 0
-		})
+		return d.copy(s, dst, src, n, func(host, card []byte) { copy(host, card) })
 	}
 	a.LaunchKernel = func(f uintptr, gx, gy, gz, bx, by, bz, shared uint32, s uintptr, arguments, extra *unsafe.Pointer) int32 {
 		fn, found := get[*function](d, f)

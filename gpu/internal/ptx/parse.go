@@ -14,6 +14,12 @@ type Module struct {
 
 	constants []byte
 	symbols   map[string]uint64 // of constants, by name
+	lengths   map[string]int
+}
+
+// Constant returns the bytes of a constant, nil if there is none of that name.
+func (m *Module) Constant(name string) []byte {
+	return m.constants[m.symbols[name]:][:m.lengths[name]]
 }
 
 // Entry is a kernel.
@@ -44,7 +50,7 @@ type instruction struct {
 
 // Parse reads a module.
 func Parse(source string) (*Module, error) {
-	m := &Module{Entries: map[string]*Entry{}, symbols: map[string]uint64{}}
+	m := &Module{Entries: map[string]*Entry{}, symbols: map[string]uint64{}, lengths: map[string]int{}}
 	var e *Entry
 	lines := strings.Split(source, "\n")
 	pending, label := "", false
@@ -142,7 +148,7 @@ func (m *Module) constant(text string) error {
 	for len(m.constants)%16 != 0 {
 		m.constants = append(m.constants, 0)
 	}
-	m.symbols[name] = uint64(len(m.constants))
+	m.symbols[name], m.lengths[name] = uint64(len(m.constants)), size
 	values = strings.Trim(strings.TrimSpace(strings.TrimSuffix(values, ";")), "{}")
 	n := 0
 	for v := range strings.SplitSeq(values, ",") {
