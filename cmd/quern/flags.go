@@ -125,7 +125,7 @@ func choice(c *cli.Context, flag string, values ...string) (string, error) {
 
 // quantizeFlags are the choices that affect bytes.
 func quantizeFlags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.StringFlag{Name: "scale-fmt", Usage: "`float|ue8m0`scales as they come out, or powers of two as DeepSeek-V3.1 has them and Blackwell wants them", Value: "float"},
 		&cli.StringFlag{Name: "search", Usage: "`none|mse|weighted`scales from the largest weight of each tile, or the ones near it with the least squared error, each square weighted by what its input channel carries", Value: "none", DefaultText: "none; with --calibration weighted"},
 		&cli.StringFlag{Name: "calibration", Usage: "`FILE`activations of this model, as quern calibrate measures them"},
@@ -138,7 +138,7 @@ func quantizeFlags() []cli.Flag {
 		&cli.StringFlag{Name: "ragged", Usage: "`quantize|keep`matrices that tiles of 128×128 do not divide", Value: "quantize"},
 		&cli.BoolFlag{Name: "requantize", Usage: "give FP8 input new scales, although that rounds a second time"},
 		shardFlag,
-	}
+	}, regroupFlags()...)
 }
 
 // quantizeOptions reads quantizeFlags.

@@ -43,6 +43,11 @@ func pipelineCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
+			g, err := regrouping(c)
+			if err != nil {
+				return err
+			}
+			defer g.close()
 			run, err := runOptions(c)
 			if err != nil {
 				return err
@@ -66,7 +71,7 @@ func pipelineCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return at.tidy(t.pipeline(c, at, o, run, j, gates))
+			return at.tidy(t.pipeline(c, at, g.after(quantizing(o)), run, j, gates))
 		},
 	}
 }
@@ -132,7 +137,7 @@ type stage struct {
 	Seconds float64 `json:"seconds"`
 }
 
-func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions, run convert.RunOptions, j *verifying, gates gateChanges) error {
+func (t *terminal) pipeline(c *cli.Context, at scene, decide planner, run convert.RunOptions, j *verifying, gates gateChanges) error {
 	quiet, asJSON := c.Bool("quiet"), c.Bool("json")
 	in, out := at.in, at.out
 	r := &outcome{Output: out, Report: c.String("report")}
@@ -150,7 +155,7 @@ func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions,
 	if err != nil {
 		return err
 	}
-	p, err := convert.PlanQuantize(ck, o)
+	p, err := decide(ck)
 	if err != nil {
 		return about(ck, err)
 	}
@@ -173,6 +178,9 @@ func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions,
 		lap("quantize", "%s → %s (%s), %s tensors with codes", ui.Bytes(ck.Bytes()), ui.Bytes(total.Bytes), share(total.Bytes, ck.Bytes()), ui.Count(int64(r.Result.Quantized)))
 	}
 
+	if d := r.Result.Regrouped; d != nil { // in the same pass
+		lap("regroup", "%s: each reads %s of %s (%s) or less", count(len(d.Ranks), "rank"), ui.Bytes(d.Most()), ui.Bytes(d.Bytes), share(d.Most(), d.Bytes))
+	}
 	made, err := hf.Open(out)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/formats/safetensors"
+	"quern/shard"
 )
 
 func planCommand(t *terminal) *cli.Command {
@@ -37,7 +38,12 @@ func planCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			ck, p, err := draft(args[0], quantizing(o))
+			g, err := regrouping(c)
+			if err != nil {
+				return err
+			}
+			defer g.close()
+			ck, p, err := draft(args[0], g.after(quantizing(o)))
 			if err != nil {
 				return err
 			}
@@ -60,25 +66,26 @@ func planCommand(t *terminal) *cli.Command {
 
 // dryRun is what plan tells.
 type dryRun struct {
-	Input        string           `json:"input"`
-	OutputFolder string           `json:"output_folder,omitempty"`
-	Architecture string           `json:"architecture"`
-	Known        bool             `json:"architecture_known"`
-	Parameters   model.Parameters `json:"parameters"`
-	InputBytes   int64            `json:"input_bytes"`
-	Output       plan.Totals      `json:"output"`
-	Quantized    int              `json:"quantized"`
-	Taken        int              `json:"taken_over"` // FP8 already: codes are copied
-	Kept         int              `json:"kept"`
-	Memory       int64            `json:"memory_bytes"`
-	DiskFree     *int64           `json:"disk_free_bytes,omitempty"`
-	Seconds      float64          `json:"estimated_seconds"` // at diskRate, or the processor's rate if that is less
-	Rate         float64          `json:"estimated_bytes_per_second"`
-	Calibration  *calibrated      `json:"calibration,omitempty"`
-	Groups       []plan.Group     `json:"groups"`
-	Engines      []serving.Note   `json:"engines"`
-	Notes        []string         `json:"notes"`
-	Tensors      []plan.Row       `json:"tensors,omitempty"`
+	Input        string             `json:"input"`
+	OutputFolder string             `json:"output_folder,omitempty"`
+	Architecture string             `json:"architecture"`
+	Known        bool               `json:"architecture_known"`
+	Parameters   model.Parameters   `json:"parameters"`
+	InputBytes   int64              `json:"input_bytes"`
+	Output       plan.Totals        `json:"output"`
+	Quantized    int                `json:"quantized"`
+	Taken        int                `json:"taken_over"` // FP8 already: codes are copied
+	Kept         int                `json:"kept"`
+	Memory       int64              `json:"memory_bytes"`
+	DiskFree     *int64             `json:"disk_free_bytes,omitempty"`
+	Seconds      float64            `json:"estimated_seconds"` // at diskRate, or the processor's rate if that is less
+	Rate         float64            `json:"estimated_bytes_per_second"`
+	Calibration  *calibrated        `json:"calibration,omitempty"`
+	Regrouped    *shard.Description `json:"regrouped,omitempty"`
+	Groups       []plan.Group       `json:"groups"`
+	Engines      []serving.Note     `json:"engines"`
+	Notes        []string           `json:"notes"`
+	Tensors      []plan.Row         `json:"tensors,omitempty"`
 }
 
 // diskRate is the speed of reading and writing together, in bytes a second,
@@ -94,7 +101,7 @@ func preview(ck *hf.Checkpoint, p *plan.Plan, out string, o convert.RunOptions, 
 	r := &dryRun{
 		Input: ck.Path, OutputFolder: out, Architecture: ck.Arch().Name(), Known: ck.Arch().Known(), Parameters: ck.Parameters(),
 		InputBytes: ck.Bytes(), Output: p.Totals(), Memory: need, Groups: p.Groups(), Notes: append([]string{}, p.Notes...),
-		Calibration: calibratedBy(p), Engines: append([]serving.Note{}, serving.Notes(p, ck.Arch().Name())...),
+		Calibration: calibratedBy(p), Regrouped: shard.Describe(p), Engines: append([]serving.Note{}, serving.Notes(p, ck.Arch().Name())...),
 	}
 	for i := range p.Tensors {
 		switch t := &p.Tensors[i]; {

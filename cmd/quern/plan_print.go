@@ -41,6 +41,9 @@ func (r *dryRun) print(w io.Writer, ck *hf.Checkpoint) {
 	if r.Calibration != nil {
 		row("measured", "%s", r.Calibration)
 	}
+	if d := r.Regrouped; d != nil {
+		row("by rank", "each of %s reads %s of %s (%s) or less", count(len(d.Ranks), "rank"), ui.Bytes(d.Most()), ui.Bytes(d.Bytes), share(d.Most(), d.Bytes))
+	}
 	row("memory", "%s", ui.Bytes(r.Memory))
 	switch {
 	case r.DiskFree == nil:

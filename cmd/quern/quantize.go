@@ -35,7 +35,12 @@ func quantizeCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return t.execute(c, args[0], args[1], "quantizing", o.Calibration, quantizing(o))
+			g, err := regrouping(c)
+			if err != nil {
+				return err
+			}
+			defer g.close()
+			return t.execute(c, args[0], args[1], "quantizing", o.Calibration, g.after(quantizing(o)))
 		},
 	}
 }

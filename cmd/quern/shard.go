@@ -43,7 +43,7 @@ func shardCommand(t *terminal) *cli.Command {
 			if g == nil {
 				return usagef("shard: --ranks is not given: how many devices share the experts?")
 			}
-			defer g.done()
+			defer g.close()
 			return t.execute(c, args[0], args[1], "regrouping", nil, g.after(func(ck *hf.Checkpoint) (*plan.Plan, error) {
 				return convert.PlanCopy(ck, "shard")
 			}))
@@ -70,7 +70,8 @@ type regroup struct {
 	ctx     context.Context
 	command string
 	options shard.Options
-	done    func() // closes what the placement is made from
+	counts  *placement.Counts // what the placement is made from, or nil
+	trace   *placement.Trace
 }
 
 // regrouping reads regroupFlags, --shard-size and, where loads may come from it,
@@ -88,7 +89,7 @@ func regrouping(c *cli.Context) (*regroup, error) {
 	if n := c.Int("nodes"); n < 1 {
 		return nil, usagef("%s: --nodes %d: at least 1 is needed", name, n)
 	}
-	g := &regroup{ctx: c.Context, command: name, done: func() {}, options: shard.Options{
+	g := &regroup{ctx: c.Context, command: name, options: shard.Options{
 		Config: placement.Config{
 			Ranks: c.Int("ranks"), Nodes: c.Int("nodes"), Redundant: c.Int("redundant"),
 			Algorithm: placement.Algorithm(c.String("algorithm")), Tolerance: c.Float64("tolerance"),
@@ -105,13 +106,57 @@ func regrouping(c *cli.Context) (*regroup, error) {
 	if err := g.options.Check(); err != nil {
 		return nil, g.usage(err)
 	}
-	if c.String("load") == "" && c.String("calibration") == "" && c.String("trace") == "" {
-		return g, nil
+	return g, g.open(c.String("load"), c.String("calibration"), c.String("trace"))
+}
+
+// open opens what the placement is to be made from, if anything is given.
+func (g *regroup) open(load, calibration, trace string) error {
+	if load != "" && calibration != "" {
+		if g.command == "shard" {
+			return usagef("shard: --load and --calibration both give loads: one of them is enough")
+		}
+		calibration = "" // which is for scales then
 	}
-	if g.options.Input, g.done, err = placeInput(c); err != nil {
-		return nil, g.usage(err)
+	if load == "" && calibration == "" && trace == "" {
+		return nil
 	}
-	return g, nil
+	var err error
+	switch {
+	case load != "":
+		g.counts, err = placement.OpenCounts(load)
+	case calibration != "":
+		g.counts, err = placement.OpenCalibration(calibration)
+	}
+	if err == nil && trace != "" {
+		g.trace, err = placement.OpenTrace(trace)
+	}
+	if err != nil {
+		g.close()
+	}
+	return err
+}
+
+// input joins what was opened, for the experts of a checkpoint.
+func (g *regroup) input(ck *hf.Checkpoint) (*placement.Input, error) {
+	if g.counts == nil && g.trace == nil {
+		return nil, nil
+	}
+	experts := 0
+	if g.counts == nil && g.trace.Experts == 0 && ck.Config != nil {
+		experts = ck.Config.NumExperts
+	}
+	return placement.NewInput(g.counts, g.trace, experts)
+}
+
+// close closes what the placement is made from.
+func (g *regroup) close() {
+	if g == nil {
+		return
+	}
+	if g.counts != nil {
+		_ = g.counts.Close()
+	}
+	_ = g.trace.Close()
 }
 
 // usage makes an error that blames the placement's configuration one of usage.
@@ -132,7 +177,11 @@ func (g *regroup) after(decide planner) planner {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := shard.Regroup(g.ctx, p, ck.Arch(), g.options); err != nil {
+		o := g.options
+		if o.Input, err = g.input(ck); err != nil {
+			return nil, err
+		}
+		if _, err := shard.Regroup(g.ctx, p, ck.Arch(), o); err != nil {
 			return nil, g.usage(err)
 		}
 		return p, nil

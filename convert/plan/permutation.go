@@ -14,7 +14,7 @@ import (
 
 // maxPlacement bounds the size of a placement file: DeepSeek-V3's on 320 slots has
 // half a megabyte.
-const maxPlacement = 256 << 20
+const maxPlacement = 64 << 20
 
 // Permutation reads from a checkpoint's quern-placement.json how its experts were
 // renumbered: by layer, the number that each of its experts had in the checkpoint

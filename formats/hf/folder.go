@@ -25,7 +25,7 @@ var indexSuffixes = []string{".safetensors.index.json", ".bin.index.json"}
 
 // ownFiles are the names that a conversion writes itself.
 var ownFiles = map[string]bool{
-	IndexName: true, ConfigName: true, ManifestName: true,
+	IndexName: true, ConfigName: true, ManifestName: true, PlacementName: true,
 }
 
 // listing is what lies in a folder.

@@ -14,7 +14,8 @@
 //   - side files: all other regular files, also in sub-folders, except those whose
 //     name (or whose folder's) begins with a dot; they are copied
 //   - ignored, reported and not copied: other weight files, whatever is no regular
-//     file, and what quern itself writes (quern-manifest.json, *.partial)
+//     file, and what quern itself writes (quern-manifest.json, quern-placement.json,
+//     *.partial)
 //
 // The user's own links in the folder are followed, because hub caches consist of
 // them; names in the index, which come from whoever made the checkpoint, may only
@@ -40,6 +41,8 @@ const (
 	SingleName   = "model.safetensors"
 	ConfigName   = "config.json"
 	ManifestName = "quern-manifest.json"
+	// PlacementName is the map of a checkpoint that was regrouped by experts.
+	PlacementName = "quern-placement.json"
 )
 
 // Checkpoint is an opened checkpoint. It holds no open files and is safe for
