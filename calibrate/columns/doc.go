@@ -1,0 +1,11 @@
+// Package columns holds the kernel of activation statistics: sums of squares by
+// column and largest magnitudes by row, of a block of at most [Width] columns.
+//
+// The square of a float32 is exact in float64, so each element costs one rounding,
+// that of the sum; rows are added in order, so the sums do not depend on how many rows
+// a call has. Every path gives the same bits, NaN payloads excepted.
+//
+// The paths are those of package fp8: "generic" (Go), "avx2", "avx512"; the
+// environment variable QUERN_CPU and [SetPath] name one, where "table", which only
+// package fp8 has, means "generic".
+package columns

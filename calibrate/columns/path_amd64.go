@@ -1,0 +1,63 @@
+//go:build !noasm
+
+package columns
+
+import "golang.org/x/sys/cpu"
+
+// archPaths returns the paths in assembly that this machine can run, the best one
+// last.
+func archPaths() (ps []*path) {
+	x := &cpu.X86
+	if x.HasAVX2 {
+		ps = append(ps, &path{"avx2", squaresAVX2})
+	}
+	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasBMI2 {
+		ps = append(ps, &path{"avx512", squaresAVX512})
+	}
+	return ps
+}
+
+// The kernels in assembly take a strip of columns at a time, whose sums stay in
+// registers over all rows, and raise maxima to those of their strip: whole strips of
+// a fixed width, and what is left under a mask, which keeps loads and stores inside of
+// the slices. stride is in bytes.
+
+//go:noescape
+func strip64AVX512(sums *float64, maxima, x *float32, rows, stride int)
+
+//go:noescape
+func strip16AVX512(sums *float64, maxima, x *float32, rows, stride, width int)
+
+//go:noescape
+func strip32AVX2(sums *float64, maxima, x *float32, rows, stride int)
+
+//go:noescape
+func strip8AVX2(sums *float64, maxima, x *float32, rows, stride, width int)
+
+func squaresAVX512(sums []float64, maxima, x []float32, stride int) {
+	clear(maxima)
+	c := 0
+	for ; c+64 <= len(sums); c += 64 {
+		strip64AVX512(&sums[c], &maxima[0], &x[c], len(maxima), 4*stride)
+	}
+	for ; c < len(sums); c += 16 {
+		strip16AVX512(&sums[c], &maxima[0], &x[c], len(maxima), 4*stride, min(16, len(sums)-c))
+	}
+}
+
+func squaresAVX2(sums []float64, maxima, x []float32, stride int) {
+	clear(maxima)
+	c := 0
+	for ; c+32 <= len(sums); c += 32 {
+		strip32AVX2(&sums[c], &maxima[0], &x[c], len(maxima), 4*stride)
+	}
+	for ; c < len(sums); c += 8 {
+		strip8AVX2(&sums[c], &maxima[0], &x[c], len(maxima), 4*stride, min(8, len(sums)-c))
+	}
+}
+
+// tailMask is all ones, then zeros: from element 8−n on it is the mask of the first n
+// of 8 lanes.
+//
+//lint:ignore U1000 read in assembly
+var tailMask = [16]int32{-1, -1, -1, -1, -1, -1, -1, -1}

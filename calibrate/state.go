@@ -1,0 +1,413 @@
+package calibrate
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/zeebo/blake3"
+
+	"quern/calibrate/file"
+	"quern/formats"
+	"quern/formats/safetensors"
+	"quern/internal/blockio"
+	"quern/verify/runner"
+)
+
+// identity is what has to be the same for a run to go on.
+type identity struct {
+	Info      file.Info `json:"info"`
+	Model     []stamp   `json:"model"`
+	Sequences string    `json:"sequences"` // digest
+	Trace     bool      `json:"trace"`
+}
+
+// stamp tells whether a file of the model is still the same.
+type stamp struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	Header string `json:"header"`
+	Time   int64  `json:"time"` // of its last change
+}
+
+// difference says how runs differ, "" if they do not.
+func (a *identity) difference(b *identity) string {
+	same := func(x, y any) bool {
+		p, _ := json.Marshal(x)
+		q, _ := json.Marshal(y)
+		return bytes.Equal(p, q)
+	}
+	switch {
+	case a.Info.Tool != b.Info.Tool:
+		return fmt.Sprintf("it was begun by %s, this is %s", a.Info.Tool, b.Info.Tool)
+	case a.Info.Model != b.Info.Model:
+		return fmt.Sprintf("it is of model %s, this is %s", a.Info.Model, b.Info.Model)
+	case !same(a.Model, b.Model):
+		return "the files of the model were written to since"
+	case !same(a.Info.Options, b.Info.Options) || a.Trace != b.Trace:
+		return "its options are others"
+	case !same(a.Info.Texts, b.Info.Texts) || a.Sequences != b.Sequences:
+		return "its texts are others, or cut in another way"
+	case !same(a, b):
+		return "it was begun otherwise"
+	}
+	return ""
+}
+
+// record is a line of the state file, behind a digest of itself. The first has Run; of
+// the others each one with Layer is followed by so many bytes.
+type record struct {
+	Run    *identity     `json:"run,omitempty"`
+	Layer  *layerRecord  `json:"layer,omitempty"`
+	Commit *commitRecord `json:"commit,omitempty"`
+}
+
+// layerRecord has the statistics of a layer.
+type layerRecord struct {
+	Number int    `json:"number"`
+	Blobs  []blob `json:"blobs"`
+	Bytes  int64  `json:"bytes"`
+	Digest string `json:"blake3"`
+}
+
+// blob is the content of tensors that are equal.
+type blob struct {
+	Names []string `json:"names"`
+	DType string   `json:"dtype"`
+	Shape []int64  `json:"shape"`
+	Bytes int64    `json:"bytes"`
+
+	at int64 // in the state file
+}
+
+// commitRecord says that all layers up to one are done, and where the hidden states
+// are that the next one begins with.
+type commitRecord struct {
+	Layer  int    `json:"layer"`
+	Slot   int    `json:"slot"` // −1: that was the last one
+	Digest string `json:"blake3"`
+}
+
+// state are the files of a run that is under way.
+type state struct {
+	fs     blockio.FS
+	path   string // of the calibration file
+	log    blockio.File
+	hidden blockio.File // nil until it is needed
+	end    int64        // of the records that count
+	blobs  []blob       // of layers that are done
+	commit *commitRecord
+}
+
+func (s *state) logName() string    { return s.path + ".state" + blockio.Partial }
+func (s *state) hiddenName() string { return s.path + ".hidden" + blockio.Partial }
+
+// openState takes the state files of a calibration file and reads what an earlier run
+// has left there, unless that is to be forgotten. A run that was another one is
+// refused.
+func openState(fs blockio.FS, path string, run *identity, forget bool) (*state, error) {
+	s := &state{fs: fs, path: path}
+	if err := s.lock(); err != nil {
+		return nil, err
+	}
+	if err := s.load(run, forget); err != nil {
+		_ = s.log.Close()
+		return nil, err
+	}
+	if s.end == 0 {
+		err := s.restart(run)
+		if err != nil {
+			s.close(false)
+		}
+		return s, err
+	}
+	if err := s.log.Truncate(s.end); err != nil {
+		_ = s.log.Close()
+		return nil, fmt.Errorf("truncating %q: %w", s.logName(), err)
+	}
+	return s, nil
+}
+
+// lock opens the state file and locks it. A file that was removed between the two (its
+// run has just finished) is opened anew.
+func (s *state) lock() error {
+	name := s.logName()
+	for range 10 {
+		f, err := s.fs.Append(name)
+		if err != nil {
+			return fmt.Errorf("opening %q: %w", name, err)
+		}
+		if err := f.Lock(); err != nil {
+			_ = f.Close()
+			if errors.Is(err, blockio.ErrLocked) {
+				return fmt.Errorf("%q: another quern is writing it", s.path)
+			}
+			return fmt.Errorf("locking %q: %w", name, err)
+		}
+		mine, err1 := f.Stat()
+		there, err2 := os.Stat(name)
+		if err1 == nil && err2 == nil && os.SameFile(mine, there) {
+			s.log = f
+			return nil
+		}
+		_ = f.Close()
+		if err1 != nil {
+			return fmt.Errorf("reading %q: %w", name, err1)
+		}
+	}
+	return fmt.Errorf("locking %q: the file keeps changing", name)
+}
+
+// load reads the records up to the last commit that can be gone on from. A torn
+// record is the trace of a kill; it and what follows do not count.
+func (s *state) load(run *identity, forget bool) error {
+	st, err := s.log.Stat()
+	if err != nil || st.Size() == 0 || forget {
+		return err
+	}
+	r := &logReader{r: bufio.NewReaderSize(io.NewSectionReader(s.log, 0, st.Size()), 1<<20)}
+	first, err := r.next()
+	if err != nil || first == nil || first.Run == nil {
+		return err // nothing that a run could have left
+	}
+	if d := first.Run.difference(run); d != "" {
+		return formats.Invalidf("%q: there is an unfinished calibration that differs: %s; finish it with its own command, or give it up with --overwrite", s.logName(), d)
+	}
+	var blobs []blob
+	for {
+		rec, err := r.next()
+		if err != nil {
+			return err
+		}
+		if rec == nil {
+			break
+		}
+		if rec.Layer != nil {
+			blobs = append(blobs, rec.Layer.Blobs...)
+			continue
+		}
+		s.commit, s.end, s.blobs = rec.Commit, r.at, blobs
+	}
+	if s.commit == nil || s.commit.Slot < 0 {
+		return nil
+	}
+	if s.hidden, err = s.fs.Append(s.hiddenName()); err != nil {
+		return fmt.Errorf("opening %q: %w", s.hiddenName(), err)
+	}
+	return nil
+}
+
+// restart forgets what was done.
+func (s *state) restart(run *identity) error {
+	s.commit, s.blobs, s.end = nil, nil, 0
+	if err := s.log.Truncate(0); err != nil {
+		return fmt.Errorf("truncating %q: %w", s.logName(), err)
+	}
+	return s.write(&record{Run: run}, nil)
+}
+
+// logReader reads a state file from front to back.
+type logReader struct {
+	r  *bufio.Reader
+	at int64
+}
+
+// next returns the next record that is whole, nil where there is none.
+func (l *logReader) next() (*record, error) {
+	line, err := l.r.ReadBytes('\n')
+	if err != nil {
+		if err == io.EOF {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("reading the state of an earlier run: %w", err)
+	}
+	var rec record
+	sum, text, _ := bytes.Cut(line[:len(line)-1], []byte(" "))
+	if string(sum) != lineDigest(text) || json.Unmarshal(text, &rec) != nil || rec.Run == nil && rec.Layer == nil && rec.Commit == nil {
+		return nil, nil
+	}
+	at := l.at + int64(len(line))
+	if x := rec.Layer; x != nil {
+		h := blake3.New()
+		if n, err := io.CopyN(h, l.r, x.Bytes); err != nil || n != x.Bytes || hex.EncodeToString(h.Sum(nil)) != x.Digest {
+			return nil, nil
+		}
+		for i := range x.Blobs {
+			x.Blobs[i].at = at
+			at += x.Blobs[i].Bytes
+		}
+		if at != l.at+int64(len(line))+x.Bytes {
+			return nil, nil
+		}
+	}
+	l.at = at
+	return &rec, nil
+}
+
+// write appends a record and its bytes.
+func (s *state) write(rec *record, data []byte) error {
+	text, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	line := []byte(lineDigest(text) + " " + string(text) + "\n")
+	for _, b := range [][]byte{line, data} {
+		if err := blockio.WriteFull(s.log, b, s.end); err != nil {
+			return fmt.Errorf("writing %q: %w", s.logName(), err)
+		}
+		s.end += int64(len(b))
+	}
+	return nil
+}
+
+// lineDigest is what a line begins with.
+func lineDigest(text []byte) string {
+	sum := blake3.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+// layer appends the statistics of a layer.
+func (s *state) layer(number int, blobs []blob, data []byte) error {
+	sum := blake3.Sum256(data)
+	rec := &layerRecord{Number: number, Blobs: blobs, Bytes: int64(len(data)), Digest: hex.EncodeToString(sum[:])}
+	if err := s.write(&record{Layer: rec}, data); err != nil {
+		return err
+	}
+	at := s.end - int64(len(data))
+	for i := range blobs {
+		blobs[i].at = at
+		at += blobs[i].Bytes
+	}
+	s.blobs = append(s.blobs, blobs...)
+	return nil
+}
+
+// save makes all that is done so far last: a layer and those before it, and the hidden
+// states x behind it, unless it was the last one (x nil).
+func (s *state) save(layer int, x *runner.Rows) error {
+	c := &commitRecord{Layer: layer, Slot: -1}
+	if x != nil {
+		c.Slot = 0
+		if s.commit != nil {
+			c.Slot = 1 - s.commit.Slot
+		}
+		if err := s.store(c, x); err != nil {
+			return err
+		}
+	}
+	if err := s.write(&record{Commit: c}, nil); err != nil {
+		return err
+	}
+	if err := s.log.Sync(); err != nil {
+		return fmt.Errorf("syncing %q: %w", s.logName(), err)
+	}
+	if s.commit == nil {
+		if err := s.fs.SyncDir(filepath.Dir(s.path)); err != nil {
+			return fmt.Errorf("syncing folder of %q: %w", s.path, err)
+		}
+	}
+	s.commit = c
+	return nil
+}
+
+// pieceRows is how many rows are read or written at once.
+func pieceRows(width int) int { return max(1, (1<<20)/(4*width)) }
+
+// store writes hidden states to the slot of c and sets its digest.
+func (s *state) store(c *commitRecord, x *runner.Rows) (err error) {
+	if s.hidden == nil {
+		if s.hidden, err = s.fs.Append(s.hiddenName()); err != nil {
+			return fmt.Errorf("opening %q: %w", s.hiddenName(), err)
+		}
+	}
+	step := pieceRows(x.Width())
+	buf, raw := make([]float32, step*x.Width()), make([]byte, 4*step*x.Width())
+	h := blake3.New()
+	at := int64(c.Slot) * int64(x.Len()) * int64(x.Width()) * 4
+	for first := 0; first < x.Len(); first += step {
+		rows, err := x.View(first, min(step, x.Len()-first), buf)
+		if err != nil {
+			return err
+		}
+		b := putFloats(raw, rows)
+		_, _ = h.Write(b)
+		if err := blockio.WriteFull(s.hidden, b, at); err != nil {
+			return fmt.Errorf("writing %q: %w", s.hiddenName(), err)
+		}
+		at += int64(len(b))
+	}
+	if err := s.hidden.Sync(); err != nil {
+		return fmt.Errorf("syncing %q: %w", s.hiddenName(), err)
+	}
+	c.Digest = hex.EncodeToString(h.Sum(nil))
+	return nil
+}
+
+// intact reports whether the hidden states of the last commit are what they were:
+// rows of so many numbers.
+func (s *state) intact(rows, width int) bool {
+	if s.commit.Slot < 0 {
+		return true
+	}
+	size := int64(rows) * int64(width) * 4
+	h := blake3.New()
+	n, err := io.Copy(h, io.NewSectionReader(s.hidden, int64(s.commit.Slot)*size, size))
+	return err == nil && n == size && hex.EncodeToString(h.Sum(nil)) == s.commit.Digest
+}
+
+// reader is how the runner gets the hidden states of the last commit back.
+func (s *state) reader(rows, width int) func(first int, x []float32) error {
+	begin := int64(s.commit.Slot) * int64(rows) * int64(width) * 4
+	var raw []byte
+	return func(first int, x []float32) error {
+		if cap(raw) < 4*len(x) {
+			raw = make([]byte, 4*len(x))
+		}
+		raw = raw[:4*len(x)]
+		if err := blockio.ReadFull(s.hidden, raw, begin+int64(first)*int64(width)*4); err != nil {
+			return fmt.Errorf("reading %q: %w", s.hiddenName(), err)
+		}
+		getFloats(x, raw)
+		return nil
+	}
+}
+
+// entries are the tensors of all layers.
+func (s *state) entries() ([]file.Entry, error) {
+	var out []file.Entry
+	for i := range s.blobs {
+		b := &s.blobs[i]
+		d, err := safetensors.ParseDType(b.DType)
+		if err != nil {
+			return nil, err
+		}
+		data := func(w io.Writer) error {
+			_, err := io.Copy(w, io.NewSectionReader(s.log, b.at, b.Bytes))
+			return err
+		}
+		for _, name := range b.Names {
+			out = append(out, file.Entry{Name: name, DType: d, Shape: b.Shape, Data: data})
+		}
+	}
+	return out, nil
+}
+
+// close closes the files. They stay if keep is set and there is something to go on
+// from.
+func (s *state) close(keep bool) {
+	if !keep || s.commit == nil {
+		for _, name := range []string{s.hiddenName(), s.logName()} { // the lock goes last
+			_ = s.fs.Remove(name)
+		}
+	}
+	if s.hidden != nil {
+		_ = s.hidden.Close()
+	}
+	_ = s.log.Close()
+}

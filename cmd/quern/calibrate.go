@@ -1,0 +1,240 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"quern/calibrate"
+	"quern/calibrate/file"
+	"quern/convert"
+	"quern/formats/hf"
+	"quern/internal/ui"
+	"quern/verify/evaluation"
+	"quern/verify/runner"
+)
+
+var outputFlag = &cli.StringFlag{Name: "o", Aliases: []string{"output"}, Usage: "`FILE`the calibration file"}
+
+func calibrateCommand(t *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "calibrate",
+		Usage:     "measure activations and the load of experts on a text",
+		ArgsUsage: "--text FILE… | --ids FILE [flags] -o FILE CKPT",
+		Description: "The model runs over the text, layer by layer, in bounded memory. What each linear is\n" +
+			"applied to, what attention keeps and which experts are chosen is counted, and no\n" +
+			"activation is kept. Cut at any moment, the same command goes on at the layer where it\n" +
+			"was. Files of several machines are put together with quern calibrate merge.\n\n" +
+			"Example:\n   quern calibrate --text my.txt -o my.calibration.safetensors ./my-model",
+		Flags: append([]cli.Flag{
+			&cli.StringSliceFlag{Name: "text", Usage: "`FILE`text to run on; may be repeated"},
+			&cli.StringFlag{Name: "ids", Usage: "`FILE`token ids to run on instead: input_ids of a safetensors file, or JSON"},
+			&cli.IntFlag{Name: "tokens", Usage: "`N`run on the first N tokens only"},
+			&cli.IntFlag{Name: "context", Usage: "`N`tokens that the model sees at once", Value: 512},
+			outputFlag,
+			&cli.StringFlag{Name: "trace", Usage: "`FILE`also write which experts every token chose"},
+			&cli.BoolFlag{Name: "pairs", Usage: "count which experts are chosen together"},
+			&cli.BoolFlag{Name: "all-experts", Usage: "show every token to every expert: all are covered, by tokens that are not theirs"},
+			&cli.IntFlag{Name: "covered", Usage: "`N`tokens below which an expert counts as hardly reached", Value: 128},
+		}, append(deviceFlags(), workersFlag, verifyMemoryFlag, overwriteFlag, quietFlag, jsonFlag)...),
+		Subcommands: []*cli.Command{mergeCommand(t)},
+		Action: func(c *cli.Context) error {
+			args, err := positional(c, 1, 1)
+			if err != nil {
+				return err
+			}
+			return t.calibrate(c, args[0])
+		},
+	}
+}
+
+func mergeCommand(t *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "merge",
+		Usage:       "put calibrations of the same model together",
+		ArgsUsage:   "-o FILE A B …",
+		Description: "Maxima, sums and counts of all of them; their order does not matter.\n\nExample:\n   quern calibrate merge -o all.safetensors a.safetensors b.safetensors",
+		Flags:       []cli.Flag{outputFlag, quietFlag, jsonFlag},
+		Action: func(c *cli.Context) error {
+			args, err := positional(c, 1, 1<<20)
+			if err != nil {
+				return err
+			}
+			out := c.String("o")
+			if out == "" {
+				return usagef("calibrate merge: -o says where to write")
+			}
+			r, err := calibrate.Merge(nil, out, args)
+			if err != nil {
+				return err
+			}
+			return t.calibrated(c, out, r)
+		},
+	}
+}
+
+// calibrating reads the flags of calibrate.
+func calibrating(c *cli.Context) (*verifying, calibrate.Options, error) {
+	j := &verifying{texts: c.StringSlice("text"), ids: c.String("ids"), quiet: c.Bool("quiet") || c.Bool("json")}
+	j.chunk = evaluation.ChunkOptions{Tokens: c.Int("tokens"), Context: c.Int("context"), Score: evaluation.ScoreAll}
+	o := calibrate.Options{
+		Tool: "quern " + convert.Version, AllExperts: c.Bool("all-experts"), Pairs: c.Bool("pairs"), Trace: c.String("trace"),
+		Overwrite: c.Bool("overwrite"), Checkpoint: time.Minute,
+	}
+	var err error
+	if o.Runner.Workers, err = workers(c); err != nil {
+		return nil, o, err
+	}
+	if o.Runner.Memory, err = size(c, "memory"); err != nil {
+		return nil, o, err
+	}
+	debug.SetMemoryLimit(o.Runner.Memory)
+	switch {
+	case c.String("o") == "":
+		return nil, o, usagef("calibrate: -o says where to write")
+	case len(j.texts) == 0 && j.ids == "":
+		return nil, o, usagef("calibrate: --text or --ids says what to run on")
+	case len(j.texts) > 0 && j.ids != "":
+		return nil, o, usagef("calibrate: --text and --ids do not go together")
+	case j.chunk.Tokens < 0:
+		return nil, o, usagef("--tokens %d: not a number of tokens", j.chunk.Tokens)
+	case j.chunk.Context < 4:
+		return nil, o, usagef("--context %d: at least 4", j.chunk.Context)
+	case c.Int("covered") < 0:
+		return nil, o, usagef("--covered %d: not a number of tokens", c.Int("covered"))
+	}
+	return j, o, nil
+}
+
+// calibrate runs the model and tells.
+func (t *terminal) calibrate(c *cli.Context, path string) error {
+	j, o, err := calibrating(c)
+	if err != nil {
+		return err
+	}
+	ck, err := hf.Open(path)
+	if err != nil {
+		return err
+	}
+	m := &models{}
+	defer m.close()
+	if m.cand, err = runner.Open(ck, nil); err != nil {
+		return err
+	}
+	if err := j.read(m, ck); err != nil {
+		return err
+	}
+	var done func()
+	if o.Runner.Device, done, err = t.device(c); err != nil {
+		return err
+	}
+	defer done()
+	r, err := t.measure(c, m, c.String("o"), o, j.quiet)
+	if errors.Is(err, calibrate.ErrComplete) {
+		switch {
+		case c.Bool("json"):
+			return t.calibrated(c, c.String("o"), r)
+		case !c.Bool("quiet"):
+			fmt.Fprintf(t.out, "already complete: %s\n", clean(c.String("o")))
+		}
+		return nil
+	}
+	if err != nil {
+		return interrupted(err, "the same command goes on from here")
+	}
+	return t.calibrated(c, c.String("o"), r)
+}
+
+// measure runs calibrate.Run behind a progress bar.
+func (t *terminal) measure(c *cli.Context, m *models, out string, o calibrate.Options, quiet bool) (*calibrate.Result, error) {
+	bar := ui.NewProgress(t.err, "calibrating", quiet)
+	defer bar.Stop()
+	o.Runner.Progress = bar.Update
+	if d := o.Runner.Device; d != nil {
+		o.Compute = d.Info().Kind
+	}
+	return calibrate.Run(c.Context, m.cand, m.texts, m.chunks, out, o)
+}
+
+// calibrationReport is what calibrate tells in JSON.
+type calibrationReport struct {
+	Output   string              `json:"output"`
+	Digest   string              `json:"blake3"`
+	Model    string              `json:"model"`
+	Texts    []file.Text         `json:"texts"`
+	Resumed  int                 `json:"resumed_at_layer,omitempty"`
+	Coverage *calibrate.Coverage `json:"coverage"`
+	Outliers []calibrate.Outlier `json:"outliers,omitempty"`
+}
+
+// shownOutliers is how many of the inputs with the largest outliers are told.
+const shownOutliers = 5
+
+// calibrated tells what was measured.
+func (t *terminal) calibrated(c *cli.Context, out string, r *calibrate.Result) error {
+	f, err := file.Open(out)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	threshold := int64(128)
+	if c.IsSet("covered") {
+		threshold = int64(c.Int("covered"))
+	}
+	report := &calibrationReport{Output: out, Digest: fmt.Sprintf("%x", r.Digest), Model: r.Info.Model, Texts: r.Info.Texts, Resumed: r.Resumed}
+	if report.Coverage, err = calibrate.Cover(f, threshold); err != nil {
+		return err
+	}
+	if report.Outliers, err = calibrate.Outliers(f, shownOutliers); err != nil {
+		return err
+	}
+	switch {
+	case c.Bool("json"):
+		return t.json(report)
+	case !c.Bool("quiet"):
+		report.print(t.out)
+	}
+	return nil
+}
+
+func (r *calibrationReport) print(w *results) {
+	v := r.Coverage
+	fmt.Fprintf(w, "%s: %s tokens of %s\n", clean(r.Output), ui.Count(v.Tokens), count(len(r.Texts), "text"))
+	if r.Resumed > 0 {
+		fmt.Fprintf(w, "went on at layer %d, where an earlier run was cut\n", r.Resumed)
+	}
+	if len(v.Layers) > 0 {
+		fmt.Fprintf(w, "\n%s of %s experts were never chosen, %s by fewer than %s tokens\n\n", ui.Count(v.Never), ui.Count(v.Experts), ui.Count(v.Few), ui.Count(v.Threshold))
+		var rows [][]string
+		for _, l := range v.Layers {
+			name := fmt.Sprint(l.Layer)
+			if l.MTP {
+				name += " (mtp)"
+			}
+			rows = append(rows, []string{name, ui.Count(l.Least), ui.Count(l.Median), ui.Count(l.Most), ui.Count(l.Never), ui.Count(l.Few)})
+		}
+		ui.Table(w, []string{"layer", ">least tokens", ">median", ">most", ">never chosen", ">hardly reached"}, rows)
+		if v.Few > 0 {
+			fmt.Fprintf(w, "\nnever chosen: %s\nhardly reached: %s\n", v.Treatment.Never, v.Treatment.Few)
+		}
+	}
+	if len(r.Outliers) > 0 {
+		fmt.Fprintln(w)
+		var rows [][]string
+		for _, o := range r.Outliers {
+			rows = append(rows, []string{short(o.Modules), fmt.Sprintf("%.4g", o.Amax), fmt.Sprintf("%.4g", o.P999), fmt.Sprintf("%.1f", o.Ratio)})
+		}
+		ui.Table(w, []string{"inputs with the largest outliers", ">largest", ">99.9 % below", ">ratio"}, rows)
+	}
+}
+
+// short names modules that share an input.
+func short(modules []string) string {
+	if len(modules) == 1 {
+		return modules[0]
+	}
+	return fmt.Sprintf("%s and %d more", modules[0], len(modules)-1)
+}
