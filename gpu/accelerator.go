@@ -40,7 +40,7 @@ func newAccelerator(dev driver.Device, o Options, h *hosts) (*accelerator, error
 			return nil, errors.Join(fmt.Errorf("%v: %d bytes of device memory are too few, at least %d are needed", a, a.opts.DeviceMemory, 2*a.opts.ring()), dev.Close())
 		}
 	}
-	if err := errors.Join(a.ready()); err != nil {
+	if err := a.ready(); err != nil {
 		return nil, errors.Join(fmt.Errorf("%v: %w", a, err), a.Close())
 	}
 	return a, nil
@@ -101,7 +101,7 @@ func (a *accelerator) String() string { return title(a.info) }
 
 func title(i Info) string { return fmt.Sprintf("%s:%d (%s)", i.Kind, i.Index, i.Name) }
 
-// enter begins a call; leave ends it.
+// enter begins a call, which calls.Done ends.
 func (a *accelerator) enter() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -7,7 +7,8 @@ type Options struct {
 	DeviceMemory int64
 
 	// ChunkBytes is the most that a piece of a call's source or result takes. If
-	// 0: 32 MiB. Pieces are smaller where DeviceMemory asks for it.
+	// 0: 32 MiB, and 8 MiB where the device's memory is the processor's. Pieces are
+	// smaller where DeviceMemory asks for it.
 	ChunkBytes int
 
 	// Slots is how many pieces are under way at a time. If 0: 4. Each takes two
@@ -37,6 +38,9 @@ func (o Options) withDefaults(i Info) Options {
 	}
 	if o.ChunkBytes <= 0 {
 		o.ChunkBytes = defaultChunk
+		if !i.IsGPU {
+			o.ChunkBytes /= 4
+		}
 	}
 	o.ChunkBytes = max(roundUp(o.ChunkBytes, 4096), minChunk)
 	if o.Slots <= 0 {

@@ -32,8 +32,8 @@
 #define UNROLL _Pragma("unroll")
 #endif
 #define FMA(a, b, c) fma(a, b, c)
-#ifdef FP_FAST_FMAF
-#define HAS_FMA /* or else the host says it */
+#if defined(FP_FAST_FMAF) && !defined(HAS_FMA) /* the host may have said it */
+#define HAS_FMA
 #endif
 typedef uchar u8;
 typedef uint u32;
