@@ -194,4 +194,3 @@ func (r *recorder) blobs() ([]blob, []byte) {
 	}
 	return out, data
 }
-

@@ -24,16 +24,18 @@ func (f *Fast) Add(x []float32) {
 		panic("sketch: too many magnitudes")
 	}
 	n := &f.n
-	pairs := unsafe.Slice((*[2]uint64)(unsafe.Pointer(unsafe.SliceData(x))), len(x)/4)
-	for i := range pairs { // Go's machines load 8 bytes from any address
-		a, b := pairs[i][0], pairs[i][1]
-		n[0][uint32(a)>>shift&(keys-1)]++
-		n[1][a>>(shift+32)&(keys-1)]++
-		n[2][uint32(b)>>shift&(keys-1)]++
-		n[3][b>>(shift+32)&(keys-1)]++
+	if whole := len(x) / 4; whole > 0 {
+		pairs := unsafe.Slice((*[2]uint64)(unsafe.Pointer(unsafe.SliceData(x))), whole)
+		for i := range pairs { // Go's machines load 8 bytes from any address
+			a, b := pairs[i][0], pairs[i][1]
+			n[0][uint32(a)>>shift&(keys-1)]++
+			n[1][a>>(shift+32)&(keys-1)]++
+			n[2][uint32(b)>>shift&(keys-1)]++
+			n[3][b>>(shift+32)&(keys-1)]++
+		}
 	}
-	for _, v := range x[len(pairs)*4:] {
-		f.n[0][math.Float32bits(v)>>shift&(keys-1)]++
+	for _, v := range x[len(x)/4*4:] {
+		n[0][math.Float32bits(v)>>shift&(keys-1)]++
 	}
 }
 

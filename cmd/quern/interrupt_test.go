@@ -89,7 +89,7 @@ func TestInterruptPipeline(t *testing.T) {
 	}
 
 	args = append(append([]string{"pipeline", "--quiet"}, slowFlags...), "--shard-size", "500KB")
-	code, _, stderr = interrupt(t, dir, env, os.Interrupt, filepath.Join(dir, "quern-*", "tinyseek-fp8", "model-00001-*.safetensors"), args...)
+	code, _, stderr = interrupt(t, dir, env, os.Interrupt, filepath.Join(dir, "quern-*", "tinyseek", "tokenizer.json"), args...)
 	if code != exitInterrupted || stderr != "quern: interrupted\n" {
 		t.Errorf("exit code %d, stderr %q", code, stderr)
 	}

@@ -10,20 +10,24 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"quern/calibrate"
+	"quern/calibrate/file"
 	"quern/convert"
 	"quern/convert/engine"
 	"quern/formats/hf"
 	"quern/formats/tokenizer"
+	"quern/fp8"
 	"quern/internal/tinyseek"
 	"quern/internal/ui"
 	"quern/verify"
+	"quern/verify/evaluation"
 	"quern/verify/runner"
 )
 
 func pipelineCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "pipeline",
-		Usage:     "the whole job: plan, quantize, verify bytes, weights and behaviour, report",
+		Usage:     "the whole job: calibrate, quantize, regroup, verify bytes, weights and behaviour, report",
 		ArgsUsage: "[flags] [IN [OUT]]",
 		Description: "IN defaults to the embedded model (14 MB, with every part of DeepSeek-V3's\n" +
 			"architecture), OUT to a new temporary folder, which is printed last. Both models are\n" +
@@ -71,7 +75,7 @@ func pipelineCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return at.tidy(t.pipeline(c, at, g.after(quantizing(o)), run, j, gates))
+			return at.tidy(t.pipeline(c, at, o, g, run, j, gates))
 		},
 	}
 }
@@ -137,7 +141,7 @@ type stage struct {
 	Seconds float64 `json:"seconds"`
 }
 
-func (t *terminal) pipeline(c *cli.Context, at scene, decide planner, run convert.RunOptions, j *verifying, gates gateChanges) error {
+func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions, g *regroup, run convert.RunOptions, j *verifying, gates gateChanges) error {
 	quiet, asJSON := c.Bool("quiet"), c.Bool("json")
 	in, out := at.in, at.out
 	r := &outcome{Output: out, Report: c.String("report")}
@@ -155,7 +159,21 @@ func (t *terminal) pipeline(c *cli.Context, at scene, decide planner, run conver
 	if err != nil {
 		return err
 	}
-	p, err := decide(ck)
+	if at.own && o.Calibration == nil {
+		f, err := t.calibrateOwn(c, at, ck, run)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if !c.IsSet("search") {
+			o.Search = fp8.SearchWeighted
+		}
+		if o.Search == fp8.SearchWeighted {
+			o.Calibration, o.Identify, run.Calibration = f, file.Identify, f
+		}
+		lap("calibrate", "%s tokens of %s", ui.Count(f.Info().Tokens()), tinyseek.CalibrationText)
+	}
+	p, err := g.after(quantizing(o))(ck)
 	if err != nil {
 		return about(ck, err)
 	}
@@ -216,6 +234,31 @@ func (t *terminal) pipeline(c *cli.Context, at scene, decide planner, run conver
 		err = errGate
 	}
 	return err
+}
+
+// calibrateOwn measures the embedded model on the text that comes with it, which
+// verify does not use. For another model, --calibration brings measurements on a text
+// that is like what it is for.
+func (t *terminal) calibrateOwn(c *cli.Context, at scene, ck *hf.Checkpoint, run convert.RunOptions) (*file.File, error) {
+	m := &models{}
+	defer m.close()
+	var err error
+	if m.cand, err = runner.Open(ck, nil); err != nil {
+		return nil, err
+	}
+	j := &verifying{texts: []string{filepath.Join(at.in, tinyseek.CalibrationText)}, chunk: evaluation.ChunkOptions{Context: 512, Score: evaluation.ScoreAll}}
+	if err := j.read(m, ck); err != nil {
+		return nil, err
+	}
+	out := filepath.Clean(at.out) + "-calibration.safetensors"
+	o := calibrate.Options{
+		Tool: "quern " + convert.Version, Checkpoint: time.Hour,
+		Runner: runner.Options{Workers: run.Workers, Memory: run.Memory, Device: run.Device},
+	}
+	if _, err := t.measure(c, m, out, o, c.Bool("quiet") || c.Bool("json")); err != nil {
+		return nil, err
+	}
+	return file.Open(out)
 }
 
 // strangerTokens is how much of quern's own text somebody else's model is run on:

@@ -91,6 +91,12 @@ func TestDivide(t *testing.T) {
 	for _, ops := range []plan.Op{plan.Quantize, plan.Requantize} {
 		for _, tensors := range []int{1, 92000} {
 			p := &plan.Plan{Tensors: make([]plan.Tensor, tensors)}
+			edge := int64(4096 / min(tensors, 64)) // 32 MiB, or 8 KiB each
+			for i := range p.Tensors {
+				t := &p.Tensors[i]
+				t.Op, t.DType, t.Shape = plan.Copy, safetensors.BF16, []int64{edge, edge}
+				t.Source = plan.View{DType: t.DType, Shape: t.Shape}
+			}
 			p.Tensors[0].Op = ops
 			for _, workers := range []int{1, 2, 16, 128} {
 				for memory := int64(64 << 20); memory < 2<<30; memory += 137 << 20 {
@@ -101,6 +107,9 @@ func TestDivide(t *testing.T) {
 					}
 					if m.slab < minSlab || m.slab > maxSlab || m.slab%(64<<10) != 0 || m.workers > workers || m.slabs < m.workers+1 {
 						t.Fatalf("%+v: %+v", o, m)
+					}
+					if tensors > 1 && m.slab > minSlab {
+						t.Fatalf("%+v: slabs of %d bytes for tensors of %d", o, m.slab, 2*edge*edge)
 					}
 					if (m.scratch > 0) != (ops == plan.Requantize) || m.scratch > 0 && m.scratch < m.slab {
 						t.Fatalf("%+v: scratch %d", o, m.scratch)

@@ -29,17 +29,22 @@ const (
 // then fewer workers.
 func divide(p *plan.Plan, o Options) (memory, error) {
 	budget := o.Memory - fixed - perTensor*int64(len(p.Tensors))
-	scratch := int64(0)
+	scratch, largest := int64(0), int64(0)
 	for i := range p.Tensors {
-		if p.Tensors[i].Op == plan.Requantize {
+		t := &p.Tensors[i]
+		if t.Op == plan.Requantize {
 			scratch = 1
 		}
+		largest = max(largest, t.Bytes(), inputBytes(t))
 	}
+	// A slab holds a tensor's elements in the widest form on their way, which is at
+	// most four times that of either end (codes as float32): more is of no use.
+	useful := max(min(largest, maxSlab)*4, minSlab)
 	for workers := o.Workers; workers > 0; workers-- {
 		slabs := workers + 4
 		// Half of the budget is left to the collector's slack.
 		size := budget / 2 / (2*int64(slabs) + scratch*int64(workers))
-		size = min(size, maxSlab) &^ (1<<16 - 1)
+		size = min(size, maxSlab, ceilDiv(useful, 1<<16)<<16) &^ (1<<16 - 1)
 		if size >= minSlab {
 			return memory{slab: int(size), slabs: slabs, workers: workers, scratch: int(scratch * size)}, nil
 		}

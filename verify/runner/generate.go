@@ -190,7 +190,8 @@ func (w *writer) speculate() error {
 		if i == len(draft) {
 			return w.push(w.s.pick(row))
 		}
-		token, kept := draft[i], true
+		var token int
+		var kept bool
 		if w.s.greedy() {
 			token = w.s.pick(row)
 			kept = token == draft[i]
