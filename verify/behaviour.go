@@ -27,6 +27,11 @@ type Behaviour struct {
 	Routing         *metrics.RoutingReport   `json:"routing,omitempty"`
 	MTP             *evaluation.MTP          `json:"mtp,omitempty"`
 	TokensPerSecond *[2]metrics.Figure       `json:"tokens_per_second,omitempty"` // of baseline and checkpoint
+
+	// Static are the figures with the static scales for activations that the
+	// checkpoint brings, beside Metrics, for which they are dynamic.
+	Static    *metrics.Summary `json:"metrics_static,omitempty"`
+	StaticMTP *evaluation.MTP  `json:"mtp_static,omitempty"`
 }
 
 // Setup is what one has to know to repeat a run.

@@ -24,6 +24,9 @@ func (b *Behaviour) print(w io.Writer) {
 	if m := b.Metrics; m != nil {
 		b.printMetrics(w)
 	}
+	if m := b.Static; m != nil {
+		b.printStatic(w)
+	}
 	if len(b.Texts) > 1 {
 		fmt.Fprintln(w)
 		var rows [][]string
@@ -67,6 +70,23 @@ func (b *Behaviour) printMetrics(w io.Writer) {
 		{"change of the right token's probability, RMS", percentFigure(m.DeltaPRMS)},
 		{"  1 %, 99 %", percentFigure(m.DeltaPP1) + ", " + percentFigure(m.DeltaPP99)},
 	})
+}
+
+// printStatic writes the figures of static scales beside those of dynamic ones.
+func (b *Behaviour) printStatic(w io.Writer) {
+	d, s := b.Metrics, b.Static
+	rows := [][]string{
+		{"perplexity of the checkpoint", figure(d.PPLQuant, 5), figure(s.PPLQuant, 5)},
+		{"KL divergence, mean", figure(d.KLDMean, 3), figure(s.KLDMean, 3)},
+		{"  median", figure(d.KLDMedian, 3), figure(s.KLDMedian, 3)},
+		{"  99 %", figure(d.KLDP99, 3), figure(s.KLDP99, 3)},
+		{"same likeliest token", percentFigure(d.SameTop), percentFigure(s.SameTop)},
+	}
+	if b.MTP != nil && b.StaticMTP != nil {
+		rows = append(rows, []string{"acceptance of drafts", percentFigure(b.MTP.AcceptanceQuant), percentFigure(b.StaticMTP.AcceptanceQuant)})
+	}
+	fmt.Fprintln(w)
+	ui.Table(w, []string{"activations in FP8", ">dynamic scales", ">static scales"}, rows)
 }
 
 // printSingle writes the figures of one model.

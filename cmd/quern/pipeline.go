@@ -27,7 +27,7 @@ import (
 func pipelineCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "pipeline",
-		Usage:     "the whole job: calibrate, quantize, regroup, verify bytes, weights and behaviour, report",
+		Usage:     "the whole job: calibrate, quantize, regroup, verify, report",
 		ArgsUsage: "[flags] [IN [OUT]]",
 		Description: "IN defaults to the embedded model (14 MB, with every part of DeepSeek-V3's\n" +
 			"architecture), OUT to a new temporary folder, which is printed last. Both models are\n" +

@@ -317,6 +317,14 @@ func (t *terminal) behaviour(ctx context.Context, j *verifying, m *models) (*ver
 		return nil, err
 	}
 	b.Compared(c)
+	if o.FP8Activations && m.cand.HasStaticScales() {
+		o.StaticScales = true
+		static, err := evaluation.Compare(ctx, m.base, m.cand, m.texts, m.chunks, o)
+		if err != nil {
+			return nil, err
+		}
+		b.Static, b.StaticMTP = &static.Metrics, static.MTP
+	}
 	for i := range b.Worst {
 		b.Worst[i].Show = m.shown(&b.Worst[i])
 	}

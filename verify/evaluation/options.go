@@ -11,12 +11,14 @@ import (
 	"quern/verify/runner"
 )
 
-// Options say how to evaluate. Only FP8Activations, Device and Fast affect results.
+// Options say how to evaluate. Only FP8Activations,
+// StaticScales, Device and Fast affect results.
 type Options struct {
 	Workers        int   // 0: one a processor
 	Memory         int64 // see runner.Options
 	TempDir        string
 	FP8Activations bool
+	StaticScales   bool // see runner.Options; of the checkpoint, not of the baseline
 	Fast           bool
 	Device         gpu.Device // see runner.Options
 	Worst          int        // how many of the worst tokens are listed
@@ -31,7 +33,7 @@ type Options struct {
 func (o *Options) runner(what string, hooks *runner.Hooks) runner.Options {
 	r := runner.Options{
 		Workers: o.Workers, Memory: o.Memory, TempDir: o.TempDir,
-		FP8Activations: o.FP8Activations, Fast: o.Fast, Device: o.Device, Hooks: hooks,
+		FP8Activations: o.FP8Activations, StaticScales: o.StaticScales, Fast: o.Fast, Device: o.Device, Hooks: hooks,
 	}
 	if o.Progress != nil {
 		r.Progress = func(done, total int64) { o.Progress(what, done, total) }

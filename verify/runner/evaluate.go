@@ -9,7 +9,8 @@ import (
 	"quern/internal/vec"
 )
 
-// Options say how to evaluate. Only FP8Activations, Device and Fast affect the results.
+// Options say how to evaluate. Only FP8Activations,
+// StaticScales, Device and Fast affect the results.
 type Options struct {
 	Workers int   // goroutines; 0: one a processor
 	Memory  int64 // bytes for activations and weights; 0: 2 GiB. Two matrices and one text have to fit in any case
@@ -18,6 +19,8 @@ type Options struct {
 	// FP8Activations rounds the inputs of FP8 weights as engines do: in groups of 128
 	// with a scale each.
 	FP8Activations bool
+	// StaticScales takes the scales that the checkpoint brings for them, where it does.
+	StaticScales bool
 	// Device multiplies where that is worth the way; nil: the processor does. Results
 	// are then within the bound of gpu.Device.Mul, and repeat on the same device.
 	Device gpu.Device
@@ -97,6 +100,11 @@ func (m *Model) Evaluate(ctx context.Context, texts [][]int, o Options) (_ *Eval
 	}
 	if q := m.cfg.Quant; q != nil {
 		e.pow2 = q.ScaleFmt == "ue8m0"
+	}
+	if o.FP8Activations && o.StaticScales {
+		if e.static, err = m.staticScales(); err != nil {
+			return nil, err
+		}
 	}
 	rows := ev.Starts[len(texts)]
 	stores := int64(rows) * int64(m.hidden) * 4

@@ -20,7 +20,8 @@ type matrix struct {
 	view    plan.View
 	out, in int
 
-	transposed bool // stored [in, out]
+	transposed bool       // stored [in, out]
+	inputScale *plan.View // of a static activation scheme, or nil
 	scale      *plan.View
 	grid       plan.Grid
 }

@@ -25,6 +25,7 @@ type Model struct {
 	mtp         *mtp // nil when there is none
 	hidden      int
 	vocab       int
+	static      []*matrix // weights with a static scale for their input
 }
 
 // layer is a decoder layer.
@@ -80,6 +81,26 @@ func (m *Model) Layers() int { return len(m.layers) }
 
 // HasMTP reports whether there is a layer of multi-token prediction.
 func (m *Model) HasMTP() bool { return m.mtp != nil }
+
+// HasStaticScales reports whether the checkpoint brings scales for activations.
+func (m *Model) HasStaticScales() bool { return len(m.static) > 0 }
+
+// staticScales reads them.
+func (m *Model) staticScales() (map[*matrix]float32, error) {
+	out := make(map[*matrix]float32, len(m.static))
+	for _, w := range m.static {
+		v := vector{view: *w.inputScale, n: 1}
+		s, err := v.load(m.files)
+		if err != nil {
+			return nil, err
+		}
+		if !(s[0] > 0) || math.IsInf(float64(s[0]), 0) {
+			return nil, formats.Invalidf("tensor %q: %v is no scale", v.view.Name, s[0])
+		}
+		out[w] = s[0]
+	}
+	return out, nil
+}
 
 // Config is the config of the checkpoint.
 func (m *Model) Config() *model.Config { return m.cfg }
@@ -143,6 +164,7 @@ func (m *Model) build(b *builder) error {
 			m.mtp.head = b.matrix(k)
 		}
 	}
+	m.static = b.static
 	return b.err
 }
 
@@ -193,6 +215,8 @@ type builder struct {
 	c       *hf.Checkpoint
 	tensors map[key]*plan.Tensor
 	scales  map[string]*plan.Tensor
+	inputs  map[string]*plan.Tensor // static scales of inputs, by module
+	static  []*matrix               // weights that have one
 	block   []int64
 	err     error
 }
@@ -207,12 +231,15 @@ func newBuilder(c *hf.Checkpoint) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{c: c, tensors: make(map[key]*plan.Tensor, len(p.Tensors)), scales: make(map[string]*plan.Tensor, len(scales)), block: c.Config.Quant.Tile()}
+	b := &builder{c: c, tensors: make(map[key]*plan.Tensor, len(p.Tensors)), scales: make(map[string]*plan.Tensor, len(scales)), inputs: map[string]*plan.Tensor{}, block: c.Config.Quant.Tile()}
 	for weight, i := range scales {
 		b.scales[weight] = &p.Tensors[i]
 	}
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
+		if plan.IsInputScale(t.Meta.Param) {
+			b.inputs[t.Meta.Module] = t
+		}
 		if want, ok := arch.ExpectedShape(t.Meta); ok && !equalShape(want, t.Shape) {
 			return nil, formats.Invalidf("tensor %q: shape %v, but the config says %v", t.Name, t.Shape, want)
 		}
@@ -268,6 +295,10 @@ func (b *builder) matrix(k key) *matrix {
 			b.err = err
 		}
 		return &matrix{}
+	}
+	if s := b.inputs[m.module]; s != nil && m.quantized() && s.Source.Bytes() == s.DType.Bits()/8 {
+		m.inputScale = &s.Source
+		b.static = append(b.static, m)
 	}
 	return m
 }

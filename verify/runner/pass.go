@@ -6,6 +6,7 @@ import (
 	"sort"
 	"sync"
 
+	"quern/fp8"
 	"quern/internal/gemm"
 	"quern/internal/vec"
 )
@@ -67,8 +68,9 @@ type pass struct {
 	workers int
 	few     bool // at most eight rows: a row's result depends on nothing but the row
 	product product
-	fp8     bool // emulate FP8 activations
-	pow2    bool // with scales that are powers of two
+	fp8     bool                // emulate FP8 activations
+	pow2    bool                // with scales that are powers of two
+	static  map[*matrix]float32 // with these scales, where there is one
 	hooks   *Hooks
 	place   place // of the rows that are under way, for the hooks
 	weights provider
@@ -103,7 +105,11 @@ func (p *pass) multiply(y, x []float32, rows int, m *matrix) {
 			for r := first; r < first+n; r++ {
 				row := q[r*m.in:][:m.in]
 				copy(row, x[r*m.in:][:m.in])
-				vec.QuantizeGroups(row, p.pow2)
+				if scale, ok := p.static[m]; ok {
+					roundTo(row, scale)
+				} else {
+					vec.QuantizeGroups(row, p.pow2)
+				}
 			}
 		})
 		x = q
@@ -113,6 +119,13 @@ func (p *pass) multiply(y, x []float32, rows int, m *matrix) {
 		return
 	}
 	p.product.mul(y, m.out, x, m.in, rows, w)
+}
+
+// roundTo rounds x to E4M3 codes with one scale: what is beyond 448 of them is cut.
+func roundTo(x []float32, scale float32) {
+	for i, v := range x {
+		x[i] = fp8.E4M3ToFloat32(fp8.E4M3FromFloat32(v/scale)) * scale
+	}
 }
 
 // observe tells the hooks what modules are applied to.
