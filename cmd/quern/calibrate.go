@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -17,7 +19,9 @@ import (
 	"quern/verify/runner"
 )
 
-var outputFlag = &cli.StringFlag{Name: "o", Aliases: []string{"output"}, Usage: "`FILE`the calibration file"}
+var outputFlag = &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE`the calibration file"}
+
+var coveredFlag = &cli.IntFlag{Name: "covered", Usage: "`N`tokens below which an expert counts as hardly reached", Value: 128}
 
 func calibrateCommand(t *terminal) *cli.Command {
 	return &cli.Command{
@@ -38,7 +42,7 @@ func calibrateCommand(t *terminal) *cli.Command {
 			&cli.StringFlag{Name: "trace", Usage: "`FILE`also write which experts every token chose"},
 			&cli.BoolFlag{Name: "pairs", Usage: "count which experts are chosen together"},
 			&cli.BoolFlag{Name: "all-experts", Usage: "show every token to every expert: all are covered, by tokens that are not theirs"},
-			&cli.IntFlag{Name: "covered", Usage: "`N`tokens below which an expert counts as hardly reached", Value: 128},
+			coveredFlag,
 		}, append(deviceFlags(), workersFlag, verifyMemoryFlag, overwriteFlag, quietFlag, jsonFlag)...),
 		Subcommands: []*cli.Command{mergeCommand(t)},
 		Action: func(c *cli.Context) error {
@@ -53,19 +57,26 @@ func calibrateCommand(t *terminal) *cli.Command {
 
 func mergeCommand(t *terminal) *cli.Command {
 	return &cli.Command{
-		Name:        "merge",
-		Usage:       "put calibrations of the same model together",
-		ArgsUsage:   "-o FILE A B …",
-		Description: "Maxima, sums and counts of all of them; their order does not matter.\n\nExample:\n   quern calibrate merge -o all.safetensors a.safetensors b.safetensors",
-		Flags:       []cli.Flag{outputFlag, quietFlag, jsonFlag},
+		Name:  "merge",
+		Usage: "put calibrations of the same model together",
+		// main sets it for the commands only.
+		OnUsageError: onUsageError,
+		ArgsUsage:    "-o FILE A B …",
+		Description:  "Maxima, sums and counts of all of them; their order does not matter.\n\nExample:\n   quern calibrate merge -o all.safetensors a.safetensors b.safetensors",
+		Flags:        []cli.Flag{outputFlag, coveredFlag, quietFlag, jsonFlag},
 		Action: func(c *cli.Context) error {
-			args, err := positional(c, 1, 1<<20)
+			args, err := positional(c, 0, 1<<20)
 			if err != nil {
 				return err
 			}
-			out := c.String("o")
-			if out == "" {
+			out := c.String("output")
+			switch {
+			case out == "":
 				return usagef("calibrate merge: -o says where to write")
+			case len(args) == 0:
+				return usagef("calibrate merge: there is nothing to put together; usage: quern calibrate merge %s", c.Command.ArgsUsage)
+			case c.Int("covered") < 0:
+				return usagef("--covered %d: not a number of tokens", c.Int("covered"))
 			}
 			r, err := calibrate.Merge(nil, out, args)
 			if err != nil {
@@ -93,7 +104,7 @@ func calibrating(c *cli.Context) (*verifying, calibrate.Options, error) {
 	}
 	debug.SetMemoryLimit(o.Runner.Memory)
 	switch {
-	case c.String("o") == "":
+	case c.String("output") == "":
 		return nil, o, usagef("calibrate: -o says where to write")
 	case len(j.texts) == 0 && j.ids == "":
 		return nil, o, usagef("calibrate: --text or --ids says what to run on")
@@ -132,20 +143,20 @@ func (t *terminal) calibrate(c *cli.Context, path string) error {
 		return err
 	}
 	defer done()
-	r, err := t.measure(c, m, c.String("o"), o, j.quiet)
+	r, err := t.measure(c, m, c.String("output"), o, j.quiet)
 	if errors.Is(err, calibrate.ErrComplete) {
 		switch {
 		case c.Bool("json"):
-			return t.calibrated(c, c.String("o"), r)
+			return t.calibrated(c, c.String("output"), r)
 		case !c.Bool("quiet"):
-			fmt.Fprintf(t.out, "already complete: %s\n", clean(c.String("o")))
+			fmt.Fprintf(t.out, "already complete: %s\n", clean(c.String("output")))
 		}
 		return nil
 	}
 	if err != nil {
 		return interrupted(err, "the same command goes on from here")
 	}
-	return t.calibrated(c, c.String("o"), r)
+	return t.calibrated(c, c.String("output"), r)
 }
 
 // measure runs calibrate.Run behind a progress bar.
@@ -180,12 +191,8 @@ func (t *terminal) calibrated(c *cli.Context, out string, r *calibrate.Result) e
 		return err
 	}
 	defer f.Close()
-	threshold := int64(128)
-	if c.IsSet("covered") {
-		threshold = int64(c.Int("covered"))
-	}
 	report := &calibrationReport{Output: out, Digest: fmt.Sprintf("%x", r.Digest), Model: r.Info.Model, Texts: r.Info.Texts, Resumed: r.Resumed}
-	if report.Coverage, err = calibrate.Cover(f, threshold); err != nil {
+	if report.Coverage, err = calibrate.Cover(f, int64(c.Int("covered"))); err != nil {
 		return err
 	}
 	if report.Outliers, err = calibrate.Outliers(f, shownOutliers); err != nil {
@@ -217,9 +224,7 @@ func (r *calibrationReport) print(w *results) {
 			rows = append(rows, []string{name, ui.Count(l.Least), ui.Count(l.Median), ui.Count(l.Most), ui.Count(l.Never), ui.Count(l.Few)})
 		}
 		ui.Table(w, []string{"layer", ">least tokens", ">median", ">most", ">never chosen", ">hardly reached"}, rows)
-		if v.Few > 0 {
-			fmt.Fprintf(w, "\nnever chosen: %s\nhardly reached: %s\n", v.Treatment.Never, v.Treatment.Few)
-		}
+		r.printFew(w)
 	}
 	if len(r.Outliers) > 0 {
 		fmt.Fprintln(w)
@@ -228,6 +233,48 @@ func (r *calibrationReport) print(w *results) {
 			rows = append(rows, []string{short(o.Modules), fmt.Sprintf("%.4g", o.Amax), fmt.Sprintf("%.4g", o.P999), fmt.Sprintf("%.1f", o.Ratio)})
 		}
 		ui.Table(w, []string{"inputs with the largest outliers", ">largest", ">99.9 % below", ">ratio"}, rows)
+	}
+}
+
+// shownExperts is how many of the experts that texts hardly reach are listed.
+const shownExperts = 12
+
+// printFew lists experts that the texts hardly reach, the emptiest first, with the text
+// of whose kind more would reach them, and says what is done for them.
+func (r *calibrationReport) printFew(w *results) {
+	v := r.Coverage
+	if v.Few == 0 {
+		return
+	}
+	type place struct {
+		layer int
+		calibrate.ExpertCoverage
+	}
+	var few []place
+	for _, l := range v.Layers {
+		for _, e := range l.Experts {
+			few = append(few, place{l.Layer, e})
+		}
+	}
+	slices.SortStableFunc(few, func(a, b place) int { return cmp.Compare(a.Tokens, b.Tokens) })
+	var rows [][]string
+	for _, p := range few[:min(len(few), shownExperts)] {
+		most := "in none of them"
+		if len(p.Texts) > 0 {
+			most = fmt.Sprintf("%s (%.2g %% of it)", p.Texts[0].Text, 100*p.Texts[0].Share)
+		}
+		rows = append(rows, []string{fmt.Sprint(p.layer), fmt.Sprint(p.Expert), ui.Count(p.Tokens), most})
+	}
+	fmt.Fprintln(w)
+	ui.Table(w, []string{"layer", ">expert", ">tokens", "most often in"}, rows)
+	if n := len(few) - len(rows); n > 0 {
+		fmt.Fprintf(w, "and %s more; --json lists them all\n", ui.Count(int64(n)))
+	}
+	if v.Never > 0 {
+		fmt.Fprintf(w, "\nnever chosen: %s\n", wrap(v.Treatment.Never, len("never chosen: "), 0))
+	}
+	if v.Few > v.Never {
+		fmt.Fprintf(w, "\nhardly reached: %s\n", wrap(v.Treatment.Few, len("hardly reached: "), 0))
 	}
 }
 
