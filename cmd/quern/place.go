@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,9 +12,11 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"quern/convert"
 	"quern/internal/blockio"
 	"quern/internal/ui"
 	"quern/shard/placement"
+	"quern/shard/report"
 )
 
 func placeCommand(t *terminal) *cli.Command {
@@ -41,6 +44,7 @@ func placeCommand(t *terminal) *cli.Command {
 			&cli.Float64Flag{Name: "tolerance", Usage: "`X`how much less balanced than eplb quern may be to bring experts together: 0.05 is 5 %", DefaultText: "0"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`DIR`write the maps there, also in the forms that SGLang and vllm-ascend read"},
 			&cli.BoolFlag{Name: "overwrite", Usage: "replace maps that are in DIR"},
+			&cli.StringFlag{Name: "report", Usage: "`FILE`write the comparison as one HTML file, with the load of every rank before and after"},
 			workersFlag, quietFlag, jsonFlag,
 		},
 		Action: func(c *cli.Context) error {
@@ -90,6 +94,11 @@ func (t *terminal) place(c *cli.Context) error {
 			return err
 		}
 	}
+	if path := c.String("report"); path != "" {
+		if err := writePlacementReport(path, in, cmp); err != nil {
+			return err
+		}
+	}
 	t.notes(c.Bool("quiet") || c.Bool("json"), cmp.Placement.Notes)
 	switch {
 	case c.Bool("json"):
@@ -102,6 +111,9 @@ func (t *terminal) place(c *cli.Context) error {
 		printPlacement(t.out, cmp)
 		for _, f := range files {
 			fmt.Fprintf(t.out, "wrote %s\n", clean(filepath.Join(dir, f.Name)))
+		}
+		if path := c.String("report"); path != "" {
+			fmt.Fprintf(t.out, "wrote %s\n", clean(path))
 		}
 	}
 	return nil
@@ -189,6 +201,29 @@ func writeFiles(dir string, files []placement.File) error {
 		if err := blockio.WriteFile(blockio.OS, filepath.Join(dir, f.Name), f.Data); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// writePlacementReport writes the HTML form of a comparison.
+func writePlacementReport(path string, in *placement.Input, cmp *placement.Comparison) error {
+	load, err := report.Loads(in)
+	if err != nil {
+		return err
+	}
+	s := report.Setup{Version: convert.Version, Command: os.Args[1:]}
+	if in.Counts != nil {
+		s.Sources = append(s.Sources, report.Source{Kind: "loads", Path: in.Counts.Path})
+	}
+	if in.Trace != nil {
+		s.Sources = append(s.Sources, report.Source{Kind: "trace", Path: in.Trace.Path})
+	}
+	var b bytes.Buffer
+	if err := report.HTML(&b, cmp, load, s); err != nil {
+		return fmt.Errorf("making the report: %w", err)
+	}
+	if err := blockio.WriteFile(blockio.OS, path, b.Bytes()); err != nil {
+		return fmt.Errorf("writing %q: %w", path, err)
 	}
 	return nil
 }
