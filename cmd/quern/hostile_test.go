@@ -136,7 +136,13 @@ type answer struct {
 // quern runs the program in dir and holds it to time and memory.
 func quern(t *testing.T, dir string, args ...string) answer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), maxAnswer)
+	return quernWithin(t, maxAnswer, dir, args...)
+}
+
+// quernWithin runs the program for as long as that.
+func quernWithin(t *testing.T, limit time.Duration, dir string, args ...string) answer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "quern", args...)
 	cmd.Dir = dir
@@ -152,7 +158,7 @@ func quern(t *testing.T, dir string, args ...string) answer {
 		t.Fatal(fault)
 	}
 	if ctx.Err() != nil {
-		t.Errorf("%s: no answer in %s", args[0], maxAnswer)
+		t.Errorf("%s: no answer in %s", args[0], limit)
 	}
 	if status, err := os.ReadFile(peak); err == nil {
 		_, rest, _ := strings.Cut(string(status), "VmHWM:")

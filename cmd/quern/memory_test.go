@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"quern/internal/synth"
 )
@@ -17,7 +18,7 @@ func TestVerifyMemory(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "model")
 	v := synth.V3{
-		Hidden: 512, Layers: 10, Dense: 1, Experts: 48, Inter: 1024, MoEInter: 512, Vocab: 4096,
+		Hidden: 512, Layers: 6, Dense: 1, Experts: 40, Inter: 1024, MoEInter: 512, Vocab: 4096,
 		Heads: 8, QLora: 128, KVLora: 64, ShardBytes: 200 << 20, Seed: 3,
 	}
 	if err := v.Write(dir); err != nil {
@@ -35,7 +36,7 @@ func TestVerifyMemory(t *testing.T) {
 		}
 		size += fi.Size()
 	}
-	const memory = 32 << 20
+	const memory = 16 << 20
 	if size < 20*memory {
 		t.Fatalf("the checkpoint has %d MiB", size>>20)
 	}
@@ -51,7 +52,7 @@ func TestVerifyMemory(t *testing.T) {
 	if err := os.WriteFile(dir+"/ids.json", ids, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r := quern(t, dir, "verify", "--json", "--memory", "32MiB", "--device", "cpu", "--ids", dir+"/ids.json", dir)
+	r := quernWithin(t, 10*time.Minute, dir, "verify", "--json", "--memory", "16MiB", "--device", "cpu", "--ids", dir+"/ids.json", dir)
 	if r.code != 0 {
 		t.Fatalf("exit %d: %s", r.code, r.stderr)
 	}
