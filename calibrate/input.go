@@ -14,16 +14,13 @@ type input struct {
 	count   int64
 	amax    float32
 	squares []float64
-	values  *sketch.Counter // or nil
-	groups  *sketch.Counter // or nil
+	*distribution
 }
 
-func newInput(modules []string, width int, sketches bool) *input {
-	s := &input{modules: modules, squares: make([]float64, width)}
-	if sketches {
-		s.values, s.groups = &sketch.Counter{}, &sketch.Counter{}
-	}
-	return s
+// distribution counts magnitudes; it is large.
+type distribution struct {
+	values sketch.Counter
+	groups sketch.Counter // of the largest ones of groups of columns.Width
 }
 
 // observer adds rows of numbers to statistics, with scratch memory of its own.
@@ -32,12 +29,13 @@ type observer struct {
 	scratch []*observation // by worker
 }
 
-// observation is what one worker makes of some columns.
+// observation is what one worker makes of some columns or rows.
 type observation struct {
-	maxima []float32
-	bits   uint32 // of the largest magnitude
-	values sketch.Fast
-	groups sketch.Counter
+	maxima         []float32
+	bits           uint32 // of the largest magnitude
+	values, groups sketch.Counter
+	pairs          [columns.Buckets * columns.Buckets]uint32
+	base           int // of pairs
 }
 
 func newObserver(workers int) *observer {
@@ -52,7 +50,8 @@ const (
 	// tileFloats is how many numbers are worked on at once: they stay in the second
 	// level cache while they are gone through twice.
 	tileFloats = 64 << 10
-	// worthwhile is how many numbers a goroutine needs to be worth starting.
+	// worthwhile is how many numbers a goroutine needs to be worth starting, and the
+	// table of pairs to be worth emptying.
 	worthwhile = 16 << 10
 )
 
@@ -66,23 +65,31 @@ func (o *observer) add(s *input, x []float32, rows int) int {
 	width := len(s.squares)
 	blocks := (width + columns.Width - 1) / columns.Width
 	workers := max(1, min(o.workers, rows*width/worthwhile))
-	byRows := s.values != nil && blocks < workers
+	byRows := s.distribution != nil && blocks < workers
+	known := math.Float32bits(s.amax)
 	o.each(min(workers, blocks), blocks, func(t *observation, from, to int) {
+		t.bits = known
 		t.run(s, x, rows, from, to, !byRows)
 	})
+	for _, t := range o.scratch[:min(workers, blocks)] {
+		known = max(known, t.bits)
+	}
 	if byRows {
-		o.each(workers, rows, func(t *observation, from, to int) { t.values.Add(x[from*width : to*width]) })
+		o.each(workers, rows, func(t *observation, from, to int) {
+			t.bits = known
+			t.count(x[from*width:to*width], true)
+		})
 	}
 	s.count += int64(rows)
-	bits := math.Float32bits(s.amax)
-	for _, t := range o.scratch[:workers] {
-		bits = max(bits, t.bits)
-		if t.bits = 0; s.values != nil {
+	s.amax = math.Float32frombits(known)
+	if s.distribution != nil {
+		for _, t := range o.scratch[:workers] {
+			t.values.Take(&t.pairs, t.base)
+			s.values.Move(&t.values)
 			s.groups.Move(&t.groups)
-			s.values.MoveFast(&t.values)
 		}
 	}
-	if s.amax = math.Float32frombits(bits); bits < infinity {
+	if known < infinity {
 		return -1
 	}
 	return firstNonFinite(x[:rows*width])
@@ -115,6 +122,7 @@ func firstNonFinite(x []float32) int {
 // counted too.
 func (t *observation) run(s *input, x []float32, rows, from, to int, values bool) {
 	width := len(s.squares)
+	many := rows*width >= worthwhile
 	step := max(8, tileFloats/width)
 	if cap(t.maxima) < step {
 		t.maxima = make([]float32, step)
@@ -128,13 +136,30 @@ func (t *observation) run(s *input, x []float32, rows, from, to int, values bool
 			for _, m := range maxima {
 				t.bits = max(t.bits, math.Float32bits(m))
 			}
-			if s.values == nil {
+			if s.distribution == nil {
 				continue
 			}
 			t.groups.Add(maxima)
 			for r := 0; values && r < len(maxima); r++ {
-				t.values.Add(block[r*width:][:len(squares)])
+				t.count(block[r*width:][:len(squares)], many)
 			}
 		}
 	}
+}
+
+// count counts the magnitudes of x, none of which is above that of t.bits. many says
+// that there are many of them, so that the table of pairs pays.
+//
+// The table has the buckets that a sketch keeps when t.bits is the largest magnitude;
+// the lowest of them takes what is smaller in both.
+func (t *observation) count(x []float32, many bool) {
+	if !many {
+		t.values.Add(x)
+		return
+	}
+	if base := max(0, sketch.Bucket(math.Float32frombits(t.bits))+1-sketch.Length); base != t.base {
+		t.values.Take(&t.pairs, t.base)
+		t.base = base
+	}
+	t.values.Add(columns.Pairs(&t.pairs, t.base, x))
 }

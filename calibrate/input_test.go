@@ -4,10 +4,19 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"quern/calibrate/sketch"
 )
+
+func newInput(width int, sketches bool) *input {
+	s := &input{squares: make([]float64, width)}
+	if sketches {
+		s.distribution = &distribution{}
+	}
+	return s
+}
 
 // What is observed does not depend on how rows are divided, nor on the number of
 // workers, and is what its definition says.
@@ -18,8 +27,11 @@ func TestObserver(t *testing.T) {
 		x := make([]float32, rows*width)
 		for i := range x {
 			x[i] = float32(r.NormFloat64() * math.Exp(r.NormFloat64()))
+			if r.IntN(50) == 0 {
+				x[i] *= float32(math.Ldexp(1, -r.IntN(40))) // below what a sketch keeps
+			}
 		}
-		want := newInput([]string{"m"}, width, true)
+		want := newInput(width, true)
 		for row := range rows {
 			for first := 0; first < width; first += 128 {
 				group := x[row*width:][first:min(first+128, width)]
@@ -36,7 +48,7 @@ func TestObserver(t *testing.T) {
 		want.count = int64(rows)
 		for _, workers := range []int{1, 2, 3, 7} {
 			o := newObserver(workers)
-			got := newInput([]string{"m"}, width, true)
+			got := newInput(width, true)
 			for at := 0; at < rows; {
 				n := rows - at
 				if r.IntN(3) > 0 {
@@ -47,18 +59,19 @@ func TestObserver(t *testing.T) {
 				}
 				at += n
 			}
-			if !reflect.DeepEqual(got, want) {
+			if got.count != want.count || got.amax != want.amax || !slices.Equal(got.squares, want.squares) ||
+				!reflect.DeepEqual(got.values.Sketch(), want.values.Sketch()) || !reflect.DeepEqual(got.groups.Sketch(), want.groups.Sketch()) {
 				t.Errorf("rows of %d, %d workers: something else was seen", width, workers)
 			}
 		}
-		plain := newInput([]string{"m"}, width, false)
+		plain := newInput(width, false)
 		newObserver(2).add(plain, x, rows)
-		if !reflect.DeepEqual(plain.squares, want.squares) || plain.amax != want.amax || plain.values != nil {
+		if !reflect.DeepEqual(plain.squares, want.squares) || plain.amax != want.amax || plain.distribution != nil {
 			t.Errorf("rows of %d, without sketches: something else was seen", width)
 		}
 		at := r.IntN(len(x))
 		x[at] = float32(math.Inf(-1))
-		if bad := newObserver(3).add(newInput([]string{"m"}, width, true), x, rows); bad != at {
+		if bad := newObserver(3).add(newInput(width, true), x, rows); bad != at {
 			t.Errorf("rows of %d: an infinity at %d is reported at %d", width, at, bad)
 		}
 	}
@@ -69,9 +82,9 @@ func TestObserverKeepsNothing(t *testing.T) {
 	o := newObserver(2)
 	x := make([]float32, 4*worthwhile)
 	x[3] = float32(math.NaN())
-	o.add(newInput([]string{"m"}, 64, true), x, len(x)/64)
+	o.add(newInput(64, true), x, len(x)/64)
 	x[3] = 2
-	s := newInput([]string{"m"}, 64, true)
+	s := newInput(64, true)
 	if bad := o.add(s, x, len(x)/64); bad >= 0 || s.amax != 2 || !reflect.DeepEqual(s.values.Sketch(), sketch.Sketch{Top: sketch.Bucket(2), Counts: s.values.Sketch().Counts}) {
 		t.Error(bad, s.amax)
 	}

@@ -29,6 +29,7 @@ type recorder struct {
 	inputs  map[string]*input // by the first of the modules
 	caches  map[string]float32
 	experts map[int]*experts
+	spare   []*distribution // empty ones: their memory is used again
 
 	saved time.Time // of the last commit
 	err   error     // the first one: hooks that return none have told it
@@ -39,7 +40,14 @@ func (r *recorder) hooks() *runner.Hooks {
 	return &runner.Hooks{Input: r.input, Cached: r.cached, Route: r.route, Done: r.done}
 }
 
+// clear forgets what was seen.
 func (r *recorder) clear() {
+	for _, s := range r.inputs {
+		if s.distribution != nil {
+			*s.distribution = distribution{}
+			r.spare = append(r.spare, s.distribution)
+		}
+	}
 	r.inputs, r.caches, r.experts = map[string]*input{}, map[string]float32{}, map[int]*experts{}
 }
 
@@ -55,12 +63,26 @@ func (r *recorder) input(a *runner.Activations) {
 	}
 	s := r.inputs[a.Modules[0]]
 	if s == nil {
-		s = newInput(a.Modules, a.Width, r.info.Options.Sketches)
+		s = &input{modules: a.Modules, squares: make([]float64, a.Width)}
+		if r.info.Options.Sketches {
+			s.distribution = r.distribution()
+		}
 		r.inputs[a.Modules[0]] = s
 	}
 	if bad := r.observer.add(s, a.X, a.Rows); bad >= 0 {
 		r.fail(r.nonFinite("the input of "+a.Modules[0], a, bad))
 	}
+}
+
+// distribution returns an empty one.
+func (r *recorder) distribution() *distribution {
+	n := len(r.spare) - 1
+	if n < 0 {
+		return &distribution{}
+	}
+	d := r.spare[n]
+	r.spare = r.spare[:n]
+	return d
 }
 
 func (r *recorder) cached(kind string, a *runner.Activations) {
@@ -163,7 +185,7 @@ func (r *recorder) blobs() ([]blob, []byte) {
 		add(file.InputSquares, names(file.InputSquares), raw, int64(len(s.squares)))
 		raw = appendIntegers(raw[:0], s.count)
 		add(file.InputCount, names(file.InputCount), raw)
-		if s.values == nil {
+		if s.distribution == nil {
 			continue
 		}
 		for _, x := range []struct {

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"runtime"
 	"time"
+	"unsafe"
 
 	"quern/calibrate/file"
 	"quern/formats"
@@ -253,7 +254,7 @@ func (r *recorder) reserve(m *runner.Model) int64 {
 	c := m.Config()
 	per := int64(8 * (c.HiddenSize + max(c.ExpertSize(), 1)))
 	if r.info.Options.Sketches {
-		per += 4 * 32 << 10
+		per += 2 * int64(unsafe.Sizeof(distribution{})) // that of gate and up, and that of down
 	}
 	// Once more while they are written, at a quarter: what a sketch holds is small then.
 	return int64(max(r.info.Experts, 1)+16) * per / 4 * 5

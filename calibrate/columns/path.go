@@ -11,13 +11,14 @@ import (
 // same as that of package fp8.
 const EnvPath = "QUERN_CPU"
 
-// path is one implementation of the kernel. Arguments have been checked.
+// path is one implementation of the kernels. Arguments have been checked.
 type path struct {
 	name    string
 	squares func(sums []float64, maxima, x []float32, stride int)
+	pairs   func(table *[Buckets * Buckets]uint32, base uint32, x []float32) // len(x) is a multiple of Step
 }
 
-var genericPath = path{"generic", squaresGeneric}
+var genericPath = path{"generic", squaresGeneric, pairsGeneric}
 
 // current is the path in use.
 var current atomic.Pointer[path]

@@ -9,15 +9,15 @@ import "golang.org/x/sys/cpu"
 func archPaths() (ps []*path) {
 	x := &cpu.X86
 	if x.HasAVX2 {
-		ps = append(ps, &path{"avx2", squaresAVX2})
+		ps = append(ps, &path{"avx2", squaresAVX2, pairsAVX2})
 	}
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasBMI2 {
-		ps = append(ps, &path{"avx512", squaresAVX512})
+		ps = append(ps, &path{"avx512", squaresAVX512, pairsAVX2})
 	}
 	return ps
 }
 
-// The kernels in assembly take a strip of columns at a time, whose sums stay in
+// The kernels of Squares in assembly take a strip of columns at a time, whose sums stay in
 // registers over all rows, and raise maxima to those of their strip: whole strips of
 // a fixed width, and what is left under a mask, which keeps loads and stores inside of
 // the slices. stride is in bytes.
@@ -33,6 +33,12 @@ func strip32AVX2(sums *float64, maxima, x *float32, rows, stride int)
 
 //go:noescape
 func strip8AVX2(sums *float64, maxima, x *float32, rows, stride, width int)
+
+// pairsAVX2 is the fastest for processors with AVX-512 too: loading words from what was
+// stored in 64 bytes was measured at half the speed.
+//
+//go:noescape
+func pairsAVX2(table *[Buckets * Buckets]uint32, base uint32, x []float32)
 
 func squaresAVX512(sums []float64, maxima, x []float32, stride int) {
 	clear(maxima)

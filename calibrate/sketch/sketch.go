@@ -3,28 +3,28 @@
 // distribution, and so that two sketches can be added without loss.
 //
 // A bucket is what float32 numbers have in common that agree in their exponent and
-// in the first four bits of their fraction: 16 buckets an octave, numbered from 0
-// (zero and the smallest subnormals) to 4079. A bucket is found with a shift, and the
+// in the first three bits of their fraction: 8 buckets an octave, numbered from 0
+// (zero and the smallest subnormals) to 2039. A bucket is found with a shift, and the
 // counts of parts of the data add up to those of the whole, in any order.
 //
-// A [Sketch] keeps the 257 highest buckets, 16 octaves: what lies below is counted in
+// A [Sketch] keeps the 128 highest buckets, 16 octaves: what lies below is counted in
 // the lowest of them.
 package sketch
 
 import "math"
 
 const (
-	perOctave = 16
+	perOctave = 8
 	octaves   = 16
 	// Length is how many buckets a sketch keeps at most.
-	Length = perOctave*octaves + 1
+	Length = perOctave * octaves
 	// Error bounds the relative error of percentiles that lie within the 16 octaves
 	// below the largest magnitude (and above 2⁻¹²⁶): the value that stands for the
-	// bucket [a, b) is 2ab/(a+b), off by (b−a)/(a+b) at most, and b/a ≤ 17/16.
-	Error = 1. / 33
+	// bucket [a, b) is 2ab/(a+b), off by (b−a)/(a+b) at most, and b/a ≤ 9/8.
+	Error = 1. / 17
 
-	shift = 23 - 4
-	keys  = 1 << (8 + 4)
+	shift = 23 - 3
+	keys  = 1 << (8 + 3)
 )
 
 // Bucket is the number of the bucket of |x|. That of a NaN or infinity is meaningless.
@@ -56,6 +56,26 @@ func (c *Counter) Move(d *Counter) {
 		c.n[i] += n
 	}
 	d.n = [keys]uint64{}
+}
+
+// Take adds a count of pairs to c and sets it to zero: entry i has how many pairs there
+// were of buckets base + i mod Length and base + i div Length (see columns.Pairs).
+func (c *Counter) Take(pairs *[Length * Length]uint32, base int) {
+	for i := range Length {
+		row := pairs[i*Length:][:Length]
+		sum := uint64(0)
+		for j, n := range row {
+			if n == 0 {
+				continue
+			}
+			sum += uint64(n)
+			c.n[min(base+j, keys-1)] += uint64(n)
+		}
+		if sum > 0 {
+			c.n[min(base+i, keys-1)] += sum
+			clear(row)
+		}
+	}
 }
 
 // Sketch returns what was counted.

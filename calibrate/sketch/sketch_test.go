@@ -85,7 +85,7 @@ func TestEdges(t *testing.T) {
 	for _, c := range []struct {
 		x    float32
 		want int
-	}{{0, 0}, {float32(math.Copysign(0, -1)), 0}, {math.SmallestNonzeroFloat32, 0}, {1, 127 * 16}, {-1.0624, 127 * 16}, {1.0625, 127*16 + 1}, {math.MaxFloat32, 4079}, {inf, 4080}} {
+	}{{0, 0}, {float32(math.Copysign(0, -1)), 0}, {math.SmallestNonzeroFloat32, 0}, {1, 127 * 8}, {-1.124, 127 * 8}, {1.125, 127*8 + 1}, {math.MaxFloat32, 2039}, {inf, 2040}} {
 		if got := Bucket(c.x); got != c.want {
 			t.Errorf("bucket of %v is %d instead of %d", c.x, got, c.want)
 		}
@@ -111,50 +111,22 @@ func TestEdges(t *testing.T) {
 	}
 }
 
-// A Fast counts as a Counter does.
-func TestFast(t *testing.T) {
+// Pairs of buckets are counted as their elements are.
+func TestTake(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	var c, d, e Counter
-	var f Fast
-	x := make([]float32, 60)
-	for n := range 50 {
-		for i := range x {
-			x[i] = math.Float32frombits(r.Uint32())
+	var want, got Counter
+	var pairs [Length * Length]uint32
+	for _, base := range []int{0, 900, keys - Length} {
+		for range 1000 {
+			i, j := r.IntN(Length), r.IntN(Length)
+			pairs[j*Length+i]++
+			want.n[base+i]++
+			want.n[base+j]++
 		}
-		c.Add(x[n/2 : n])
-		f.Add(x[n/2 : n])
-		if n%7 == 0 {
-			d.MoveFast(&f)
-		}
+		got.Take(&pairs, base)
 	}
-	d.MoveFast(&f)
-	e.Move(&d)
-	if e != c || d != (Counter{}) || f != (Fast{}) {
+	if got != want || pairs != [Length * Length]uint32{} {
 		t.Error("counts differ")
-	}
-	f.used = MaxFast
-	defer func() {
-		if recover() == nil {
-			t.Error("a counter overflows")
-		}
-	}()
-	f.Add(x)
-}
-
-func BenchmarkFast(b *testing.B) {
-	x := make([]float32, 8192)
-	r := rand.New(rand.NewPCG(1, 2))
-	for i := range x {
-		x[i] = float32(r.NormFloat64())
-	}
-	var f Fast
-	var c Counter
-	b.SetBytes(int64(4 * len(x)))
-	for b.Loop() {
-		f.Add(x)
-		if f.used > 1<<30 {
-			c.MoveFast(&f)
-		}
 	}
 }
 
