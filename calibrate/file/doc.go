@@ -27,7 +27,7 @@
 // that is absent was never reached.
 //
 // The buckets of sketches are those of package sketch: the last one has input_amax in
-// it, the one before is next to it, and the first one, if there are 257, also has all
+// it, the one before is next to it, and the first one, if there are 128, also has all
 // that is smaller.
 //
 // Metadata: "quern_calibration" is "1", "tool" what wrote the file, "model" the identity
