@@ -207,6 +207,35 @@ func TestDamagedState(t *testing.T) {
 	}
 }
 
+// A run may go on with less memory, so that states lie in a file, or with more.
+func TestResumeInOtherMemory(t *testing.T) {
+	j := newJob(t)
+	want := j.clean(t)
+	for _, memory := range [][2]int64{{1, 0}, {0, 1}, {1, 1}} {
+		dir := t.TempDir()
+		run := func(ctx context.Context, memory int64, fs blockio.FS) (*calibrate.Result, error) {
+			o := calibrate.Options{Tool: "test", Pairs: true, Trace: dir + "/trace", FS: fs, Runner: runner.Options{Memory: memory, TempDir: t.TempDir()}}
+			return calibrate.Run(ctx, j.model, j.texts, evaluation.Whole(j.texts), dir+"/c", o)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		fs := &faultfs.FS{NoSync: true, Hook: func(c faultfs.Call) *faultfs.Fault {
+			if c.Kind == faultfs.Sync && strings.HasSuffix(c.Name, ".state.partial") && c.N == 2 {
+				cancel()
+			}
+			return nil
+		}}
+		if _, err := run(ctx, memory[0], fs); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		r, err := run(context.Background(), memory[1], nil)
+		if err != nil || r.Resumed != 2 {
+			t.Fatal(r, err)
+		}
+		sameFolder(t, "in other memory", folder(t, dir), want)
+	}
+}
+
 // A run that is not the one that was begun is refused, and says why.
 func TestOtherRun(t *testing.T) {
 	j := newJob(t)

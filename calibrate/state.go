@@ -2,7 +2,6 @@ package calibrate
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -19,80 +18,6 @@ import (
 	"quern/internal/blockio"
 	"quern/verify/runner"
 )
-
-// identity is what has to be the same for a run to go on.
-type identity struct {
-	Info      file.Info `json:"info"`
-	Model     []stamp   `json:"model"`
-	Sequences string    `json:"sequences"` // digest
-	Trace     bool      `json:"trace"`
-}
-
-// stamp tells whether a file of the model is still the same.
-type stamp struct {
-	Name   string `json:"name"`
-	Size   int64  `json:"size"`
-	Header string `json:"header"`
-	Time   int64  `json:"time"` // of its last change
-}
-
-// difference says how runs differ, "" if they do not.
-func (a *identity) difference(b *identity) string {
-	same := func(x, y any) bool {
-		p, _ := json.Marshal(x)
-		q, _ := json.Marshal(y)
-		return bytes.Equal(p, q)
-	}
-	switch {
-	case a.Info.Tool != b.Info.Tool:
-		return fmt.Sprintf("it was begun by %s, this is %s", a.Info.Tool, b.Info.Tool)
-	case a.Info.Model != b.Info.Model:
-		return fmt.Sprintf("it is of model %s, this is %s", a.Info.Model, b.Info.Model)
-	case !same(a.Model, b.Model):
-		return "the files of the model were written to since"
-	case !same(a.Info.Options, b.Info.Options) || a.Trace != b.Trace:
-		return "its options are others"
-	case !same(a.Info.Texts, b.Info.Texts) || a.Sequences != b.Sequences:
-		return "its texts are others, or cut in another way"
-	case !same(a, b):
-		return "it was begun otherwise"
-	}
-	return ""
-}
-
-// record is a line of the state file, behind a digest of itself. The first has Run; of
-// the others each one with Layer is followed by so many bytes.
-type record struct {
-	Run    *identity     `json:"run,omitempty"`
-	Layer  *layerRecord  `json:"layer,omitempty"`
-	Commit *commitRecord `json:"commit,omitempty"`
-}
-
-// layerRecord has the statistics of a layer.
-type layerRecord struct {
-	Number int    `json:"number"`
-	Blobs  []blob `json:"blobs"`
-	Bytes  int64  `json:"bytes"`
-	Digest string `json:"blake3"`
-}
-
-// blob is the content of tensors that are equal.
-type blob struct {
-	Names []string `json:"names"`
-	DType string   `json:"dtype"`
-	Shape []int64  `json:"shape"`
-	Bytes int64    `json:"bytes"`
-
-	at int64 // in the state file
-}
-
-// commitRecord says that all layers up to one are done, and where the hidden states
-// are that the next one begins with.
-type commitRecord struct {
-	Layer  int    `json:"layer"`
-	Slot   int    `json:"slot"` // −1: that was the last one
-	Digest string `json:"blake3"`
-}
 
 // state are the files of a run that is under way.
 type state struct {
@@ -212,44 +137,6 @@ func (s *state) restart(run *identity) error {
 	return s.write(&record{Run: run}, nil)
 }
 
-// logReader reads a state file from front to back.
-type logReader struct {
-	r  *bufio.Reader
-	at int64
-}
-
-// next returns the next record that is whole, nil where there is none.
-func (l *logReader) next() (*record, error) {
-	line, err := l.r.ReadBytes('\n')
-	if err != nil {
-		if err == io.EOF {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("reading the state of an earlier run: %w", err)
-	}
-	var rec record
-	sum, text, _ := bytes.Cut(line[:len(line)-1], []byte(" "))
-	if string(sum) != lineDigest(text) || json.Unmarshal(text, &rec) != nil || rec.Run == nil && rec.Layer == nil && rec.Commit == nil {
-		return nil, nil
-	}
-	at := l.at + int64(len(line))
-	if x := rec.Layer; x != nil {
-		h := blake3.New()
-		if n, err := io.CopyN(h, l.r, x.Bytes); err != nil || n != x.Bytes || hex.EncodeToString(h.Sum(nil)) != x.Digest {
-			return nil, nil
-		}
-		for i := range x.Blobs {
-			x.Blobs[i].at = at
-			at += x.Blobs[i].Bytes
-		}
-		if at != l.at+int64(len(line))+x.Bytes {
-			return nil, nil
-		}
-	}
-	l.at = at
-	return &rec, nil
-}
-
 // write appends a record and its bytes.
 func (s *state) write(rec *record, data []byte) error {
 	text, err := json.Marshal(rec)
@@ -264,12 +151,6 @@ func (s *state) write(rec *record, data []byte) error {
 		s.end += int64(len(b))
 	}
 	return nil
-}
-
-// lineDigest is what a line begins with.
-func lineDigest(text []byte) string {
-	sum := blake3.Sum256(text)
-	return hex.EncodeToString(sum[:8])
 }
 
 // layer appends the statistics of a layer.
