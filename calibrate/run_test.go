@@ -14,12 +14,11 @@ import (
 	"testing"
 
 	"quern/calibrate"
-	"quern/calibrate/columns"
 	"quern/calibrate/file"
 	"quern/formats"
 	"quern/formats/hf"
-	"quern/internal/gemm"
-	"quern/internal/vec"
+	"quern/internal/cpu"
+	"quern/internal/cpu/cputest"
 	"quern/shard/placement"
 	"quern/verify/evaluation"
 	"quern/verify/runner"
@@ -74,12 +73,9 @@ func TestSameBytes(t *testing.T) {
 			t.Errorf("%s: other bytes", name)
 		}
 	}
-	old := [3]string{columns.Path(), vec.Path(), gemm.Path()}
-	defer func() {
-		_, _, _ = columns.SetPath(old[0]), vec.SetPath(old[1]), gemm.SetPath(old[2])
-	}()
+	cputest.Use(t, cpu.Path())
 	for _, p := range []string{"generic", "avx2"} {
-		if columns.SetPath(p) != nil || vec.SetPath(p) != nil || gemm.SetPath(p) != nil {
+		if cpu.Set(p) != nil {
 			continue
 		}
 		if !bytes.Equal(out(p, calibrate.Options{}), want) {

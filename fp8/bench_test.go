@@ -3,6 +3,8 @@ package fp8
 import (
 	"math/rand/v2"
 	"testing"
+
+	"quern/internal/cpu/cputest"
 )
 
 // benchMatrix is 1 MiB of BF16 or 2 MiB of F32: eight tiles across, four down.
@@ -28,7 +30,7 @@ func BenchmarkQuantize(b *testing.B) {
 				search Search
 			}{{"absmax", SearchNone}, {"mse", SearchMSE}, {"weighted", SearchWeighted}} {
 				b.Run(e.name+"/"+p.name+"/"+s.name, func(b *testing.B) {
-					usePath(b, p.name)
+					cputest.Use(b, p.name)
 					b.SetBytes(int64(len(m.Data)))
 					for b.Loop() {
 						if err := Quantize(codes, m.Cols, tiles, m, Options{Search: s.search, Weights: weights}); err != nil {
@@ -59,7 +61,7 @@ func BenchmarkDequantize(b *testing.B) {
 		dst := make([]byte, rows*cols*e.elem.Size())
 		for _, p := range paths() {
 			b.Run(e.name+"/"+p.name, func(b *testing.B) {
-				usePath(b, p.name)
+				cputest.Use(b, p.name)
 				b.SetBytes(int64(len(dst)))
 				for b.Loop() {
 					if err := Dequantize(dst, cols, e.elem, codes, cols, rows, cols, g); err != nil {
@@ -93,14 +95,14 @@ func BenchmarkScan(b *testing.B) {
 	dst := make([]byte, len(m.Data)/2)
 	for _, p := range paths() {
 		b.Run("nonfinite/"+p.name, func(b *testing.B) {
-			usePath(b, p.name)
+			cputest.Use(b, p.name)
 			b.SetBytes(int64(len(m.Data)))
 			for b.Loop() {
 				CountNonFinite(m.Data, m.Elem)
 			}
 		})
 		b.Run("nancodes/"+p.name, func(b *testing.B) {
-			usePath(b, p.name)
+			cputest.Use(b, p.name)
 			clear(dst)
 			b.SetBytes(int64(len(dst)))
 			for b.Loop() {
@@ -108,7 +110,7 @@ func BenchmarkScan(b *testing.B) {
 			}
 		})
 		b.Run("cast/"+p.name, func(b *testing.B) {
-			usePath(b, p.name)
+			cputest.Use(b, p.name)
 			b.SetBytes(int64(len(m.Data)))
 			for b.Loop() {
 				CastBF16(dst, m.Data, m.Elem)

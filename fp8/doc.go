@@ -66,6 +66,5 @@
 // paths are held against, bit for bit: "table" (portable, one table of results a
 // tile for BF16 sources), "avx2" and "avx512" (assembly). All but the reference
 // rule out most scales of a search by a histogram of the tile, where it is BF16. The
-// best one that the machine has is chosen at start; [SetPath] and the environment
-// variable QUERN_CPU name another.
+// best one that the machine has is chosen at start; quern/internal/cpu names another.
 package fp8

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"quern/internal/cpu/cputest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -45,7 +47,7 @@ func TestKernelsStayInside(t *testing.T) {
 				weights := unsafe.Slice((*float32)(unsafe.Pointer(&fenced(t, 4*cols, low)[0])), cols)
 				copy(weights, channelWeights(cols))
 				for _, p := range paths() {
-					usePath(t, p.name)
+					cputest.Use(t, p.name)
 					for _, o := range allOptions {
 						if o.Search == SearchWeighted {
 							o.Weights = weights
@@ -77,7 +79,7 @@ func TestKernelsStayInside(t *testing.T) {
 			bf16 := fenced(t, 2*n, low)
 			g := Grid{Scales: []float32{1.5}, Rows: 1, Cols: 1, TileRows: 1, TileCols: n}
 			for _, p := range paths() {
-				usePath(t, p.name)
+				cputest.Use(t, p.name)
 				CountNaNCodes(codes)
 				for _, e := range allElems {
 					CountNonFinite(f32, e)

@@ -7,6 +7,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"quern/internal/cpu/cputest"
 )
 
 // Codes of all values and lengths, at all alignments, against the product that
@@ -27,7 +29,7 @@ func TestDequantizePaths(t *testing.T) {
 		for _, elem := range []Elem{ElemBF16, ElemF32} {
 			offset := r.IntN(64)
 			for _, p := range paths() {
-				usePath(t, p.name)
+				cputest.Use(t, p.name)
 				dst, check := guarded(t, n*elem.Size(), offset)
 				in := append(make([]byte, r.IntN(64)), codes...)
 				in = in[len(in)-n:]
@@ -98,7 +100,7 @@ func TestDequantizeGrids(t *testing.T) {
 			g.Scales = append(g.Scales, r.Float32()+0.1)
 		}
 		for _, p := range paths() {
-			usePath(t, p.name)
+			cputest.Use(t, p.name)
 			dst, check := guarded(t, (rows-1)*(cols+3)*2+cols*2, 2)
 			if err := Dequantize(dst, cols+3, ElemBF16, codes, cols+5, rows, cols, g); err != nil {
 				t.Fatalf("%s: %v", c.name, err)
@@ -174,7 +176,7 @@ func TestCountNonFinite(t *testing.T) {
 		ElemF64:  binary.LittleEndian.AppendUint64(nil, math.Float64bits(-math.MaxFloat32)),
 	}
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		for _, e := range allElems {
 			for _, n := range []int{0, 1, 2, 31, 64, 127, 128, 129, 300, 5000, 9001} {
 				data := append([]byte{0}, bytes.Repeat(good[e], n)...)[1:]
@@ -201,7 +203,7 @@ func TestCountNonFinite(t *testing.T) {
 
 func TestCountNaNCodes(t *testing.T) {
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		for _, n := range []int{0, 1, 2, 63, 64, 255, 256, 257, 300, 8191, 8192, 20000} {
 			codes := make([]byte, n)
 			for i := range codes {
@@ -232,7 +234,7 @@ func TestCastBF16(t *testing.T) {
 		0, 0x80000000, 1, 0x80000001, 0x00008000, 0x00018000, 0x3f808000, 0x3f818000, 0x3f808001,
 	}
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		for n := range 301 {
 			src := make([]byte, 4*n+1)[1:]
 			for i := range n {

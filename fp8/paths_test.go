@@ -7,21 +7,10 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
-)
 
-// usePath runs the rest of a test on one path.
-func usePath(t testing.TB, name string) {
-	t.Helper()
-	old := Path()
-	if err := SetPath(name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := SetPath(old); err != nil {
-			t.Error(err)
-		}
-	})
-}
+	"quern/internal/cpu"
+	"quern/internal/cpu/cputest"
+)
 
 // fastPaths returns the names of all paths but the reference.
 func fastPaths() (names []string) {
@@ -183,10 +172,10 @@ func same(t testing.TB, what string, got, want quantized, codeStride int) {
 // comparePaths quantizes m on all paths.
 func comparePaths(t testing.TB, what string, m Matrix, codeStride, offset int, o Options) quantized {
 	t.Helper()
-	usePath(t, "generic")
+	cputest.Use(t, "generic")
 	want := quantize(t, m, codeStride, offset, o)
 	for _, name := range fastPaths() {
-		if err := SetPath(name); err != nil {
+		if err := cpu.Set(name); err != nil {
 			t.Fatal(err)
 		}
 		got := quantize(t, m, codeStride, offset, o)
@@ -296,7 +285,7 @@ func TestPathsAllBF16(t *testing.T) {
 func TestPathsGoldenTable(t *testing.T) {
 	want := golden(t, "bf16_to_e4m3.bin")
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		// Blocks of one tile: the weight 448 and 16383 patterns up to it.
 		for start := 0; start <= 0x43e0; start += Tile*Tile/2 - 1 {
 			data := make([]byte, 2*Tile*Tile)
@@ -375,7 +364,7 @@ func TestPathsNonFinite(t *testing.T) {
 				return r.NormFloat64()
 			})
 			for _, p := range paths() {
-				usePath(t, p.name)
+				cputest.Use(t, p.name)
 				for _, o := range allOptions {
 					q := quantize(t, m, 200, 0, o)
 					tile := at / 200 / Tile * 2
@@ -394,7 +383,7 @@ func TestPathsNonFinite(t *testing.T) {
 	m := source(ElemF16, 130, 130, 130, func(int) float64 { return 1 })
 	binary.LittleEndian.PutUint16(m.Data[2*77:], 0x7c00)
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		if q := quantize(t, m, 130, 0, Options{}); !q.tiles[0].NonFinite || q.tiles[1].NonFinite {
 			t.Fatalf("path %s: %+v", p.name, q.tiles)
 		}

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"quern/internal/cpu/cputest"
 )
 
 // nearestE4M3 rounds x by comparing with every code in exact arithmetic: an
@@ -38,7 +40,7 @@ func nearestE4M3(x *big.Float) uint8 {
 // The reference against arithmetic without rounding: codes and counts exactly,
 // sums within what float32 sums may lose.
 func TestReferenceIndependently(t *testing.T) {
-	usePath(t, "generic")
+	cputest.Use(t, "generic")
 	const rows, cols = 33, 47
 	for _, d := range distributions {
 		if strings.HasPrefix(d.name, "huge") || strings.Contains(d.name, "1") || d.name == "all binades" {
@@ -127,7 +129,7 @@ func TestScale(t *testing.T) {
 
 func TestZeroTileKeepsSigns(t *testing.T) {
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		for _, e := range allElems {
 			for _, o := range allOptions {
 				m := source(e, 3, 5, 5, func(i int) float64 { return math.Copysign(0, float64(i%2)-0.5) })
@@ -230,7 +232,7 @@ func TestQuantizeDoesNotAllocate(t *testing.T) {
 	codes := make([]byte, m.Rows*m.Cols)
 	tiles := make([]TileStats, len(codes)/(Tile*Tile))
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		for _, o := range []Options{{}, {Search: SearchWeighted, Weights: channelWeights(m.Cols)}} {
 			n := testing.AllocsPerRun(5, func() {
 				if err := Quantize(codes, m.Cols, tiles, m, o); err != nil {
@@ -264,24 +266,6 @@ func TestStats(t *testing.T) {
 	}
 	if e := s.RelativeError(); math.Abs(e-0.1) > 1e-15 {
 		t.Errorf("relative error %v", e)
-	}
-}
-
-func TestSetPath(t *testing.T) {
-	old := Path()
-	defer func() { _ = SetPath(old) }()
-	if err := SetPath("generic"); err != nil || Path() != "generic" {
-		t.Fatal(Path(), err)
-	}
-	for _, name := range []string{"sse", "AVX2", "avx1024"} {
-		if err := SetPath(name); err == nil || Path() != "generic" {
-			t.Errorf("%s: %v, path %s", name, err, Path())
-		}
-	}
-	for _, name := range []string{"", "auto"} {
-		if err := SetPath(name); err != nil || Path() != paths()[len(paths())-1].name {
-			t.Errorf("%q: %v, path %s", name, err, Path())
-		}
 	}
 }
 
@@ -359,7 +343,7 @@ func TestSourceIsLittleEndian(t *testing.T) {
 	var code [1]byte
 	var st [1]TileStats
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		if err := Quantize(code[:], 1, st[:], Matrix{data, ElemBF16, 1, 1, 1}, Options{}); err != nil || code[0] != 0x7e || st[0].Scale != 1 {
 			t.Errorf("path %s: %#02x, %+v, %v", p.name, code, st[0], err)
 		}

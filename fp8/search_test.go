@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"quern/internal/cpu/cputest"
 )
 
 // tileOf returns tile i, j of m as rows of float32.
@@ -151,7 +153,7 @@ func TestSearch(t *testing.T) {
 				}
 				o.Weights = weights
 				for _, p := range paths() {
-					usePath(t, p.name)
+					cputest.Use(t, p.name)
 					q := quantize(t, m, cols, 0, o)
 					for j, s := range q.tiles {
 						if s.Scale != want[j].scale {

@@ -6,6 +6,7 @@ import (
 	"runtime"
 
 	"quern/fp8"
+	paths "quern/internal/cpu"
 	"quern/internal/gemm"
 )
 
@@ -18,7 +19,7 @@ type cpu struct{}
 func (cpu) Info() Info {
 	return Info{
 		Kind: "cpu", Name: cpuName(), API: runtime.GOARCH, Units: runtime.GOMAXPROCS(0), FMA: true,
-		Kernels: fp8.Path(),
+		Kernels: paths.Path(),
 	}
 }
 

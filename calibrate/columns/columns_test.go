@@ -4,22 +4,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"strings"
 	"testing"
-)
 
-func usePath(t testing.TB, name string) {
-	t.Helper()
-	old := Path()
-	if err := SetPath(name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := SetPath(old); err != nil {
-			t.Error(err)
-		}
-	})
-}
+	"quern/internal/cpu/cputest"
+)
 
 var draws = []func(r *rand.Rand) float32{
 	func(r *rand.Rand) float32 { return float32(r.NormFloat64()) },
@@ -52,7 +40,7 @@ func TestPaths(t *testing.T) {
 				begin[i] = r.Float64()
 			}
 			run := func(p string) ([]float64, []float32) {
-				usePath(t, p)
+				cputest.Use(t, p)
 				sums, maxima := append([]float64{}, begin...), make([]float32, rows+2)
 				sums = append(sums, -1, -2)
 				maxima[rows], maxima[rows+1] = -1, -2
@@ -82,7 +70,7 @@ func TestSquares(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(-1))
 	x := []float32{1, -3, 2, 9, 0, float32(math.Copysign(0, -1)), -5, 9, nan, inf, 1, 9, 1, inf, 1}
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		sums, maxima := []float64{0.5, 0, 0}, make([]float32, 2)
 		Squares(sums, maxima, x, 4)
 		if fmt.Sprint(sums, maxima) != "[1.5 9 29] [3 5]" {
@@ -130,25 +118,11 @@ func TestDivided(t *testing.T) {
 	}
 }
 
-func TestSetPath(t *testing.T) {
-	usePath(t, "generic")
-	if err := SetPath("table"); err != nil || Path() != "generic" {
-		t.Errorf("table: %v, path %s", err, Path())
-	}
-	if err := SetPath("auto"); err != nil || Path() != paths()[len(paths())-1].name {
-		t.Errorf("auto: %v, path %s", err, Path())
-	}
-	now := Path()
-	if err := SetPath("sse9"); err == nil || !strings.Contains(err.Error(), `"sse9" is unknown`) || Path() != now {
-		t.Errorf("sse9: %v, path %s", err, Path())
-	}
-}
-
 func BenchmarkSquares(b *testing.B) {
 	for _, p := range paths() {
 		for _, width := range []int{128, 64, 96} {
 			b.Run(fmt.Sprint(p.name, "/", width), func(b *testing.B) {
-				usePath(b, p.name)
+				cputest.Use(b, p.name)
 				const rows, stride = 64, 512
 				x := make([]float32, rows*stride)
 				for i := range x {

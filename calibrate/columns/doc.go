@@ -6,7 +6,5 @@
 // that of the sum; rows are added in order, so the sums do not depend on how many rows
 // a call has. Every path gives the same bits, NaN payloads excepted.
 //
-// The paths are those of package fp8: "generic" (Go), "avx2", "avx512"; the
-// environment variable QUERN_CPU and [SetPath] name one, where "table", which only
-// package fp8 has, means "generic".
+// The paths are "generic" (Go), "avx2" and "avx512"; quern/internal/cpu chooses.
 package columns

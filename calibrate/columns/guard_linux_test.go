@@ -4,6 +4,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"quern/internal/cpu/cputest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -31,7 +33,7 @@ func TestTouchesNothingElse(t *testing.T) {
 	x, maxima := unsafe.Slice((*float32)(fence(t, size)), size/4), unsafe.Slice((*float32)(fence(t, size)), size/4)
 	sums := unsafe.Slice((*float64)(fence(t, size)), size/8)
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		for width := 1; width <= Width; width++ {
 			for _, rows := range []int{1, 3} {
 				n := (rows-1)*(width+1) + width

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"quern/calibrate/sketch"
+	"quern/internal/cpu/cputest"
 )
 
 // The numbers of buckets are those of package sketch, whose tables these are.
@@ -44,10 +45,10 @@ func TestPairsPaths(t *testing.T) {
 		}
 		base := r.IntN(2048)
 		var want [Buckets * Buckets]uint32
-		usePath(t, "generic")
+		cputest.Use(t, "generic")
 		Pairs(&want, base, x)
 		for _, p := range paths() {
-			usePath(t, p.name)
+			cputest.Use(t, p.name)
 			var got [Buckets * Buckets]uint32
 			if rest := Pairs(&got, base, x); len(rest) != n%Step || len(rest) > 0 && &rest[0] != &x[n/Step*Step] {
 				t.Fatalf("%s: %d elements are left of %d", p.name, len(rest), n)
@@ -62,7 +63,7 @@ func TestPairsPaths(t *testing.T) {
 func BenchmarkPairs(b *testing.B) {
 	for _, p := range paths() {
 		b.Run(p.name, func(b *testing.B) {
-			usePath(b, p.name)
+			cputest.Use(b, p.name)
 			x := make([]float32, 8192)
 			r := rand.New(rand.NewPCG(1, 2))
 			for i := range x {

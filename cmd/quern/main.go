@@ -21,7 +21,7 @@ import (
 
 	"quern/convert"
 	"quern/formats"
-	"quern/fp8"
+	"quern/internal/cpu"
 )
 
 func main() {
@@ -125,10 +125,8 @@ func newApp(t *terminal) *cli.App {
 		ErrWriter:       io.Discard, // run prints errors, once
 		ExitErrHandler:  func(*cli.Context, error) {},
 		Before: func(*cli.Context) error {
-			if v := os.Getenv("QUERN_CPU"); v != "" {
-				if err := fp8.SetPath(v); err != nil {
-					return usagef("QUERN_CPU: %v", err)
-				}
+			if err := cpu.FromEnv(); err != nil {
+				return usagef("%v", err)
 			}
 			return nil
 		},

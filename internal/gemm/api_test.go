@@ -5,11 +5,13 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"quern/internal/cpu/cputest"
 )
 
 func TestEmptyProducts(t *testing.T) {
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		for what, f := range map[string]mul{"Mul": Mul, "MulFew": MulFew} {
 			f(nil, 0, nil, 0, 0, &Weight{}, Options{})
 			f(nil, 3, nil, 5, 0, &Weight{Out: 3, In: 5, Data: make([]byte, 60)}, Options{})
@@ -72,24 +74,6 @@ func TestWrongSizesPanic(t *testing.T) {
 	MulFew(n, 4, n, 5, 9, &w, Options{})
 }
 
-func TestSetPath(t *testing.T) {
-	usePath(t, Path())
-	for _, p := range paths() {
-		if err := SetPath(p.name); err != nil || Path() != p.name {
-			t.Errorf("%s: path %s, %v", p.name, Path(), err)
-		}
-	}
-	best := Path()
-	for name, want := range map[string]string{"table": "generic", "generic": "generic", "": best, "auto": best} {
-		if err := SetPath(name); err != nil || Path() != want {
-			t.Errorf("%q: path %s, want %s, %v", name, Path(), want, err)
-		}
-	}
-	if err := SetPath("neon"); err == nil || Path() == "neon" {
-		t.Error("an unknown path was taken")
-	}
-}
-
 // Nothing is allocated once the pools are filled.
 func TestNoAllocations(t *testing.T) {
 	if raceEnabled {
@@ -97,7 +81,7 @@ func TestNoAllocations(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(13, 13))
 	for _, p := range fastPaths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		for _, s := range []shape{
 			{out: 64, in: 600},
 			{out: 400, in: 800, format: BF16},

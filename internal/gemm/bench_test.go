@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"quern/internal/cpu/cputest"
 )
 
 // fastest runs f as often as the benchmark asks and reports work per nanosecond of
@@ -63,7 +65,7 @@ func BenchmarkMul(b *testing.B) {
 			for _, s := range benchShapes {
 				for _, f := range allFormats {
 					b.Run(fmt.Sprintf("%s/workers=%d/%d×%d×%d/%v", p.name, workers, s.rows, s.out, s.in, f), func(b *testing.B) {
-						usePath(b, p.name)
+						cputest.Use(b, p.name)
 						w := benchWeight(s.out, s.in, f)
 						x := floats(rand.New(rand.NewPCG(1, 1)), s.rows*s.in, normal)
 						y := make([]float32, s.rows*s.out)
@@ -137,7 +139,7 @@ func BenchmarkMulFew(b *testing.B) {
 
 func benchFew(b *testing.B, p *path, out, in int, f Format, rows, workers int) {
 	b.Run(fmt.Sprintf("%s/workers=%d/%d×%d×%d/%v", p.name, workers, rows, out, in, f), func(b *testing.B) {
-		usePath(b, p.name)
+		cputest.Use(b, p.name)
 		w := benchWeight(out, in, f)
 		x := floats(rand.New(rand.NewPCG(1, 1)), rows*in, normal)
 		y := make([]float32, rows*out)

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"quern/internal/cpu/cputest"
 )
 
 // pairChain is an output of Mul with BF16 by its definition.
@@ -60,7 +62,7 @@ func TestMulBF16(t *testing.T) {
 				if twin {
 					useTwin(t, p)
 				}
-				usePath(t, p.name)
+				cputest.Use(t, p.name)
 				got := mul(Mul).run(t, x, ldx, rows, ldy, &w, o)
 				same(t, got, want, "path %s, twin %v: %v, %d rows, %+v", p.name, twin, s, rows, o)
 			}

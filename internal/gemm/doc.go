@@ -32,5 +32,5 @@
 // The scalar reference (path "generic") is always compiled, emulates the fused
 // multiply-add exactly, and is what the others, "avx2" and "avx512" in assembly,
 // are held against, bit for bit. The best one that the machine has is chosen at
-// start; [SetPath] and the environment variable QUERN_CPU name another.
+// start; quern/internal/cpu names another.
 package gemm

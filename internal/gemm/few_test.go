@@ -3,6 +3,8 @@ package gemm
 import (
 	"math/rand/v2"
 	"testing"
+
+	"quern/internal/cpu/cputest"
 )
 
 // lanes is an output of MulFew by its definition.
@@ -36,7 +38,7 @@ func TestMulFewByDefinition(t *testing.T) {
 			definition = chain
 		}
 		for _, p := range paths() {
-			usePath(t, p.name)
+			cputest.Use(t, p.name)
 			got := mul(MulFew).run(t, x, ldx, rows, ldy, &w, Options{Add: add})
 			before := mul(MulFew).run(t, x, ldx, rows, ldy, &Weight{Out: s.out}, Options{Add: true})
 			for m := range rows {

@@ -10,20 +10,6 @@ import (
 	"quern/fp8"
 )
 
-// usePath runs the rest of a test on one path.
-func usePath(t testing.TB, name string) {
-	t.Helper()
-	old := Path()
-	if err := SetPath(name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := SetPath(old); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // fastPaths returns all paths but the reference.
 func fastPaths() []*path { return paths()[1:] }
 

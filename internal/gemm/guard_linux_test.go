@@ -5,6 +5,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"quern/internal/cpu/cputest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -60,7 +62,7 @@ func TestKernelsStayInside(t *testing.T) {
 		x := fencedFloats(t, floats(r, (rows-1)*ldx+s.in, normal), low)
 		y := fencedFloats(t, floats(r, (rows-1)*ldy+s.out, normal), low)
 		for _, p := range paths() {
-			usePath(t, p.name)
+			cputest.Use(t, p.name)
 			for _, o := range []Options{{}, {Add: true}, {BF16: true}} {
 				Mul(y, ldy, x, ldx, rows, &w, o)
 				few := min(rows, MaxFew)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"quern/fp8"
+	"quern/internal/cpu"
+	"quern/internal/cpu/cputest"
 )
 
 // A row's result depends neither on the other rows nor on the workers.
@@ -24,7 +26,7 @@ func TestMulIsInvariant(t *testing.T) {
 			const rows = 31
 			x := floats(r, rows*s.in, normal)
 			for _, p := range fastPaths() {
-				usePath(t, p.name)
+				cputest.Use(t, p.name)
 				o := Options{Workers: 1, BF16: bf16}
 				want := mul(Mul).run(t, x, s.in, rows, s.out, &w, o)
 				for _, o.Workers = range []int{0, 2, 3, 8, 100} {
@@ -50,7 +52,7 @@ func TestMulManyRows(t *testing.T) {
 		const rows = 2*blockRows + 55
 		x := floats(r, rows*s.in, normal)
 		for _, p := range fastPaths() {
-			usePath(t, p.name)
+			cputest.Use(t, p.name)
 			for _, add := range []bool{false, true} {
 				want := mul(Mul).run(t, x, s.in, rows, s.out, &w, Options{Workers: 1, Add: add})
 				got := mul(Mul).run(t, x, s.in, rows, s.out, &w, Options{Workers: 3, Add: add})
@@ -79,7 +81,7 @@ func TestMulFewIsInvariant(t *testing.T) {
 			w := s.make(r, normal)
 			x := floats(r, MaxFew*s.in, normal)
 			for _, p := range fastPaths() {
-				usePath(t, p.name)
+				cputest.Use(t, p.name)
 				var want []float32
 				for m := range MaxFew {
 					want = append(want, mul(MulFew).run(t, x[m*s.in:], s.in, 1, s.out, &w, Options{Workers: 1})...)
@@ -128,7 +130,7 @@ func TestE4M3IsDequantized(t *testing.T) {
 		dense := Floats(want, w.Out, w.In, 0, false)
 		x := floats(r, 7*w.In, normal)
 		for _, p := range paths() {
-			usePath(t, p.name)
+			cputest.Use(t, p.name)
 			ws := getWorkspace()
 			ws.p = p
 			for n := 0; n < w.Out; n += p.nr {
@@ -164,7 +166,7 @@ func TestFloats(t *testing.T) {
 		for _, rows := range []int{1, 5, directRows, directRows + 1} {
 			x := floats(r, rows*s.in, normal)
 			for _, p := range paths() {
-				usePath(t, p.name)
+				cputest.Use(t, p.name)
 				for _, o := range []Options{{}, {Add: true}, {BF16: true}} {
 					same(t, mul(Mul).run(t, x, s.in, rows, s.out, &v, o), mul(Mul).run(t, x, s.in, rows, s.out, &w, o), "path %s: %v, %d rows, %+v", p.name, s, rows, o)
 				}
@@ -185,7 +187,7 @@ func TestError(t *testing.T) {
 		const rows = 5
 		x := floats(r, rows*s.in, normal)
 		for _, p := range fastPaths() {
-			usePath(t, p.name)
+			cputest.Use(t, p.name)
 			long := mul(Mul).run(t, x, s.in, rows, s.out, &w, Options{})
 			short := mul(MulFew).run(t, x, s.in, rows, s.out, &w, Options{})
 			rough := mul(Mul).run(t, x, s.in, rows, s.out, &w, Options{BF16: true})
@@ -233,13 +235,13 @@ func TestConcurrentUse(t *testing.T) {
 	for _, p := range fastPaths() {
 		names = append(names, p.name)
 	}
-	usePath(t, Path())
+	cputest.Use(t, cpu.Path())
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
 			for i := range 20 {
 				if g == 0 && len(names) > 0 {
-					if err := SetPath(names[i%len(names)]); err != nil {
+					if err := cpu.Set(names[i%len(names)]); err != nil {
 						t.Error(err)
 					}
 				}

@@ -3,6 +3,8 @@ package gemm
 import (
 	"math/rand/v2"
 	"testing"
+
+	"quern/internal/cpu/cputest"
 )
 
 // chain is an output of Mul by its definition.
@@ -40,7 +42,7 @@ func TestMulIsAChain(t *testing.T) {
 			}
 		}
 		for _, p := range paths() {
-			usePath(t, p.name)
+			cputest.Use(t, p.name)
 			got := mul(Mul).run(t, x, ldx, rows, ldy, &w, o)
 			same(t, got, want, "path %s: %v, %d rows, %+v", p.name, s, rows, o)
 		}

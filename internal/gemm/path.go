@@ -1,14 +1,6 @@
 package gemm
 
-import (
-	"fmt"
-	"os"
-	"strings"
-	"sync/atomic"
-)
-
-// EnvPath is the environment variable that overrides the choice of the path.
-const EnvPath = "QUERN_CPU"
+import "quern/internal/cpu"
 
 // path is one implementation of the kernels. All paths give the same bits.
 type path struct {
@@ -52,53 +44,9 @@ const (
 )
 
 // current is the path in use.
-var current atomic.Pointer[path]
-
-func init() {
-	p := paths()
-	current.Store(p[len(p)-1])
-	if name := os.Getenv(EnvPath); name != "" {
-		// An unknown name changes nothing here: init can report no error. Package
-		// fp8 reads the same variable, and the program asks there.
-		_ = SetPath(name)
-	}
-}
+var current = cpu.Choose(func(p *path) string { return p.name }, paths()...)
 
 // paths returns the paths that this machine can take, the best one last.
 func paths() []*path {
 	return append([]*path{&genericPath}, archPaths()...)
-}
-
-// Path returns the name of the path in use: "generic", "avx2" or "avx512". All of
-// them give the same bits.
-func Path() string { return current.Load().name }
-
-// SetPath makes the path of that name the one in use, for all goroutines; calls
-// that are under way finish as they began. The empty name and "auto" mean the
-// best path of this machine; "table", a path of package fp8, means "generic". The
-// error says that the name is unknown or that this machine or binary has no such
-// path; the path stays what it was then.
-func SetPath(name string) error {
-	ps := paths()
-	switch name {
-	case "", "auto":
-		current.Store(ps[len(ps)-1])
-		return nil
-	case "table":
-		name = genericPath.name
-	}
-	names := make([]string, len(ps))
-	for i, p := range ps {
-		if p.name == name {
-			current.Store(p)
-			return nil
-		}
-		names[i] = p.name
-	}
-	have := strings.Join(names, ", ")
-	switch name {
-	case "avx2", "avx512":
-		return fmt.Errorf("choosing the CPU path: this machine or binary has no %s, only %s", name, have)
-	}
-	return fmt.Errorf("choosing the CPU path: %q is unknown; use one of %s", name, have)
 }

@@ -2,18 +2,17 @@
 
 package gemm
 
-import "golang.org/x/sys/cpu"
+import "quern/internal/cpu"
 
 // archPaths returns the paths in assembly that this machine can run, the best one
 // last.
 func archPaths() (ps []*path) {
-	x := &cpu.X86
-	if x.HasAVX2 && x.HasFMA && x.HasF16C {
+	if cpu.AVX2 {
 		ps = append(ps, avx2Path)
 	}
-	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL {
+	if cpu.AVX512 {
 		ps = append(ps, avx512Path)
-		if x.HasAVX512BF16 {
+		if cpu.AVX512BF16 {
 			avx512Path.pairs = bf16AVX512
 		}
 	}

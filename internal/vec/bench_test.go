@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"testing"
+
+	"quern/internal/cpu/cputest"
 )
 
 func normal(seed uint64, n int, sigma float64) []float32 {
@@ -94,7 +96,7 @@ func Benchmark(b *testing.B) {
 	} {
 		for _, p := range paths() {
 			b.Run(k.name+"/"+strconv.Itoa(k.n)+"/"+p.name, func(b *testing.B) {
-				usePath(b, p.name)
+				cputest.Use(b, p.name)
 				f := k.bind(k.n)
 				b.SetBytes(int64(k.n * k.moved))
 				for b.Loop() {

@@ -30,7 +30,5 @@
 //
 // # Paths
 //
-// The paths are those of package fp8: "generic" (Go), "avx2", "avx512"; the
-// environment variable QUERN_CPU and [SetPath] name one, where "table", which
-// only package fp8 has, means "generic".
+// The paths are "generic" (Go), "avx2" and "avx512"; quern/internal/cpu chooses.
 package vec

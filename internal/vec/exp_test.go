@@ -3,6 +3,8 @@ package vec
 import (
 	"math"
 	"testing"
+
+	"quern/internal/cpu/cputest"
 )
 
 // ulps returns the distance of got from want in units of the spacing of float32 at
@@ -84,7 +86,7 @@ func TestSigmoidAccuracy(t *testing.T) {
 func TestExpLimits(t *testing.T) {
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		for _, c := range []struct{ x, exp, sigmoid float32 }{
 			{0, 1, 0.5},
 			{float32(math.Copysign(0, -1)), 1, 0.5},

@@ -5,6 +5,8 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"testing"
+
+	"quern/internal/cpu/cputest"
 )
 
 // exactExp returns e^x to about 200 bits.
@@ -66,7 +68,7 @@ func TestExpSumAccuracy(t *testing.T) {
 func TestExpSumLimits(t *testing.T) {
 	inf, nan := math.Inf(1), math.NaN()
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		for _, c := range []struct{ x, want float64 }{
 			{0, 1},
 			{1e-300, 1},
@@ -119,7 +121,7 @@ func TestExpSums(t *testing.T) {
 func TestExpSumsOfEqual(t *testing.T) {
 	inf := float32(math.Inf(-1))
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		for _, n := range []int{1, 5, 16, 31, 2048} {
 			a := normal(1, n, 9)
 			a[n/2] = inf

@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"quern/internal/cpu/cputest"
 )
 
 func TestExtrema(t *testing.T) {
@@ -26,7 +28,7 @@ func TestExtrema(t *testing.T) {
 				}
 			}
 			for _, p := range paths() {
-				usePath(t, p.name)
+				cputest.Use(t, p.name)
 				if i, m := ArgMax(x); i != at || !same32(m, x[at]) {
 					t.Fatalf("path %s: %s: ArgMax of %d is %d (%v), want %d (%v)", p.name, v.name, n, i, m, at, x[at])
 				}
@@ -47,7 +49,7 @@ func TestExtrema(t *testing.T) {
 func TestExtremaAtEveryPlace(t *testing.T) {
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		for i := range 1100 {
 			x := make([]float32, 1100)
 			for _, v := range []float32{1, inf, nan} {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"quern/internal/cpu/cputest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -33,7 +35,7 @@ func TestKernelsTouchNothingElse(t *testing.T) {
 		rows[i] = fence(t, 4096)
 	}
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		for _, k := range kernels {
 			for n := range 200 {
 				for _, low := range []bool{false, true} {

@@ -3,6 +3,8 @@ package vec
 import (
 	"math"
 	"testing"
+
+	"quern/internal/cpu/cputest"
 )
 
 var sizes = []int{1, 3, 16, 17, 64, 100, 128, 256, 1000, 7168}
@@ -30,7 +32,7 @@ func TestDotOrder(t *testing.T) {
 		ones[i] = 1
 	}
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		for lane := range 16 {
 			// In one lane: 2^26, 1 (lost), −2^26, and a last 1.
 			x := make([]float32, 64)

@@ -2,14 +2,9 @@ package vec
 
 import (
 	"fmt"
-	"os"
-	"strings"
-	"sync/atomic"
-)
 
-// EnvPath is the environment variable that overrides the choice of the path, the
-// same as that of package fp8.
-const EnvPath = "QUERN_CPU"
+	"quern/internal/cpu"
+)
 
 // path is one implementation of all kernels. Lengths have been checked; n = 0 is
 // allowed everywhere.
@@ -61,53 +56,10 @@ var genericPath = path{
 }
 
 // current is the path in use.
-var current atomic.Pointer[path]
-
-func init() {
-	p := paths()
-	current.Store(p[len(p)-1])
-	if name := os.Getenv(EnvPath); name != "" {
-		// As in package fp8: init can report no error, the program can.
-		_ = SetPath(name)
-	}
-}
+var current = cpu.Choose(func(p *path) string { return p.name }, paths()...)
 
 // paths returns the paths that this machine can take, the best one last.
 func paths() []*path { return append([]*path{&genericPath}, archPaths()...) }
-
-// Path returns the name of the path in use: "generic", "avx2" or "avx512". All of
-// them give the same bits.
-func Path() string { return current.Load().name }
-
-// SetPath makes the path of that name the one in use, for all goroutines; calls
-// that are under way finish as they began. The empty name and "auto" mean the best
-// path of this machine, "table" means "generic". The error says that the name is
-// unknown or that this machine or binary has no such path; the path stays what it
-// was then.
-func SetPath(name string) error {
-	ps := paths()
-	if name == "" || name == "auto" {
-		current.Store(ps[len(ps)-1])
-		return nil
-	}
-	if name == "table" {
-		name = "generic"
-	}
-	names := make([]string, len(ps))
-	for i, p := range ps {
-		if p.name == name {
-			current.Store(p)
-			return nil
-		}
-		names[i] = p.name
-	}
-	have := strings.Join(names, ", ")
-	switch name {
-	case "avx2", "avx512":
-		return fmt.Errorf("choosing the CPU path: this machine or binary has no %s, only %s", name, have)
-	}
-	return fmt.Errorf("choosing the CPU path: %q is unknown; use one of %s", name, have)
-}
 
 // equal panics unless the lengths n and m, which have to be equal, are.
 func equal(n, m int) {

@@ -2,16 +2,15 @@
 
 package vec
 
-import "golang.org/x/sys/cpu"
+import "quern/internal/cpu"
 
 // archPaths returns the paths in assembly that this machine can run, the best one
 // last.
 func archPaths() (ps []*path) {
-	x := &cpu.X86
-	if x.HasAVX2 {
+	if cpu.AVX2 {
 		ps = append(ps, &avx2Path)
 	}
-	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasBMI2 {
+	if cpu.AVX512 {
 		ps = append(ps, &avx512Path)
 	}
 	return ps

@@ -5,50 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-
-	"quern/fp8"
 )
-
-// usePath runs the rest of a test on one path.
-func usePath(t testing.TB, name string) {
-	t.Helper()
-	old := Path()
-	if err := SetPath(name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := SetPath(old); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-func TestSetPath(t *testing.T) {
-	usePath(t, "generic")
-	if err := SetPath("table"); err != nil || Path() != "generic" {
-		t.Errorf("table: %v, path %s", err, Path())
-	}
-	if err := SetPath("auto"); err != nil || Path() != paths()[len(paths())-1].name {
-		t.Errorf("auto: %v, path %s", err, Path())
-	}
-	now := Path()
-	if err := SetPath("sse9"); err == nil || !strings.Contains(err.Error(), `"sse9" is unknown`) || Path() != now {
-		t.Errorf("sse9: %v, path %s", err, Path())
-	}
-	// Where one package has a path, the other has it too.
-	for _, p := range paths() {
-		old := fp8.Path()
-		if err := fp8.SetPath(p.name); err != nil {
-			t.Error(err)
-		}
-		if err := fp8.SetPath(old); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if EnvPath != fp8.EnvPath {
-		t.Errorf("%s, but package fp8 listens to %s", EnvPath, fp8.EnvPath)
-	}
-}
 
 // values are what rows are filled with.
 var values = []struct {

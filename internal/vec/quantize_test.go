@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"quern/fp8"
+	"quern/internal/cpu/cputest"
 )
 
 // TestQuantizeGroups holds the branch-free rounding against package fp8's
@@ -70,7 +71,7 @@ func TestQuantizeGroupsGrid(t *testing.T) {
 
 func TestQuantizeGroupsSpecial(t *testing.T) {
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
 			x := normal(1, 300, 1)
 			x[200] = bad

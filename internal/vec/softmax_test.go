@@ -3,6 +3,8 @@ package vec
 import (
 	"math"
 	"testing"
+
+	"quern/internal/cpu/cputest"
 )
 
 // Worst cases of roundings, in units of 2^−24: |x−max| for the subtraction, 2 for
@@ -48,7 +50,7 @@ func TestSoftmaxAccuracy(t *testing.T) {
 func TestSoftmaxSpecial(t *testing.T) {
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	for _, p := range paths() {
-		usePath(t, p.name)
+		cputest.Use(t, p.name)
 		for _, c := range []struct{ in, want []float32 }{
 			{nil, nil},
 			{[]float32{3}, []float32{1}},

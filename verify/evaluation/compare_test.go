@@ -15,7 +15,7 @@ import (
 	"quern/formats"
 	"quern/formats/hf"
 	"quern/formats/tokenizer"
-	"quern/internal/gemm"
+	"quern/internal/cpu"
 	"quern/internal/tinyseek"
 	"quern/verify/metrics"
 	"quern/verify/outputs"
@@ -130,7 +130,7 @@ func TestIndependence(t *testing.T) {
 // What torch measures on the embedded model and its block-FP8 form (tinyseek's
 // README), to three digits.
 func TestTinyseek(t *testing.T) {
-	if testing.Short() || gemm.Path() == "generic" {
+	if testing.Short() || cpu.Path() == "generic" {
 		t.Skip("ten thousand tokens through the embedded model take minutes here")
 	}
 	dir := filepath.Join(t.TempDir(), "tinyseek")
