@@ -84,7 +84,9 @@ func (e *engine) publish(ctx context.Context, s *shard) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	e.window.drain(s.file)
+	if err := e.window.drain(s.file); err != nil {
+		return err
+	}
 	if err := e.unchanged(e.files(s.plan)); err != nil {
 		return err
 	}

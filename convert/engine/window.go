@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"sync"
 
 	"quern/internal/blockio"
@@ -21,7 +22,7 @@ type window struct {
 type event struct {
 	file      blockio.File
 	offset, n int64
-	drained   chan struct{}
+	drained   chan error
 }
 
 const windowBytes = 256 << 20
@@ -37,20 +38,29 @@ func newWindow(follow bool) *window {
 }
 
 // wrote announces a range. It waits when the disk falls behind.
-func (w *window) wrote(f blockio.File, offset, n int64) {
-	f.Flush(offset, n)
+func (w *window) wrote(f blockio.File, offset, n int64) error {
+	if err := f.Flush(offset, n); err != nil {
+		return fmt.Errorf("writing %q: %w", f.Name(), err)
+	}
 	if w.events != nil {
 		w.events <- event{file: f, offset: offset, n: n}
 	}
+	return nil
 }
 
-// drain returns when the window is done with f, which may then be closed.
-func (w *window) drain(f blockio.File) {
-	if w.events != nil {
-		e := event{file: f, drained: make(chan struct{})}
-		w.events <- e
-		<-e.drained
+// drain returns when the window is done with f, which may then be closed. Its error
+// says that something written to f was lost: the system has told the window, and will
+// not tell the Sync that follows.
+func (w *window) drain(f blockio.File) error {
+	if w.events == nil {
+		return nil
 	}
+	e := event{file: f, drained: make(chan error, 1)}
+	w.events <- e
+	if err := <-e.drained; err != nil {
+		return fmt.Errorf("writing %q: %w", f.Name(), err)
+	}
+	return nil
 }
 
 // close ends the window; every announced range has been settled.
@@ -64,10 +74,13 @@ func (w *window) close() {
 func (w *window) follow() {
 	var queue []event
 	var held int64
+	lost := map[blockio.File]error{} // the first error of each file
 	settle := func() {
 		q := queue[0]
 		queue = queue[1:]
-		q.file.Settle(q.offset, q.n)
+		if err := q.file.Settle(q.offset, q.n); err != nil && lost[q.file] == nil {
+			lost[q.file] = err
+		}
 		q.file.Drop(q.offset, q.n)
 		held -= q.n
 	}
@@ -82,7 +95,8 @@ func (w *window) follow() {
 		for len(queue) > 0 && holds(queue, e.file) {
 			settle()
 		}
-		close(e.drained)
+		e.drained <- lost[e.file]
+		delete(lost, e.file)
 	}
 	for len(queue) > 0 {
 		settle()

@@ -176,8 +176,7 @@ func (e *engine) write(c *chunk) error {
 		if err := blockio.WriteFull(f, p, off); err != nil {
 			return fmt.Errorf("writing %q: %w", f.Name(), err)
 		}
-		e.window.wrote(f, off, int64(len(p)))
-		return nil
+		return e.window.wrote(f, off, int64(len(p)))
 	}
 	if g.linear || c.span.cols == g.cols {
 		first := c.span.first

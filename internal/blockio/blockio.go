@@ -20,6 +20,10 @@ type FS interface {
 	Append(name string) (File, error) // for reading and writing; keeps, creates
 	Rename(from, to string) error
 	Remove(name string) error
+	// Retire removes a locked file and closes it, in the order that the system
+	// allows: where an open file can lose its name, it does so before the lock ends,
+	// so that nobody takes the lock of a file that is about to go.
+	Retire(f File) error
 	MkdirAll(dir string) error
 	// SyncDir makes renames in dir durable.
 	SyncDir(dir string) error
@@ -28,7 +32,10 @@ type FS interface {
 	Free(dir string) (int64, error)
 }
 
-// File is an open file. Methods that only give advice return nothing.
+// File is an open file. Methods that only give advice return nothing. Flush and
+// Settle are no advice: the system tells of a write that was lost only once, and
+// the call that hears of it may be one of them. A Sync behind it then says that all
+// is well, so whoever ignores their errors publishes a file with holes.
 type File interface {
 	io.ReaderAt
 	io.WriterAt
@@ -52,14 +59,15 @@ type File interface {
 	// Sequential announces reading from front to back.
 	Sequential()
 	// Flush starts writing a range back, without waiting.
-	Flush(offset, n int64)
-	// Settle waits until a range is on its way to the disk's cache.
-	Settle(offset, n int64)
+	Flush(offset, n int64) error
+	// Settle waits until a range is in the disk's cache.
+	Settle(offset, n int64) error
 	// Drop forgets the cached pages of a range.
 	Drop(offset, n int64)
 }
 
-// Unchanged reports whether a file is still the one that was planned with.
+// Unchanged reports whether an open file is still as it was planned with. Its size
+// and time say that: whoever opened it holds it, whatever becomes of its name.
 func Unchanged(f File, size int64, mtime time.Time) (bool, error) {
 	st, err := f.Stat()
 	if err != nil {

@@ -27,11 +27,11 @@ const large = 256 << 10
 func (osFS) Open(name string) (File, error) { return wrap(os.Open(name)) }
 
 func (osFS) Create(name string) (File, error) {
-	return wrap(os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644))
+	return wrap(os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC|noFollow, 0o644))
 }
 
 func (osFS) Append(name string) (File, error) {
-	return wrap(os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644))
+	return wrap(os.OpenFile(name, os.O_RDWR|os.O_CREATE|noFollow, 0o644))
 }
 
 func wrap(f *os.File, err error) (File, error) {
@@ -63,7 +63,6 @@ func (f *osFile) WriteAt(p []byte, off int64) (int, error) {
 	return n, plain(err)
 }
 
-func (f *osFile) Sync() error               { return plain(f.File.Sync()) }
 func (f *osFile) Truncate(size int64) error { return plain(f.File.Truncate(size)) }
 
 // plain drops the operation and path that package os puts in front: callers

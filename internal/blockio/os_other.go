@@ -2,11 +2,11 @@
 
 package blockio
 
-func (f *osFile) Reserve(size int64) error { return f.Truncate(size) }
-func (f *osFile) Sequential()              {}
-func (f *osFile) Flush(offset, n int64)    {}
-func (f *osFile) Settle(offset, n int64)   {}
-func (f *osFile) Drop(offset, n int64)     {}
+func (f *osFile) Reserve(size int64) error     { return f.Truncate(size) }
+func (f *osFile) Sequential()                  {}
+func (f *osFile) Flush(offset, n int64) error  { return nil }
+func (f *osFile) Settle(offset, n int64) error { return nil }
+func (f *osFile) Drop(offset, n int64)         {}
 
 // Uncached is not to be had here.
 func (f *osFile) Uncached() bool { return false }

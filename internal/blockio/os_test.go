@@ -134,8 +134,9 @@ func TestAdviceIsHarmless(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Sequential()
-	f.Flush(0, 100)
-	f.Settle(1, int64(len(want)))
+	if err := errors.Join(f.Flush(0, 100), f.Settle(1, int64(len(want)))); err != nil {
+		t.Error(err)
+	}
 	f.Drop(0, int64(len(want))+5)
 	got := make([]byte, len(want))
 	if err := ReadFull(f, got, 0); err != nil || !bytes.Equal(got, want) {

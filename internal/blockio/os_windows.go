@@ -14,6 +14,26 @@ func (f *osFile) Lock() error {
 	return err
 }
 
+func (f *osFile) Sync() error { return plain(f.File.Sync()) }
+
+// noFollow: the system makes links for administrators only.
+const noFollow = 0
+
+// Retire closes first: an open file cannot be removed. Whoever takes the lock between
+// the two finds a folder without anything to do, and keeps the file, which then is
+// no longer ours to remove.
+func (osFS) Retire(f File) error {
+	err := f.Close()
+	rerr := OS.Remove(f.Name())
+	if errors.Is(rerr, windows.ERROR_SHARING_VIOLATION) {
+		rerr = nil
+	}
+	if err == nil {
+		err = rerr
+	}
+	return err
+}
+
 // syncDir does nothing: NTFS journals renames, and folders cannot be flushed.
 func syncDir(string) error { return nil }
 

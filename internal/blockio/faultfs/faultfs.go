@@ -4,8 +4,10 @@
 package faultfs
 
 import (
+	"errors"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 
 	"quern/internal/blockio"
 )
@@ -13,8 +15,8 @@ import (
 // Kind is what a call does.
 type Kind string
 
-// The calls that can fail. Advice (Sequential, Flush, Settle, Drop) returns
-// nothing and passes unseen.
+// The calls that can fail. Advice (Sequential, Drop) returns nothing and passes
+// unseen.
 const (
 	Open     Kind = "open"
 	Create   Kind = "create"
@@ -24,6 +26,8 @@ const (
 	Write    Kind = "write"
 	Truncate Kind = "truncate"
 	Reserve  Kind = "reserve"
+	Flush    Kind = "flush"
+	Settle   Kind = "settle"
 	Sync     Kind = "sync"
 	Close    Kind = "close"
 	Lock     Kind = "lock"
@@ -55,9 +59,11 @@ type FS struct {
 	// Hook, if set, returns nil for calls that are to pass. It may wait. It is
 	// called from many goroutines at once.
 	Hook func(Call) *Fault
-	// NoSync keeps Sync and SyncDir from the disk: they count and may fail, but
-	// cost nothing.
+	// NoSync keeps Sync, SyncDir, Flush and Settle from the disk: they count and may
+	// fail, but cost nothing.
 	NoSync bool
+	// Windows makes open files impossible to remove and rename, as they are there.
+	Windows bool
 	// Space, if set, is what Free says, in bytes.
 	Space func() int64
 
@@ -65,7 +71,11 @@ type FS struct {
 	counts map[key]int
 	calls  []Call
 	open   int
+	names  map[string]int // open files by name
 }
+
+// ErrOpen is what FS.Windows makes of removing or renaming an open file.
+var ErrOpen = errors.New("the file is open")
 
 type key struct {
 	kind Kind
@@ -117,10 +127,26 @@ func (f *FS) file(kind Kind, name string, open func(string) (blockio.File, error
 	if err != nil {
 		return nil, err
 	}
-	f.mu.Lock()
-	f.open++
-	f.mu.Unlock()
+	f.count(name, 1)
 	return &file{File: under, fs: f}, nil
+}
+
+// count keeps account of open files.
+func (f *FS) count(name string, by int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.names == nil {
+		f.names = map[string]int{}
+	}
+	f.open += by
+	f.names[name] += by
+}
+
+// held reports whether a name cannot go because of FS.Windows.
+func (f *FS) held(name string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Windows && f.names[name] > 0
 }
 
 // Open implements blockio.FS, as the methods after it.
@@ -138,6 +164,9 @@ func (f *FS) Rename(from, to string) error {
 	if x := f.call(Rename, from, 0); x != nil {
 		return x.Err
 	}
+	if f.held(from) || f.held(to) {
+		return ErrOpen
+	}
 	return f.under().Rename(from, to)
 }
 
@@ -145,7 +174,22 @@ func (f *FS) Remove(name string) error {
 	if x := f.call(Remove, name, 0); x != nil {
 		return x.Err
 	}
+	if f.held(name) {
+		return ErrOpen
+	}
 	return f.under().Remove(name)
+}
+
+func (f *FS) Retire(x blockio.File) error {
+	steps := []func() error{func() error { return f.Remove(x.Name()) }, x.Close}
+	if f.Windows {
+		steps[0], steps[1] = steps[1], steps[0]
+	}
+	first := steps[0]()
+	if second := steps[1](); first == nil {
+		first = second
+	}
+	return first
 }
 
 func (f *FS) MkdirAll(dir string) error {
@@ -179,7 +223,7 @@ func (f *FS) Free(dir string) (int64, error) {
 type file struct {
 	blockio.File
 	fs     *FS
-	closed bool // guarded by fs.mu
+	closed atomic.Bool
 }
 
 func (f *file) Stat() (fs.FileInfo, error) {
@@ -219,6 +263,26 @@ func (f *file) Reserve(size int64) error {
 	return f.File.Reserve(size)
 }
 
+func (f *file) Flush(offset, n int64) error {
+	if x := f.fs.call(Flush, f.Name(), int(n)); x != nil {
+		return x.Err
+	}
+	if f.fs.NoSync {
+		return nil
+	}
+	return f.File.Flush(offset, n)
+}
+
+func (f *file) Settle(offset, n int64) error {
+	if x := f.fs.call(Settle, f.Name(), int(n)); x != nil {
+		return x.Err
+	}
+	if f.fs.NoSync {
+		return nil
+	}
+	return f.File.Settle(offset, n)
+}
+
 func (f *file) Sync() error {
 	if x := f.fs.call(Sync, f.Name(), 0); x != nil {
 		return x.Err
@@ -238,12 +302,9 @@ func (f *file) Lock() error {
 
 func (f *file) Close() error {
 	x := f.fs.call(Close, f.Name(), 0)
-	f.fs.mu.Lock()
-	if !f.closed {
-		f.closed = true
-		f.fs.open--
+	if !f.closed.Swap(true) {
+		f.fs.count(f.Name(), -1)
 	}
-	f.fs.mu.Unlock()
 	err := f.File.Close()
 	if x != nil {
 		return x.Err
