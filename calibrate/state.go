@@ -282,13 +282,13 @@ func (s *state) entries() ([]file.Entry, error) {
 // close closes the files. They stay if keep is set and there is something to go on
 // from.
 func (s *state) close(keep bool) {
-	if !keep || s.commit == nil {
-		for _, name := range []string{s.hiddenName(), s.logName()} { // the lock goes last
-			_ = s.fs.Remove(name)
-		}
-	}
 	if s.hidden != nil {
 		_ = s.hidden.Close()
 	}
-	_ = s.log.Close()
+	if keep && s.commit != nil {
+		_ = s.log.Close()
+		return
+	}
+	_ = s.fs.Remove(s.hiddenName())
+	_ = s.fs.Retire(s.log) // the lock goes last
 }

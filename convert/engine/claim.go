@@ -60,9 +60,10 @@ func (s *state) look(run *manifest.Manifest) error {
 // abandon gives up a claim before begin: it leaves the folder as it was.
 func (s *state) abandon() {
 	if s.size == 0 {
-		_ = s.fs.Remove(filepath.Join(s.dir, stateName))
+		_ = s.fs.Retire(s.file)
+	} else {
+		s.file.Close()
 	}
-	s.file.Close()
 	if s.made {
 		_ = s.fs.Remove(s.dir) // fails if someone else uses it by now
 	}

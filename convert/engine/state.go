@@ -153,13 +153,11 @@ func (s *state) append(r record) error {
 
 // finish removes the state file: the folder is complete.
 func (s *state) finish() error {
-	name := filepath.Join(s.dir, stateName)
-	if err := s.fs.Remove(name); err != nil {
-		return fmt.Errorf("removing %q: %w", name, err)
+	if err := s.fs.Retire(s.file); err != nil {
+		return fmt.Errorf("removing %q: %w", s.file.Name(), err)
 	}
 	if err := s.fs.SyncDir(s.dir); err != nil {
 		return fmt.Errorf("syncing folder %q: %w", s.dir, err)
 	}
-	s.file.Close() // the file is gone: nothing depends on it
 	return nil
 }
