@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"quern/calibrate/file"
+	"quern/internal/blockio"
 )
 
 // identity is what has to be the same for a run to go on.
@@ -18,10 +19,9 @@ type identity struct {
 
 // stamp tells whether a file of the model is still the same.
 type stamp struct {
-	Name   string `json:"name"`
-	Size   int64  `json:"size"`
-	Header string `json:"header"`
-	Time   int64  `json:"time"` // of its last change
+	Name   string        `json:"name"`
+	Header string        `json:"header"`
+	Stamp  blockio.Stamp `json:"stamp"`
 }
 
 // difference says how runs differ, "" if they do not.

@@ -170,7 +170,7 @@ func describe(m *runner.Model, c *corpus, o Options) (*identity, error) {
 		job.Info.Options.TextLoads = len(job.Info.Texts) <= maxTexts
 	}
 	for _, f := range ck.Files {
-		job.Model = append(job.Model, stamp{f.Name, f.Size, hex.EncodeToString(f.Header.Digest[:]), f.ModTime.UnixNano()})
+		job.Model = append(job.Model, stamp{f.Name, hex.EncodeToString(f.Header.Digest[:]), f.Stamp})
 	}
 	return job, nil
 }

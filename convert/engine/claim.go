@@ -23,7 +23,7 @@ func claim(fsys blockio.FS, dir string, run *manifest.Manifest, over string) (*s
 			return nil, err
 		}
 	}
-	s := &state{fs: fsys, dir: dir, over: over, done: map[string][]manifest.Tensor{}}
+	s := &state{fs: fsys, dir: dir, over: over, done: map[string]record{}}
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		s.made = true
 	}

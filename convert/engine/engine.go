@@ -102,6 +102,7 @@ type engine struct {
 	work  chan *chunk
 
 	inputs []blockio.File
+	stamps []blockio.Stamp // of those that are open
 	inMu   sync.Mutex
 	drop   bool // forget cached pages behind the work
 	window *window
@@ -121,7 +122,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (*Result, error) {
 	if o.Channels == nil && slices.ContainsFunc(p.Tensors, weighted) {
 		return nil, errors.New("the plan weighs channels by a calibration that is not there")
 	}
-	e := &engine{plan: p, opts: o, fs: o.FS, inputs: make([]blockio.File, len(o.Sources))}
+	e := &engine{plan: p, opts: o, fs: o.FS, inputs: make([]blockio.File, len(o.Sources)), stamps: make([]blockio.Stamp, len(o.Sources))}
 	var err error
 	if e.mem, err = divide(p, o); err != nil {
 		return nil, err
@@ -129,13 +130,13 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (*Result, error) {
 	if e.run, err = head(p); err != nil {
 		return nil, err
 	}
+	defer e.closeInputs()
 	if e.state, err = claim(o.FS, o.Dir, e.run, e.over()); err != nil {
 		if errors.Is(err, ErrComplete) {
 			return nil, e.complete()
 		}
 		return nil, err
 	}
-	defer e.closeInputs()
 	res := &Result{Manifest: e.run}
 	if err := e.execute(ctx, res); err != nil {
 		e.state.file.Close()
@@ -161,7 +162,12 @@ func head(p *plan.Plan) (*manifest.Manifest, error) {
 func (e *engine) execute(ctx context.Context, res *Result) error {
 	var todo []int
 	for k := range e.plan.Shards {
-		if e.finished(&e.plan.Shards[k]) {
+		finished, err := e.finished(&e.plan.Shards[k])
+		if err != nil {
+			e.state.abandon()
+			return err
+		}
+		if finished {
 			res.Resumed++
 			continue
 		}
@@ -185,7 +191,7 @@ func (e *engine) execute(ctx context.Context, res *Result) error {
 	}
 	res.Read = e.done.Load()
 	for k := range e.plan.Shards {
-		res.Manifest.Tensors = append(res.Manifest.Tensors, e.state.done[e.plan.Shards[k].Name]...)
+		res.Manifest.Tensors = append(res.Manifest.Tensors, e.state.done[e.plan.Shards[k].Name].Tensors...)
 	}
 	if err := e.publishFolder(ctx, res.Manifest); err != nil {
 		return err

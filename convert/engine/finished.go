@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 
 	"quern/convert/manifest"
@@ -10,11 +12,26 @@ import (
 	"quern/internal/blockio"
 )
 
-// finished reports whether an earlier run has published s.
-func (e *engine) finished(s *plan.Shard) bool {
-	if _, ok := e.state.done[s.Name]; !ok {
-		return false
+// finished reports whether an earlier run has published s, from input files that are
+// still what they were. The error says that one of them cannot be opened.
+func (e *engine) finished(s *plan.Shard) (bool, error) {
+	done, ok := e.state.done[s.Name]
+	if !ok || !e.published(s) {
+		return false, nil
 	}
+	for _, i := range e.files(s) {
+		if _, err := e.input(i); err != nil {
+			return false, err
+		}
+		if done.From[e.plan.Input.Files[i].Name] != e.stamps[i] {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// published reports whether the file of s is there and has its header.
+func (e *engine) published(s *plan.Shard) bool {
 	f, err := e.fs.Open(filepath.Join(e.opts.Dir, s.Name))
 	if err != nil {
 		return false
@@ -28,16 +45,16 @@ func (e *engine) finished(s *plan.Shard) bool {
 	return blockio.ReadFull(f, raw, 0) == nil && string(raw) == string(s.Header)
 }
 
-// complete checks that a folder with this plan's manifest still has its files.
-// Those beside the shards may have been edited, but not removed.
+// complete checks that a folder with this plan's manifest still has its files, and
+// was made from the contents that the input has. Files beside the shards may have been
+// edited, but not removed.
 func (e *engine) complete() error {
 	missing := func(name string) error {
 		return formats.Invalidf("output folder %q: the manifest says that it is complete, but %q is missing or not the file that was written; --overwrite makes it anew", e.opts.Dir, name)
 	}
 	for k := range e.plan.Shards {
 		s := &e.plan.Shards[k]
-		e.state = &state{done: map[string][]manifest.Tensor{s.Name: nil}}
-		if !e.finished(s) {
+		if !e.published(s) {
 			return missing(s.Name)
 		}
 	}
@@ -47,6 +64,17 @@ func (e *engine) complete() error {
 			return missing(name)
 		}
 		f.Close()
+	}
+	raw, err := os.ReadFile(filepath.Join(e.opts.Dir, manifest.Name))
+	if err != nil {
+		return fmt.Errorf("output folder %q: %w", e.opts.Dir, err)
+	}
+	old, err := manifest.Decode(raw)
+	if err != nil {
+		return fmt.Errorf("output folder %q: %w", e.opts.Dir, err)
+	}
+	if err := e.sameContent(old); err != nil {
+		return err
 	}
 	return ErrComplete
 }

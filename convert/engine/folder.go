@@ -25,6 +25,10 @@ func (e *engine) publishFolder(ctx context.Context, m *manifest.Manifest) error 
 	for i := range e.inputs {
 		all = append(all, i)
 	}
+	var err error
+	if m.Content, err = e.content(); err != nil {
+		return err
+	}
 	if err := e.unchanged(all); err != nil {
 		return err
 	}

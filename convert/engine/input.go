@@ -45,9 +45,14 @@ func (e *engine) input(i int) (blockio.File, error) {
 		f.Close()
 		return nil, changed(src.Path)
 	}
+	st, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("reading %q: %w", src.Path, err)
+	}
 	f.Sequential()
 	f.Uncached()
-	e.inputs[i] = f
+	e.inputs[i], e.stamps[i] = f, blockio.StampOf(st)
 	return f, nil
 }
 
@@ -96,7 +101,7 @@ func (e *engine) unchanged(files []int) error {
 }
 
 func changed(path string) error {
-	return formats.Invalidf("reading %q: the file changed while it was being converted: run the command again, with --overwrite if part of it is already done", path)
+	return formats.Invalidf("reading %q: the file changed while it was being converted: run the command again when nothing writes to it; what was made from other files is kept", path)
 }
 
 func (e *engine) closeInputs() {

@@ -96,10 +96,14 @@ func (e *engine) publish(ctx context.Context, s *shard) error {
 	}
 	e.stateMu.Lock()
 	defer e.stateMu.Unlock()
-	if err := e.state.append(record{Shard: s.plan.Name, Tensors: s.results}); err != nil {
+	r := record{Shard: s.plan.Name, From: map[string]blockio.Stamp{}, Tensors: s.results}
+	for _, i := range e.files(s.plan) {
+		r.From[e.plan.Input.Files[i].Name] = e.stamps[i]
+	}
+	if err := e.state.append(r); err != nil {
 		return err
 	}
-	e.state.done[s.plan.Name] = s.results
+	e.state.done[s.plan.Name] = r
 	return nil
 }
 

@@ -24,10 +24,12 @@ var ErrComplete = errors.New("already complete")
 // record is a line of the state file. The first names the run, each further
 // one a shard that has its final name.
 type record struct {
-	Run     *manifest.Manifest `json:"run,omitempty"`  // without tensors
-	Over    string             `json:"over,omitempty"` // begun by --overwrite: the stamp of its input
-	Shard   string             `json:"shard,omitempty"`
-	Tensors []manifest.Tensor  `json:"tensors,omitempty"`
+	Run   *manifest.Manifest `json:"run,omitempty"`  // without tensors
+	Over  string             `json:"over,omitempty"` // begun by --overwrite: the stamp of its input
+	Shard string             `json:"shard,omitempty"`
+	// From has the stamps of the input files that the shard was made from.
+	From    map[string]blockio.Stamp `json:"from,omitempty"`
+	Tensors []manifest.Tensor        `json:"tensors,omitempty"`
 }
 
 // state is the open state file of this run.
@@ -35,9 +37,9 @@ type state struct {
 	fs   blockio.FS
 	dir  string
 	file blockio.File
-	end  int64                        // of the lines that count
-	size int64                        // of the file when it was locked
-	done map[string][]manifest.Tensor // by shard name
+	end  int64             // of the lines that count
+	size int64             // of the file when it was locked
+	done map[string]record // of finished shards, by name
 
 	over   string   // --overwrite: the stamp of the input, else ""
 	made   bool     // this run has made the folder
@@ -107,7 +109,7 @@ func (s *state) load(run *manifest.Manifest) (other string, err error) {
 			}
 			first = false
 		} else {
-			s.done[r.Shard] = r.Tensors
+			s.done[r.Shard] = r
 		}
 		s.end += int64(len(line)) + 1
 		raw = rest

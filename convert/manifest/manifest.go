@@ -27,10 +27,17 @@ type Manifest struct {
 	Command     string        `json:"command"`
 	Options     []plan.Option `json:"options"`
 	Input       plan.Input    `json:"input"`
+	Content     []Content     `json:"content,omitempty"`     // of the input files
 	Plan        string        `json:"plan"`                  // digest of the plan that was executed
 	Calibration string        `json:"calibration,omitempty"` // digest of the calibration file, if one was used
 	Beside      []string      `json:"beside,omitempty"`      // files that were made beside the shards
 	Tensors     []Tensor      `json:"tensors"`               // by name
+}
+
+// Content tells what was in an input file, as far as samples do.
+type Content struct {
+	Name   string `json:"name"`   // as in Input
+	Sample string `json:"sample"` // BLAKE3-256 of parts of its data, hexadecimal
 }
 
 // Tensor is an output tensor.

@@ -15,6 +15,7 @@ import (
 
 	"quern/formats"
 	"quern/formats/safetensors"
+	"quern/internal/blockio"
 )
 
 // parallelHeaders bounds how many headers are read at once: enough to hide the
@@ -80,7 +81,7 @@ func openFile(path string) (*File, error) {
 	if !info.Mode().IsRegular() {
 		return nil, formats.Invalidf("reading %q: not a regular file", f.Name)
 	}
-	f.Size, f.ModTime = info.Size(), info.ModTime()
+	f.Size, f.ModTime, f.Stamp = info.Size(), info.ModTime(), blockio.StampOf(info)
 	var length [8]byte
 	if _, err := r.ReadAt(length[:], 0); err == nil && binary.LittleEndian.Uint64(length[:]) > largeHeader {
 		oneLarge.Lock()

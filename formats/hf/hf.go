@@ -32,6 +32,7 @@ import (
 	"quern/formats"
 	"quern/formats/model"
 	"quern/formats/safetensors"
+	"quern/internal/blockio"
 	"quern/internal/strictjson"
 )
 
@@ -76,6 +77,7 @@ type File struct {
 	Path    string
 	Size    int64
 	ModTime time.Time
+	Stamp   blockio.Stamp
 	Header  *safetensors.Header
 }
 
