@@ -15,15 +15,16 @@ import (
 
 // claim takes dir for a run: it creates it, takes the lock and reads what an
 // earlier, interrupted run of the same plan has finished. The folder must be
-// new, empty or this plan's, unless over is set. Nothing in it is changed
+// new, empty or this plan's, unless over is set: then what this run writes may
+// replace what quern wrote. Nothing in it is changed
 // before begin.
-func claim(fsys blockio.FS, dir string, run *manifest.Manifest, over string) (*state, error) {
+func claim(fsys blockio.FS, dir string, run *manifest.Manifest, over string, shards, writes []string) (*state, error) {
 	if over == "" {
 		if err := occupied(dir, run, false); err != nil {
 			return nil, err
 		}
 	}
-	s := &state{fs: fsys, dir: dir, over: over, done: map[string]record{}}
+	s := &state{fs: fsys, dir: dir, shards: shards, over: over, done: map[string]record{}}
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		s.made = true
 	}
@@ -33,7 +34,7 @@ func claim(fsys blockio.FS, dir string, run *manifest.Manifest, over string) (*s
 	if err := s.lock(); err != nil {
 		return nil, err
 	}
-	if err := s.look(run); err != nil {
+	if err := s.look(run, writes); err != nil {
 		s.abandon()
 		return nil, err
 	}
@@ -41,7 +42,7 @@ func claim(fsys blockio.FS, dir string, run *manifest.Manifest, over string) (*s
 }
 
 // look finds out, under the lock, what lies in the folder and what becomes of it.
-func (s *state) look(run *manifest.Manifest) error {
+func (s *state) look(run *manifest.Manifest, writes []string) error {
 	other, err := s.load(run)
 	switch {
 	case err != nil:
@@ -49,7 +50,7 @@ func (s *state) look(run *manifest.Manifest) error {
 	case s.end > 0:
 		return nil // to go on with
 	case s.over != "":
-		return s.condemn()
+		return s.condemn(writes)
 	case other != "":
 		return formats.Invalidf("output folder %q holds an unfinished run that differs: %s; finish it with its own command, choose another folder or --overwrite", s.dir, other)
 	}
@@ -105,7 +106,7 @@ func occupied(dir string, run *manifest.Manifest, locked bool) error {
 	}
 	for _, e := range list {
 		if n := e.Name(); n != "lost+found" && n[0] != '.' {
-			return formats.Invalidf("output folder %q is not empty and not quern's: it holds %q; choose another folder or --overwrite", dir, n)
+			return formats.Invalidf("output folder %q is not empty and not quern's: it holds %q; choose another folder", dir, n)
 		}
 	}
 	return nil

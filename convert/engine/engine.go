@@ -131,7 +131,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer e.closeInputs()
-	if e.state, err = claim(o.FS, o.Dir, e.run, e.over()); err != nil {
+	if e.state, err = claim(o.FS, o.Dir, e.run, e.over(), e.shardNames(), e.writes()); err != nil {
 		if errors.Is(err, ErrComplete) {
 			return nil, e.complete()
 		}

@@ -79,6 +79,20 @@ func (e *engine) complete() error {
 	return ErrComplete
 }
 
+// shardNames are the names of all shards.
+func (e *engine) shardNames() []string {
+	var names []string
+	for k := range e.plan.Shards {
+		names = append(names, e.plan.Shards[k].Name)
+	}
+	return names
+}
+
+// writes are the names of all files that the folder gets.
+func (e *engine) writes() []string {
+	return append(append(e.shardNames(), e.companions()...), manifest.Name)
+}
+
 // companions are the files that go with the shards, but for the manifest.
 func (e *engine) companions() []string {
 	var names []string

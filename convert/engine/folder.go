@@ -118,15 +118,11 @@ func (e *engine) index() ([]byte, error) {
 
 // sweepPartials removes what killed runs have left under partial names.
 func (e *engine) sweepPartials() error {
-	list, err := os.ReadDir(e.opts.Dir)
-	if err != nil {
-		return fmt.Errorf("reading output folder %q: %w", e.opts.Dir, err)
-	}
-	for _, x := range list {
-		if !ours.MatchString(x.Name()) || filepath.Ext(x.Name()) != blockio.Partial {
+	for _, name := range e.writes() {
+		f := filepath.Join(e.opts.Dir, filepath.FromSlash(name)+blockio.Partial)
+		if _, err := os.Lstat(f); err != nil {
 			continue
 		}
-		f := filepath.Join(e.opts.Dir, x.Name())
 		if err := e.fs.Remove(f); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("removing %q: %w", f, err)
 		}

@@ -1,24 +1,23 @@
 package engine
 
 import (
-	"bytes"
-	"encoding/json"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/zeebo/blake3"
 
 	"quern/convert/manifest"
+	"quern/formats"
+	"quern/formats/hf"
+	"quern/formats/safetensors"
 	"quern/internal/blockio"
 )
-
-// ours matches the names that every output has. What else a run has written,
-// its side files, is told by its manifest or its state.
-var ours = regexp.MustCompile(`^(model(-\d{5,}-of-\d{5,})?\.safetensors|model\.safetensors\.index\.json|config\.json|quern-manifest\.json)(\.partial)?$`)
 
 // over is what identifies a run with --overwrite beside its plan: the state of
 // its input files, so that one that was repaired starts anew. It is empty
@@ -34,63 +33,167 @@ func (e *engine) over() string {
 	return sum(h)
 }
 
-// condemn lists what --overwrite removes: the files of an earlier output,
-// finished or not, and nothing else. The manifest goes first: without it what
-// remains is nobody's output.
-func (s *state) condemn() error {
-	list, err := os.ReadDir(s.dir)
-	if err != nil {
-		return fmt.Errorf("reading output folder %q: %w", s.dir, err)
-	}
-	s.doom(manifest.Name)
-	for _, e := range list {
-		if n := e.Name(); ours.MatchString(n) && n != manifest.Name && !e.IsDir() {
-			s.doom(n)
-		}
-	}
-	var side []string
+// condemn lists what --overwrite removes: the files that a manifest or a state in the
+// folder says quern has written, if they are still those, and nothing else. What this
+// run would write over a file of somebody else's is refused. The manifest goes first:
+// without it what remains is nobody's output.
+func (s *state) condemn(writes []string) error {
 	if raw, err := os.ReadFile(filepath.Join(s.dir, manifest.Name)); err == nil {
-		if m, err := manifest.Decode(raw); err == nil {
-			side = sideFiles(m)
+		m, err := manifest.Decode(raw)
+		if err != nil {
+			return formats.Invalidf("output folder %q: %w; choose another folder", s.dir, err)
+		}
+		if err := s.output(m, m.Tensors, nil); err != nil {
+			return err
 		}
 	}
-	raw := make([]byte, s.size)
-	if err := blockio.ReadFull(s.file, raw, 0); err == nil {
-		var r record
-		line, _, _ := bytes.Cut(raw, []byte("\n"))
-		if json.Unmarshal(line, &r) == nil && r.Run != nil {
-			side = append(side, sideFiles(r.Run)...)
+	if old := s.old; old != nil {
+		if err := s.output(old.Run, s.oldTensors, old.Shards); err != nil {
+			return err
+		}
+		for _, name := range s.oldDoomed() {
+			s.doom(name)
 		}
 	}
-	for _, n := range side {
+	return s.collides(writes)
+}
+
+// output dooms the files of a run: those that hold its tensors, shards that it may
+// have begun, and what goes with them.
+func (s *state) output(run *manifest.Manifest, tensors []manifest.Tensor, begun []string) error {
+	byFile := map[string][]manifest.Tensor{}
+	for _, t := range tensors {
+		byFile[t.File] = append(byFile[t.File], t)
+	}
+	names := []string{manifest.Name}
+	for name, list := range byFile {
+		switch as, err := s.asWritten(name, list); {
+		case err != nil:
+			return err
+		case !as:
+			return formats.Invalidf("output folder %q: quern has written a file %q there, but what lies there now is another: it is not quern's to remove; choose another folder, or move it away", s.dir, name)
+		}
+		names = append(names, name)
+	}
+	names = append(names, begun...)
+	if len(byFile) > 1 || len(begun) > 1 {
+		names = append(names, hf.IndexName)
+	}
+	if run.Input.Config != "" {
+		names = append(names, hf.ConfigName)
+	}
+	for _, n := range append(names, sideFiles(run)...) {
 		s.doom(n)
 		s.doom(n + blockio.Partial)
 	}
 	return nil
 }
 
-// sideFiles are the files that m's run has written or made beside the shards. A manifest may come
-// from anywhere, and must not name what lies outside its folder.
+// asWritten reports whether a file of weights holds what quern has put into it: the
+// same tensors, and the bytes of the smallest one. One that is gone does.
+func (s *state) asWritten(name string, tensors []manifest.Tensor) (bool, error) {
+	if !local(name) {
+		return false, nil
+	}
+	f, err := s.fs.Open(filepath.Join(s.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("opening %q: %w", filepath.Join(s.dir, name), err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return false, fmt.Errorf("reading %q: %w", f.Name(), err)
+	}
+	h, err := safetensors.ReadHeader(f, st.Size(), safetensors.Limits{})
+	if err != nil || len(h.Tensors) != len(tensors) {
+		return false, nil
+	}
+	want := make(map[string]manifest.Tensor, len(tensors))
+	for _, t := range tensors {
+		want[t.Name] = t
+	}
+	var least *safetensors.Tensor
+	for i := range h.Tensors {
+		t := &h.Tensors[i]
+		if w, ok := want[t.Name]; !ok || w.DType != t.DType || !slices.Equal(w.Shape, t.Shape) {
+			return false, nil
+		}
+		if n := t.Bytes(); n > 0 && (least == nil || n < least.Bytes()) {
+			least = t
+		}
+	}
+	if least == nil {
+		return true, nil
+	}
+	raw := make([]byte, least.Bytes())
+	if err := blockio.ReadFull(f, raw, h.DataOffset+least.Begin); err != nil {
+		return false, fmt.Errorf("reading %q: %w", f.Name(), err)
+	}
+	digest := blake3.Sum256(raw)
+	return hex.EncodeToString(digest[:]) == want[least.Name].BLAKE3, nil
+}
+
+// collides refuses a run that would write over what it does not remove first.
+func (s *state) collides(writes []string) error {
+	for _, name := range writes {
+		if link := s.linkAbove(name); link != "" {
+			return formats.Invalidf("output folder %q: %q is a link: quern writes %q into folders only", s.dir, link, name)
+		}
+		path := filepath.Join(s.dir, filepath.FromSlash(name))
+		if _, err := os.Lstat(path); err != nil || slices.Contains(s.doomed, filepath.FromSlash(name)) {
+			continue
+		}
+		swapped := ""
+		if _, err := os.Stat(filepath.Join(s.dir, hf.ConfigName)); err == nil {
+			swapped = " (it looks like a checkpoint: are IN and OUT swapped?)"
+		}
+		return formats.Invalidf("output folder %q holds %q, which quern has not written and does not replace%s; choose another folder", s.dir, name, swapped)
+	}
+	return nil
+}
+
+// linkAbove is the first folder on the way from dir to name that is a link, or "".
+func (s *state) linkAbove(name string) string {
+	at := ""
+	for part := range strings.SplitSeq(filepath.ToSlash(filepath.Dir(filepath.FromSlash(name))), "/") {
+		at = filepath.Join(at, part)
+		if st, err := os.Lstat(filepath.Join(s.dir, at)); err == nil && st.Mode()&fs.ModeSymlink != 0 {
+			return at
+		}
+	}
+	return ""
+}
+
+// local reports whether a name that comes from a manifest lies in its folder and is
+// no file of this run's.
+func local(name string) bool {
+	n := filepath.FromSlash(name)
+	return filepath.IsLocal(n) && !strings.EqualFold(n, stateName)
+}
+
+// sideFiles are the files that m's run has copied or made beside the shards.
 func sideFiles(m *manifest.Manifest) []string {
 	all := slices.Clone(m.Beside)
 	for _, f := range m.Input.Side {
 		all = append(all, f.Name)
 	}
-	var names []string
-	for _, name := range all {
-		if n := filepath.FromSlash(name); filepath.IsLocal(n) && !strings.EqualFold(n, stateName) {
-			names = append(names, n)
-		}
-	}
-	return names
+	return all
 }
 
-// doom marks a file for removal, if it is there.
+// doom marks a file for removal, if it is there: the name itself, never what a link
+// leads to. A manifest may come from anywhere, and names nothing outside its folder.
 func (s *state) doom(name string) {
-	st, err := os.Lstat(filepath.Join(s.dir, name))
+	n := filepath.FromSlash(name)
+	if !local(name) || s.linkAbove(name) != "" || slices.Contains(s.doomed, n) {
+		return
+	}
+	st, err := os.Lstat(filepath.Join(s.dir, n))
 	if err != nil || st.IsDir() {
 		return
 	}
-	s.doomed = append(s.doomed, name)
+	s.doomed = append(s.doomed, n)
 	s.spare += st.Size()
 }

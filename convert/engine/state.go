@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"quern/convert/manifest"
 	"quern/internal/blockio"
@@ -24,9 +25,11 @@ var ErrComplete = errors.New("already complete")
 // record is a line of the state file. The first names the run, each further
 // one a shard that has its final name.
 type record struct {
-	Run   *manifest.Manifest `json:"run,omitempty"`  // without tensors
-	Over  string             `json:"over,omitempty"` // begun by --overwrite: the stamp of its input
-	Shard string             `json:"shard,omitempty"`
+	Run    *manifest.Manifest `json:"run,omitempty"`    // without tensors
+	Over   string             `json:"over,omitempty"`   // begun by --overwrite: the stamp of its input
+	Shards []string           `json:"shards,omitempty"` // with Run: the names of all
+	Doomed []string           `json:"doomed,omitempty"` // with Run: files of an earlier output that go first
+	Shard  string             `json:"shard,omitempty"`
 	// From has the stamps of the input files that the shard was made from.
 	From    map[string]blockio.Stamp `json:"from,omitempty"`
 	Tensors []manifest.Tensor        `json:"tensors,omitempty"`
@@ -41,10 +44,14 @@ type state struct {
 	size int64             // of the file when it was locked
 	done map[string]record // of finished shards, by name
 
+	shards []string // the names of all shards of this run
 	over   string   // --overwrite: the stamp of the input, else ""
 	made   bool     // this run has made the folder
 	doomed []string // --overwrite: what begin removes, by name in dir
 	spare  int64    // bytes of those files
+
+	old        *record           // the first line of another run's state
+	oldTensors []manifest.Tensor // of the shards that it has finished
 }
 
 // lock opens the state file and locks it. A file that was removed between the
@@ -91,6 +98,7 @@ func (s *state) load(run *manifest.Manifest) (other string, err error) {
 		return "", fmt.Errorf("reading %q: %w", name, err)
 	}
 	first := true
+	var head record
 	for {
 		line, rest, ok := bytes.Cut(raw, []byte("\n"))
 		if !ok {
@@ -101,25 +109,52 @@ func (s *state) load(run *manifest.Manifest) (other string, err error) {
 			break
 		}
 		if first {
-			if d := manifest.Difference(r.Run, run); d != "" {
-				return d, nil
+			head, first = r, false
+			if other = manifest.Difference(r.Run, run); other == "" && s.over != "" && r.Over != s.over {
+				other = "it was begun without --overwrite, or its input was written to since"
 			}
-			if s.over != "" && r.Over != s.over {
-				return "it was begun without --overwrite, or its input was written to since", nil
+			if other != "" {
+				s.old = &head
 			}
-			first = false
+		} else if s.old != nil {
+			s.oldTensors = append(s.oldTensors, r.Tensors...)
 		} else {
 			s.done[r.Shard] = r
 		}
 		s.end += int64(len(line)) + 1
 		raw = rest
 	}
+	if s.old != nil {
+		s.end = 0
+		return other, nil
+	}
+	// A kill may have come before all of them were gone.
+	for _, name := range head.Doomed {
+		if _, made := s.done[name]; !made {
+			s.doom(name)
+		}
+	}
 	return "", nil
 }
 
-// begin makes the folder this run's. For --overwrite it first removes the
-// earlier output.
+// oldDoomed are the files that another run has begun to remove.
+func (s *state) oldDoomed() []string {
+	made := map[string]bool{}
+	for _, t := range s.oldTensors {
+		made[t.File] = true
+	}
+	return slices.DeleteFunc(slices.Clone(s.old.Doomed), func(n string) bool { return made[n] })
+}
+
+// begin makes the folder this run's. For --overwrite it then removes the earlier
+// output: the state names it, so that a kill leaves nothing that nobody knows.
 func (s *state) begin(run *manifest.Manifest) error {
+	if s.end == 0 {
+		// Over what another run has left there, whose names are in Doomed now.
+		if err := s.append(record{Run: run, Over: s.over, Shards: s.shards, Doomed: s.doomed}); err != nil {
+			return err
+		}
+	}
 	name := filepath.Join(s.dir, stateName)
 	if err := s.file.Truncate(s.end); err != nil {
 		return fmt.Errorf("truncating %q: %w", name, err)
@@ -129,10 +164,7 @@ func (s *state) begin(run *manifest.Manifest) error {
 			return fmt.Errorf("removing %q: %w", filepath.Join(s.dir, n), err)
 		}
 	}
-	if s.end > 0 {
-		return nil
-	}
-	return s.append(record{Run: run, Over: s.over})
+	return nil
 }
 
 // append adds a line, durably.
