@@ -69,11 +69,13 @@ func (d *device) Build(bool) error {
 	image := append([]byte(kernels.PTX), 0)
 	log := make([]byte, 16<<10)
 	options := []int32{jitErrorLog, jitErrorLogSize}
-	values := []uintptr{uintptr(unsafe.Pointer(&log[0])), uintptr(len(log) - 1)}
+	values := &jitValues{unsafe.Pointer(&log[0]), uintptr(len(log) - 1)}
+	var pin runtime.Pinner
+	pin.Pin(&log[0])
+	defer pin.Unpin()
 	err := d.call("cuModuleLoadDataEx", func(a *API) int32 {
-		return a.ModuleLoadDataEx(&d.module, &image[0], uint32(len(options)), &options[0], &values[0])
+		return a.ModuleLoadDataEx(&d.module, &image[0], uint32(len(options)), &options[0], (*uintptr)(unsafe.Pointer(values)))
 	})
-	runtime.KeepAlive(log)
 	if err != nil {
 		d.module = 0
 		err.(*driver.Error).Log = text(&log[0])
@@ -89,6 +91,15 @@ func (d *device) Build(bool) error {
 	}
 	d.info.Kernels = fmt.Sprintf("PTX for compute capability %d.%d", kernels.PTXTarget/10, kernels.PTXTarget%10)
 	return nil
+}
+
+// jitValues are the values of Build's options, one machine word each. The buffer is a
+// pointer and no number: the compiler must see that its address leaves Go, or the
+// buffer may lie on a stack, which moves while the driver writes (the call is made on
+// another thread, and the waiting goroutine's stack shrinks when memory is collected).
+type jitValues struct {
+	log  unsafe.Pointer
+	size uintptr
 }
 
 // unload gives the module back.

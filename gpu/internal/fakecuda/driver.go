@@ -2,6 +2,7 @@ package fakecuda
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 	"unsafe"
@@ -27,6 +28,10 @@ type Driver struct {
 
 	// Log, if set, is told why a kernel ended the card: its caller gets a code.
 	Log func(string)
+
+	// Reject, if set, is what the driver's compiler has against every image. It is
+	// written late, as a compiler does: memory was collected and stacks have moved.
+	Reject string
 
 	// Delay is how long each copy takes at least.
 	Delay time.Duration
@@ -252,7 +257,11 @@ func (d *Driver) memory(a *cuda.API) {
 		delete(d.hosts, p)
 		return d.lost
 	}
-	a.ModuleLoadDataEx = func(m *uintptr, image *byte, _ uint32, _ *int32, _ *uintptr) int32 {
+	a.ModuleLoadDataEx = func(m *uintptr, image *byte, options uint32, what *int32, values *uintptr) int32 {
+		if d.Reject != "" {
+			d.reject(unsafe.Slice(what, options), unsafe.Slice(values, options))
+			return invalidPTX
+		}
 		n := 0
 		for *(*byte)(unsafe.Add(unsafe.Pointer(image), n)) != 0 {
 			n++
@@ -284,6 +293,28 @@ func (d *Driver) memory(a *cuda.API) {
 			return notFound
 		}
 		return d.put(f, func() any { return &function{mod, name} })
+	}
+}
+
+// reject writes what the compiler says to where the options of a load want it. The
+// address is a number to a driver, so here too: nothing keeps the buffer but its owner.
+func (d *Driver) reject(options []int32, values []uintptr) {
+	const errorLog, errorLogSize = 5, 6
+	var at, size uintptr
+	for i, o := range options {
+		switch o {
+		case errorLog:
+			at = values[i]
+		case errorLogSize:
+			size = values[i]
+		}
+	}
+	for range 3 {
+		runtime.GC()
+	}
+	if n := uintptr(len(d.Reject)); at != 0 && n < size {
+		p := *(*unsafe.Pointer)(unsafe.Pointer(&at))
+		copy(unsafe.Slice((*byte)(p), n+1), d.Reject+"\x00")
 	}
 }
 
