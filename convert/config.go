@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"quern/convert/modules"
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/formats/model"
@@ -19,9 +20,9 @@ func quantization(c *hf.Checkpoint) *model.Quantization {
 // config is the stage that lists what is kept and declares the quantization in
 // config.json. Order and unknown keys of the input's stay.
 func (q *quantizer) config(p *plan.Plan) error {
-	modules := modulesOf(p)
-	p.Notes = append(p.Notes, modules.check()...)
-	if len(modules.quantized) == 0 {
+	list := modules.Of(p, q.checkpoint.Config)
+	p.Notes = append(p.Notes, list.Check()...)
+	if len(list.Quantized) == 0 {
 		p.Notes = append(p.Notes, "nothing is quantized: no tensor is a linear layer that the options allow")
 		return nil
 	}
@@ -45,11 +46,11 @@ func (q *quantizer) config(p *plan.Plan) error {
 	if powers {
 		quant.Set("scale_fmt", strictjson.String("ue8m0"))
 	}
-	list := make([]strictjson.Value, len(modules.kept))
-	for i, m := range modules.kept {
-		list[i] = strictjson.String(m)
+	var entries []strictjson.Value
+	for _, m := range list.Entries() {
+		entries = append(entries, strictjson.String(m))
 	}
-	quant.Set("modules_to_not_convert", strictjson.Array(list...))
+	quant.Set("modules_to_not_convert", strictjson.Array(entries...))
 	root := clone(q.checkpoint.ConfigValue)
 	text := root.Get("text_config")
 	if root.Get("quantization_config") == nil && text.Get("quantization_config") != nil {

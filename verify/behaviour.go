@@ -81,7 +81,7 @@ var behaviourGates = []string{"kld_mean", "kld_median", "same_top", "mtp_drop"}
 
 // GateNames are the gates that there are, in the order of reports.
 func GateNames() []string {
-	return append([]string{"digest", "finite", "scales", "shapes", "kept", "sqnr"}, behaviourGates...)
+	return append(append([]string{"digest", "finite", "scales", "shapes", "kept", "sqnr"}, behaviourGates...), "engines")
 }
 
 // AddBehaviour takes what running models told, and its gates if two were compared.

@@ -52,6 +52,7 @@ func (r *Report) Print(w io.Writer) {
 		r.Weights.print(w)
 	}
 	r.Behaviour.print(w)
+	r.printEngines(w)
 	if len(r.Warnings) > 0 {
 		fmt.Fprintln(w, "\nwarnings")
 		for _, s := range r.Warnings {

@@ -34,6 +34,7 @@ import (
 	"context"
 	"fmt"
 
+	"quern/convert/serving"
 	"quern/formats/hf"
 	"quern/internal/blockio"
 )
@@ -59,6 +60,7 @@ type Report struct {
 	Passed     bool           `json:"passed"` // all gates are
 	Sizes      []RoleSize     `json:"sizes,omitempty"`
 	Weights    *WeightsReport `json:"weights,omitempty"`
+	Engines    []serving.Note `json:"engines,omitempty"` // what they do with the checkpoint
 	Behaviour
 	Warnings []string `json:"warnings,omitempty"`
 }

@@ -22,7 +22,7 @@ func inspectCommand(t *terminal) *cli.Command {
 		Usage:     "say what a checkpoint is, and what engines will make of it",
 		ArgsUsage: "[flags] CKPT",
 		Description: "Parameters, experts, sizes by role and dtype, quantization, remarks, and what known engines\n" +
-			"will make of its block-FP8 form. Reads headers only.\n\n" +
+			"do with it as it is (quern plan: with its block-FP8 form). Reads headers only.\n\n" +
 			"Example:\n   quern inspect ./DeepSeek-V3",
 		Flags: []cli.Flag{tensorsFlag, quietFlag, jsonFlag},
 		Action: func(c *cli.Context) error {
@@ -60,7 +60,7 @@ type inspection struct {
 	Quantization string           `json:"quantization"`
 	Sizes        []sizeRow        `json:"sizes"`
 	Output       *plan.Totals     `json:"output,omitempty"` // of `quantize` with defaults
-	Engines      []serving.Note   `json:"engines"`          // for that output
+	Engines      []serving.Note   `json:"engines"`          // for the checkpoint as it is
 	Problems     []string         `json:"problems"`
 	Ignored      []string         `json:"ignored_files,omitempty"`
 	List         []tensorRow      `json:"tensor_list,omitempty"`
@@ -88,7 +88,7 @@ func inspect(ck *hf.Checkpoint, list bool) *inspection {
 	r := &inspection{
 		Checkpoint: ck.Path, Architecture: a.Name(), Known: a.Known(), Parameters: ck.Parameters(),
 		Tensors: ck.Len(), Bytes: ck.Bytes(), Files: len(ck.Files), Quantization: "none", Ignored: ck.Ignored,
-		Sizes: []sizeRow{}, Engines: []serving.Note{}, Problems: []string{},
+		Sizes: []sizeRow{}, Engines: serving.AtHand(ck).Notes(), Problems: []string{},
 	}
 	if ck.Config != nil {
 		r.Layers, r.Experts, r.Chosen, r.MTPLayers = ck.Config.NumHiddenLayers, ck.Config.NumExperts, ck.Config.NumExpertsPerTok, ck.Config.NumMTPLayers
@@ -124,8 +124,6 @@ func inspect(ck *hf.Checkpoint, list bool) *inspection {
 		}
 		return x.Role+x.DType < y.Role+y.DType
 	})
-	// What engines do depends on what quantize makes of the checkpoint; of one
-	// that is block FP8 already that is the checkpoint itself.
 	p, err := convert.PlanQuantize(ck, convert.QuantizeOptions{})
 	if err != nil {
 		r.Problems = append(r.Problems, ck.Warnings...)
@@ -133,7 +131,7 @@ func inspect(ck *hf.Checkpoint, list bool) *inspection {
 		return r
 	}
 	total := p.Totals()
-	r.Output, r.Engines = &total, append(r.Engines, serving.Notes(p, a.Name())...)
+	r.Output = &total
 	r.Problems = append(r.Problems, p.Notes...)
 	return r
 }
@@ -187,7 +185,7 @@ func (r *inspection) print(w io.Writer, ck *hf.Checkpoint) {
 		rows[i] = []string{s.Role, s.DType, ui.Count(int64(s.Tensors)), ui.Count(s.Weights), ui.Bytes(s.Bytes)}
 	}
 	ui.Table(w, []string{"role", "dtype", ">tensors", ">weights", ">size"}, rows)
-	printEngines(w, r.Engines)
+	printEngines(w, "it", r.Engines)
 	printList(w, "problems and remarks", r.Problems)
 	printList(w, "files that are not part of it", r.Ignored)
 	if len(r.List) > 0 {

@@ -101,7 +101,7 @@ func preview(ck *hf.Checkpoint, p *plan.Plan, out string, o convert.RunOptions, 
 	r := &dryRun{
 		Input: ck.Path, OutputFolder: out, Architecture: ck.Arch().Name(), Known: ck.Arch().Known(), Parameters: ck.Parameters(),
 		InputBytes: ck.Bytes(), Output: p.Totals(), Memory: need, Groups: p.Groups(), Notes: append([]string{}, p.Notes...),
-		Calibration: calibratedBy(p), Regrouped: shard.Describe(p), Engines: append([]serving.Note{}, serving.Notes(p, ck.Arch().Name())...),
+		Calibration: calibratedBy(p), Regrouped: shard.Describe(p), Engines: serving.Planned(p, ck).Notes(),
 	}
 	for i := range p.Tensors {
 		switch t := &p.Tensors[i]; {

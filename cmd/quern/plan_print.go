@@ -54,7 +54,7 @@ func (r *dryRun) print(w io.Writer, ck *hf.Checkpoint) {
 		row("disk", "%s of %s that are free", ui.Bytes(r.Output.Files), ui.Bytes(*r.DiskFree))
 	}
 	row("time", "about %s at %s/s of input (a disk that reads and writes %s/s together)", ui.Duration(time.Duration(r.Seconds*float64(time.Second))), ui.Bytes(int64(r.Rate)), ui.Bytes(diskRate))
-	printEngines(w, r.Engines)
+	printEngines(w, "the output", r.Engines)
 	printList(w, "remarks", r.Notes)
 }
 

@@ -100,26 +100,15 @@ func wrap(text string, first, indent int) string {
 // item writes a line of a list.
 func item(w io.Writer, text string) { fmt.Fprintf(w, "  %s\n", wrap(clean(text), 2, 6)) }
 
-// printEngines writes what engines will make of an output.
-func printEngines(w io.Writer, notes []serving.Note) {
+// printEngines writes what engines do with a checkpoint.
+func printEngines(w io.Writer, of string, notes []serving.Note) {
 	if len(notes) == 0 {
 		return
 	}
-	fmt.Fprintln(w, "\nwhat engines do with the block-FP8 form")
-	for _, n := range notes {
-		text := fmt.Sprintf("%s (%s): %s", n.Engine, n.Severity, n.Text)
-		switch {
-		case n.Tensors == 1:
-			text += fmt.Sprintf(" (%s)", n.Example)
-		case n.Tensors > 1:
-			text += fmt.Sprintf(" (%s, %s first)", count(n.Tensors, "tensor"), n.Example)
-		case n.Example != "":
-			text += fmt.Sprintf(" (%s)", n.Example)
-		}
-		if n.Remedy != "" {
-			text += "; " + n.Remedy
-		}
-		item(w, text)
+	fmt.Fprintf(w, "\nwhat engines do with %s\n", of)
+	for i := range notes {
+		n := &notes[i]
+		item(w, fmt.Sprintf("%s (%s): %s", n.Engine, n.Severity, n))
 	}
 }
 

@@ -96,6 +96,7 @@ func (t *terminal) execute(c *cli.Context, in, out, what string, by convert.Cali
 			return t.json(alreadyComplete(ck, p, in, out))
 		case !quiet:
 			fmt.Fprintf(t.out, "already complete: %s\n", clean(out))
+			printEngines(t.out, "it", alreadyComplete(ck, p, in, out).Engines)
 		}
 		return nil
 	}

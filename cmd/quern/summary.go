@@ -9,6 +9,7 @@ import (
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
+	"quern/convert/serving"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/internal/ui"
@@ -29,6 +30,7 @@ type summary struct {
 	BytesPerSec float64            `json:"bytes_per_second"` // of input
 	Calibration *calibrated        `json:"calibration,omitempty"`
 	Regrouped   *shard.Description `json:"regrouped,omitempty"`
+	Engines     []serving.Note     `json:"engines"`
 	Notes       []string           `json:"notes"`
 }
 
@@ -92,7 +94,7 @@ type worst struct {
 
 // alreadyComplete is the summary of a run that found nothing to do.
 func alreadyComplete(ck *hf.Checkpoint, p *plan.Plan, in, out string) *summary {
-	s := &summary{Input: in, Output: out, Complete: true, InputBytes: ck.Bytes(), Totals: p.Totals(), Worst: []worst{}, Calibration: calibratedBy(p), Regrouped: shard.Describe(p), Notes: p.Notes}
+	s := &summary{Input: in, Output: out, Complete: true, InputBytes: ck.Bytes(), Totals: p.Totals(), Worst: []worst{}, Calibration: calibratedBy(p), Regrouped: shard.Describe(p), Engines: serving.Planned(p, ck).Notes(), Notes: p.Notes}
 	if s.Notes == nil {
 		s.Notes = []string{}
 	}
@@ -140,6 +142,7 @@ func (s *summary) print(w io.Writer) {
 	if s.Regrouped != nil {
 		printRegrouped(w, s.Regrouped)
 	}
+	printEngines(w, "the output", s.Engines)
 	fmt.Fprintf(w, "\noutput: %s\n", clean(s.Output))
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/zeebo/blake3"
 
 	"quern/convert"
+	"quern/convert/serving"
 	"quern/formats"
 	"quern/formats/hf"
 	"quern/formats/tokenizer"
@@ -39,6 +40,7 @@ type verifying struct {
 	memory                    int64
 	quiet                     bool
 	command                   []string
+	engines                   []serving.Target // that the checkpoint is meant for
 }
 
 // worstTokens is how many of the tokens that are furthest apart are listed.
@@ -81,6 +83,11 @@ func (j *verifying) evaluation(c *cli.Context) error {
 	if j.memory, err = size(c, "memory"); err != nil {
 		return err
 	}
+	if c.IsSet("engine") {
+		if j.engines, err = serving.ParseTargets(c.String("engine")); err != nil {
+			return usagef("--engine %v", err)
+		}
+	}
 	debug.SetMemoryLimit(j.memory)
 	j.chunk.Tokens, j.chunk.Context = c.Int("tokens"), c.Int("context")
 	switch {
@@ -106,6 +113,7 @@ func (t *terminal) verify(ctx context.Context, j *verifying, base, ck *hf.Checkp
 	if err != nil {
 		return nil, err
 	}
+	r.AddEngines(serving.AtHand(ck), j.engines)
 	if m.cand == nil {
 		return r, nil
 	}

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"quern/convert"
-	"quern/convert/plan"
 	"quern/convert/serving"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
@@ -21,18 +20,22 @@ func notes(t *testing.T, config string, o convert.QuantizeOptions, shapes map[st
 	for name, s := range shapes {
 		list = append(list, safetensors.Tensor{Name: name, DType: safetensors.BF16, Shape: s})
 	}
-	return serving.Notes(planned(t, config, o, list), family(config))
-}
-
-// family is the architecture's name: here that of its model_type.
-func family(config string) string {
-	_, name, _ := strings.Cut(config, `"model_type": "`)
-	name, _, _ = strings.Cut(name, `"`)
-	return name
+	return planned(t, config, o, list).Notes()
 }
 
 // planned plans the quantization of a checkpoint of holes.
-func planned(t *testing.T, config string, o convert.QuantizeOptions, list []safetensors.Tensor) *plan.Plan {
+func planned(t *testing.T, config string, o convert.QuantizeOptions, list []safetensors.Tensor) *serving.Folder {
+	t.Helper()
+	c := folder(t, config, list)
+	p, err := convert.PlanQuantize(c, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serving.Planned(p, c)
+}
+
+// folder makes a checkpoint of holes.
+func folder(t *testing.T, config string, list []safetensors.Tensor) *hf.Checkpoint {
 	t.Helper()
 	dir := t.TempDir()
 	h, raw, err := safetensors.NewHeader(list, nil)
@@ -51,11 +54,7 @@ func planned(t *testing.T, config string, o convert.QuantizeOptions, list []safe
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := convert.PlanQuantize(c, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return c
 }
 
 // find returns the note of an engine and severity.
@@ -94,10 +93,10 @@ func TestTransformersTiles(t *testing.T) {
 		{rows: 80, cols: 96}, // one tile: rows÷1 is right
 	} {
 		list := notes(t, llama, convert.QuantizeOptions{}, map[string][]int64{down: {x.rows, x.cols}})
-		if got := find(list, "transformers 5.23", serving.Refuses) != nil; got != x.refuse {
+		if got := find(list, "transformers without a GPU", serving.Refuses) != nil; got != x.refuse {
 			t.Errorf("%d×%d: refuses %v, want %v", x.rows, x.cols, got, x.refuse)
 		}
-		if got := find(list, "transformers 5.23", serving.Misreads) != nil; got != x.misread {
+		if got := find(list, "transformers without a GPU", serving.Misreads) != nil; got != x.misread {
 			t.Errorf("%d×%d: misreads %v, want %v", x.rows, x.cols, got, x.misread)
 		}
 	}
@@ -133,7 +132,7 @@ func TestRaggedMerge(t *testing.T) {
 // MiniMax-M2's experts of 1536 divide by 128 up to 4 ranks (1536/8 = 192).
 func TestTensorParallel(t *testing.T) {
 	list := notes(t, llama, convert.QuantizeOptions{}, map[string][]int64{gate: {1536, 3072}, up: {1536, 3072}, down: {3072, 1536}})
-	if n := find(list, "vLLM", serving.Limits); n == nil || !strings.Contains(n.Text, "at most 4") {
+	if n := find(list, "vLLM, SGLang", serving.Limits); n == nil || !strings.Contains(n.Text, "at most 4") {
 		t.Errorf("%+v", n)
 	}
 }
@@ -149,10 +148,10 @@ func TestReleasedV3(t *testing.T) {
 		}
 	}
 	list := notes(t, deepseek, convert.QuantizeOptions{}, shapes)
-	if n := find(list, "transformers 5.23", serving.Refuses); n == nil || n.Tensors != 2 || !strings.Contains(n.Example, "kv_a_proj_with_mqa.weight [576 7168]") {
+	if n := find(list, "transformers without a GPU", serving.Refuses); n == nil || n.Tensors != 2 || !strings.Contains(n.Example, "kv_a_proj_with_mqa.weight [576 7168]") {
 		t.Errorf("%+v", n)
 	}
-	if n := find(list, "vLLM", serving.Limits); n == nil || !strings.Contains(n.Text, "at most 16") {
+	if n := find(list, "vLLM, SGLang", serving.Limits); n == nil || !strings.Contains(n.Text, "at most 16") {
 		t.Errorf("%+v", n)
 	}
 	if find(list, "vLLM on Blackwell", serving.Informs) == nil {
@@ -207,8 +206,12 @@ func TestBlackwellTakenOver(t *testing.T) {
 		for _, l := range x.tensors {
 			list = append(list, l...)
 		}
-		p := planned(t, x.config, x.o, list)
-		if got := find(serving.Notes(p, "llama"), "vLLM on Blackwell", serving.Informs) != nil; got != x.rounds {
+		c := folder(t, x.config, list)
+		p, err := convert.PlanQuantize(c, x.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := find(serving.Planned(p, c).Notes(), "vLLM on Blackwell", serving.Informs) != nil; got != x.rounds {
 			t.Errorf("%s: rounds again %v, want %v", what, got, x.rounds)
 		}
 		if got := strings.Contains(p.Config, `"scale_fmt": "ue8m0"`); got == x.rounds {
@@ -245,7 +248,7 @@ func TestActivationScales(t *testing.T) {
 		if got := find(list, "vLLM, SGLang", serving.Refuses) != nil; got != x.refuses {
 			t.Errorf("%+v: vLLM and SGLang refuse: %v", x.o, got)
 		}
-		if got := find(list, "transformers", serving.Misreads) != nil; got != x.misreads {
+		if got := find(list, "transformers on a GPU", serving.Misreads) != nil; got != x.misreads {
 			t.Errorf("%+v: transformers misreads: %v", x.o, got)
 		}
 		if got := find(list, "vLLM, SGLang", serving.Informs) != nil; got != x.caches {

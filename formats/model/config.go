@@ -152,6 +152,7 @@ type QuantGroup struct {
 	Strategy       string // "tensor", "channel", "block", "group", "tensor_group"
 	GroupSize      int
 	BlockStructure []int
+	Activations    bool // inputs are quantized too
 }
 
 // Has reports whether the config gives a value to a key: one of the names that the

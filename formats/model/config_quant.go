@@ -76,6 +76,7 @@ func parseGroup(name string, v *strictjson.Value) (QuantGroup, error) {
 	if err := r.readAll([]field{{"format", &g.Format, 0}, {"targets", &g.Targets, 0}}); err != nil {
 		return g, err
 	}
+	g.Activations = r.get("input_activations") != nil
 	w := r.get("weights")
 	if w == nil {
 		return g, nil

@@ -20,6 +20,7 @@ const (
 	nats
 	share
 	shareLost
+	objections
 )
 
 // gateWords say what gates are about.
@@ -38,6 +39,7 @@ var gateWords = map[string]struct {
 	"kld_median": {"the typical prediction differs little", "the typical prediction differs too much", nats},
 	"same_top":   {"the likeliest token is the same", "the likeliest token changes too often", share},
 	"mtp_drop":   {"multi-token prediction is accepted about as often", "multi-token prediction is accepted less often", shareLost},
+	"engines":    {"nothing is known that speaks against the engines that were named", "an engine that was named refuses or misreads it", objections},
 }
 
 // amount writes a value or limit of a gate.
@@ -49,6 +51,8 @@ func (u unit) amount(x float64) string {
 		return none
 	case u == tensorCount && x == math.Trunc(x) && math.Abs(x) < 1e15:
 		return plural(int(x), "tensor", "tensors")
+	case u == objections:
+		return plural(int(x), "objection", "objections")
 	case u == ratioDB:
 		return fixed(x, 2) + "\u202fdB"
 	case u == share:
@@ -68,7 +72,7 @@ func (u unit) limit(x float64) string {
 	if strings.Contains(number, ".") && !strings.Contains(number, "·") {
 		number = strings.TrimRight(strings.TrimRight(number, "0"), ".")
 	}
-	if u == tensorCount {
+	if u == tensorCount || u == objections {
 		return number
 	}
 	return number + name

@@ -33,7 +33,7 @@ func HTML(w io.Writer, r *verify.Report) error {
 		d.Version = visible(r.Setup.Version)
 	}
 	for _, about := range []func(*verify.Report) *section{
-		gates, warnings, sizes, weights, model, divergence, positions, texts, single, routing, tokens, prediction, hidden, repeat,
+		gates, engines, warnings, sizes, weights, model, divergence, positions, texts, single, routing, tokens, prediction, hidden, repeat,
 	} {
 		if s := about(r); s != nil {
 			d.Sections = append(d.Sections, s)

@@ -1,0 +1,91 @@
+package serving
+
+import (
+	"fmt"
+	"strings"
+
+	"quern/formats/model"
+)
+
+// static reports whether linears have fixed scales of their input.
+func (f *Folder) static() bool {
+	q := f.config.Quant
+	return len(f.matrices) > 0 && (f.inputScales > 0 || q != nil && q.ActivationScheme == "static")
+}
+
+// mlxClasses are the classes of mlx-lm that dequantize FP8 blocks, by model_type
+// (mlx-lm utils.py, MODEL_REMAPPING).
+var mlxClasses = map[string]string{
+	"deepseek_v3": "deepseek_v3", "kimi_k2": "deepseek_v3",
+	"deepseek_v32": "deepseek_v32",
+	"minimax":      "minimax", "minimax_m2": "minimax",
+}
+
+// mlxClass is the one of a config, "" if it has none. Of what lies in a wrapper
+// another class takes care.
+func mlxClass(c *model.Config) string {
+	if c.Wrapper != "" {
+		return ""
+	}
+	return mlxClasses[c.ModelType]
+}
+
+// mlxLayers finds tensors of layers that mlx-lm neither drops nor has.
+func mlxLayers(f *Folder) (Note, bool) {
+	class, layers := mlxClass(f.config), f.config.NumHiddenLayers
+	const dropped = "model.layers.61" // and what else begins like that
+	n := Note{Text: "has no place for the tensors of the multi-token prediction layer, and drops them only where it is layer 61"}
+	switch {
+	case class == "deepseek_v3" && layers > 61:
+		n.Text = fmt.Sprintf("drops layer 61 as one of multi-token prediction, and this model has %d layers", layers)
+		for _, name := range f.names {
+			if strings.HasPrefix(name, dropped) {
+				n.add(name)
+			}
+		}
+	case class == "deepseek_v3":
+		for _, name := range f.mtp {
+			if !strings.HasPrefix(name, dropped) {
+				n.add(name)
+			}
+		}
+	case class == "minimax":
+		n.Text = "has no place for the tensors of the multi-token prediction layer"
+		for _, name := range f.mtp {
+			n.add(name)
+		}
+	}
+	return n, n.Tensors > 0
+}
+
+// tensorRTBlock compares the tile of a config with the one that its method must have.
+func tensorRTBlock(f *Folder) (Note, bool) {
+	want, ok := map[string][2]int{"fp8": {128, 128}, "mxfp8": {1, 32}}[f.method()]
+	if !ok {
+		return Note{}, false
+	}
+	b := f.config.Quant.WeightBlockSize
+	return Note{Text: fmt.Sprintf("asserts a weight_block_size of %v under quant_method %s, and it is %v", want, f.method(), b)},
+		len(b) == 2 && (b[0] != want[0] || b[1] != want[1])
+}
+
+// tensorRTGroups finds groups of compressed-tensors that it has no branch for: integer
+// weights (Kimi's INT4), and NVFP4 without activations.
+func tensorRTGroups(f *Folder) (Note, bool) {
+	if f.method() != "compressed-tensors" {
+		return Note{}, false
+	}
+	for _, g := range f.config.Quant.Groups {
+		what := ""
+		switch {
+		case g.Type == "int":
+			what = fmt.Sprintf("INT%d weights", g.NumBits)
+		case g.NumBits == 4 && g.Strategy == "tensor_group" && !g.Activations:
+			what = "NVFP4 weights without quantized activations"
+		default:
+			continue
+		}
+		return Note{Text: "has no branch for " + what + " of compressed-tensors", Example: g.Name}, true
+	}
+	return Note{}, false
+}
