@@ -68,7 +68,7 @@ type Folder struct {
 	inputScales int
 	caches      int // scales of keys and values
 	cache       string
-	mtp         []string // tensors of multi-token prediction
+	mtp         []string // weights of multi-token prediction
 	head        bool     // there is an output head
 	tied        bool     // there is none, and the config shares the embedding's
 }
@@ -124,7 +124,7 @@ func Planned(p *plan.Plan, c *hf.Checkpoint) *Folder {
 // add takes one tensor.
 func (f *Folder) add(t *plan.Tensor, scales map[string]*plan.Tensor) {
 	f.names = append(f.names, t.Name)
-	if t.Meta.MTP {
+	if t.Meta.MTP && t.Meta.Role != model.Scale {
 		f.mtp = append(f.mtp, t.Name)
 	}
 	f.head = f.head || t.Meta.Role == model.Head
