@@ -34,7 +34,7 @@ func tinyText(t testing.TB) (*runner.Model, []evaluation.Text, []evaluation.Chun
 		t.Fatal(err)
 	}
 	texts := []evaluation.Text{{Name: tinyseek.CalibrationText, IDs: ids}}
-	chunks, err := evaluation.Chunks(texts, evaluation.ChunkOptions{Context: 512, BOS: 0, Score: evaluation.ScoreAll})
+	chunks, err := evaluation.Chunks(texts, evaluation.ChunkOptions{Context: 512, Prefix: []int{0}, Score: evaluation.ScoreAll})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -495,7 +495,7 @@ func TestBadTexts(t *testing.T) {
 func TestChunks(t *testing.T) {
 	m := openModel(t, models+"deepseek_v3")
 	texts := some(7, m.Vocab(), 20, 9)
-	chunks, err := evaluation.Chunks(texts, evaluation.ChunkOptions{Context: 8, BOS: 0, Score: evaluation.ScoreAll, Tokens: 20})
+	chunks, err := evaluation.Chunks(texts, evaluation.ChunkOptions{Context: 8, Prefix: []int{0}, Score: evaluation.ScoreAll, Tokens: 20})
 	if err != nil {
 		t.Fatal(err)
 	}

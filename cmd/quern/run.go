@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -208,9 +209,8 @@ func promptIDs(tok *tokenizer.Tokenizer, prompt string) ([]int, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the prompt: %w", err)
 	}
-	if id, adds := tok.BOS(); adds {
-		ids = append([]int{id}, ids...)
-	}
+	before, _ := tok.Around()
+	ids = slices.Concat(before, ids)
 	if len(ids) == 0 {
 		return nil, formats.Invalidf("the prompt is empty")
 	}

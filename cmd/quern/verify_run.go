@@ -244,9 +244,9 @@ func (j *verifying) read(m *models, ck *hf.Checkpoint) (err error) {
 		}
 	}
 	o := j.chunk
-	o.BOS = -1
-	if id, adds := m.tokens.BOS(); adds {
-		o.BOS = id
+	o.Prefix, _ = m.tokens.Around()
+	if n := len(o.Prefix); o.Context < n+3 {
+		return usagef("--context %d: the tokenizer puts %d tokens in front of each chunk, so at least %d", o.Context, n, n+3)
 	}
 	m.chunks, err = evaluation.Chunks(m.texts, o)
 	return err

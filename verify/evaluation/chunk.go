@@ -17,7 +17,7 @@ type Text struct {
 type Chunk struct {
 	Text   int // index of the text
 	Offset int // of the token in the text that IDs[Shift] is
-	Shift  int // 1 if IDs begins with a token that is not the text's
+	Shift  int // how many tokens IDs begins with that are not the text's
 	IDs    []int
 	// Rows From to To−1 are scored: row i predicts IDs[i+1].
 	From, To int
@@ -31,20 +31,23 @@ const (
 
 // ChunkOptions say how texts are cut.
 type ChunkOptions struct {
-	Context int    // tokens of a chunk, BOS included; at least 4
-	BOS     int    // put in front of every chunk; −1: none
+	Context int    // tokens of a chunk, Prefix included; at least 4, and 3 more than that
+	Prefix  []int  // put in front of every chunk: BOS, or what else the tokenizer adds
 	Score   string // ScoreAll: every token of every text once; ScoreSecondHalf: as llama-perplexity
 	Tokens  int    // of all texts together at most; 0: all
 }
 
-// Chunks cuts texts. Each chunk begins anew, with BOS if there is one, and nothing is
-// in two chunks. With ScoreAll the last chunk of a text may be short; without BOS the
+// Chunks cuts texts. Each chunk begins anew, with the prefix, and nothing is in two
+// chunks. With ScoreAll the last chunk of a text may be short; without a prefix the
 // first token of a chunk is not scored. With ScoreSecondHalf only whole chunks count,
-// their first token is replaced by BOS, and their second half is scored. A text
+// their first tokens are replaced by the prefix, and their second half is scored. A text
 // without tokens matches formats.ErrInvalid.
 func Chunks(texts []Text, o ChunkOptions) ([]Chunk, error) {
 	if o.Context < 4 {
 		return nil, fmt.Errorf("a context of %d tokens is too short: at least 4", o.Context)
+	}
+	if n := len(o.Prefix); o.Context < n+3 {
+		return nil, fmt.Errorf("a context of %d tokens is too short: the tokenizer puts %d in front, and 3 more are needed", o.Context, n)
 	}
 	var out []Chunk
 	left := o.Tokens
@@ -80,9 +83,8 @@ func all(text int, ids []int, o ChunkOptions) []Chunk {
 	var out []Chunk
 	for at := 0; at < len(ids); {
 		c := Chunk{Text: text, Offset: at}
-		if o.BOS >= 0 {
-			c.IDs, c.Shift = append(c.IDs, o.BOS), 1
-		}
+		c.IDs, c.Shift = append(c.IDs, o.Prefix...), len(o.Prefix)
+		c.From = max(c.Shift-1, 0) // a prefix of several is not predicted
 		n := min(o.Context-len(c.IDs), len(ids)-at)
 		c.IDs = append(c.IDs, ids[at:at+n]...)
 		c.To = len(c.IDs) - 1
@@ -96,9 +98,8 @@ func secondHalf(text int, ids []int, o ChunkOptions) []Chunk {
 	var out []Chunk
 	for at := 0; at+o.Context <= len(ids); at += o.Context {
 		c := Chunk{Text: text, Offset: at, IDs: append([]int(nil), ids[at:at+o.Context]...), From: o.Context / 2, To: o.Context - 1}
-		if o.BOS >= 0 {
-			c.IDs[0] = o.BOS
-		}
+		copy(c.IDs, o.Prefix)
+		c.From = max(c.From, len(o.Prefix)-1)
 		out = append(out, c)
 	}
 	return out

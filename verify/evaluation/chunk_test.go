@@ -16,29 +16,29 @@ func count(n int) []int {
 	return ids
 }
 
-// Every token is scored exactly once when there is a BOS; without one the first of
+// Every token is scored exactly once when there is a prefix; without one the first of
 // each chunk is not.
 func TestChunksScoreAll(t *testing.T) {
-	for _, bos := range []int{-1, 3} {
+	for _, prefix := range [][]int{nil, {3}, {3, 5}} {
 		for _, n := range []int{1, 2, 6, 7, 8, 13, 14, 15, 100} {
 			texts := []Text{{"a", count(n)}, {"b", count(5)}}
-			chunks, err := Chunks(texts, ChunkOptions{Context: 7, BOS: bos, Score: ScoreAll})
+			chunks, err := Chunks(texts, ChunkOptions{Context: 7, Prefix: prefix, Score: ScoreAll})
 			if err != nil {
 				t.Fatal(err)
 			}
 			var seen [2][]int
 			for _, c := range chunks {
-				if len(c.IDs) > 7 || c.From != 0 || c.To != len(c.IDs)-1 {
+				if len(c.IDs) > 7 || c.From != max(len(prefix)-1, 0) || c.To != len(c.IDs)-1 {
 					t.Errorf("chunk %+v", c)
 				}
-				if bos >= 0 && c.IDs[0] != bos {
-					t.Errorf("chunk begins with %d", c.IDs[0])
+				if c.Shift != len(prefix) || !slices.Equal(c.IDs[:c.Shift], prefix) {
+					t.Errorf("chunk begins with %d", c.IDs[:c.Shift])
 				}
 				if !slices.Equal(c.IDs[c.Shift:], texts[c.Text].IDs[c.Offset:][:len(c.IDs)-c.Shift]) {
 					t.Errorf("chunk %+v is not the text at its offset", c)
 				}
 				first := c.From
-				if bos < 0 {
+				if prefix == nil {
 					first = -1 // not scored, but seen
 				}
 				for r := first; r < c.To; r++ {
@@ -47,7 +47,7 @@ func TestChunksScoreAll(t *testing.T) {
 			}
 			for i, s := range seen {
 				if !slices.Equal(s, texts[i].IDs) {
-					t.Errorf("BOS %d, %d tokens: text %d is seen as %v", bos, n, i, s)
+					t.Errorf("prefix %d, %d tokens: text %d is seen as %v", prefix, n, i, s)
 				}
 			}
 		}
@@ -56,7 +56,7 @@ func TestChunksScoreAll(t *testing.T) {
 
 // llama-perplexity scores n_ctx/2 … n_ctx−2 of whole chunks.
 func TestChunksSecondHalf(t *testing.T) {
-	chunks, err := Chunks([]Text{{"a", count(30)}}, ChunkOptions{Context: 8, BOS: 3, Score: ScoreSecondHalf})
+	chunks, err := Chunks([]Text{{"a", count(30)}}, ChunkOptions{Context: 8, Prefix: []int{3}, Score: ScoreSecondHalf})
 	if err != nil || len(chunks) != 3 {
 		t.Fatal(chunks, err)
 	}
@@ -70,7 +70,7 @@ func TestChunksSecondHalf(t *testing.T) {
 }
 
 func TestChunksLimit(t *testing.T) {
-	chunks, err := Chunks([]Text{{"a", count(10)}, {"b", count(10)}, {"c", count(10)}}, ChunkOptions{Context: 6, BOS: 3, Score: ScoreAll, Tokens: 13})
+	chunks, err := Chunks([]Text{{"a", count(10)}, {"b", count(10)}, {"c", count(10)}}, ChunkOptions{Context: 6, Prefix: []int{3}, Score: ScoreAll, Tokens: 13})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,11 +88,11 @@ func TestChunksLimit(t *testing.T) {
 
 func TestChunksRefuse(t *testing.T) {
 	for _, texts := range [][]Text{{{"empty", nil}}, {{"a", count(9)}, {"b", nil}}} {
-		if _, err := Chunks(texts, ChunkOptions{Context: 8, BOS: -1, Score: ScoreAll}); !errors.Is(err, formats.ErrInvalid) {
+		if _, err := Chunks(texts, ChunkOptions{Context: 8, Score: ScoreAll}); !errors.Is(err, formats.ErrInvalid) {
 			t.Error(err)
 		}
 	}
-	if _, err := Chunks([]Text{{"short", count(7)}}, ChunkOptions{Context: 8, BOS: 1, Score: ScoreSecondHalf}); !errors.Is(err, formats.ErrInvalid) {
+	if _, err := Chunks([]Text{{"short", count(7)}}, ChunkOptions{Context: 8, Prefix: []int{1}, Score: ScoreSecondHalf}); !errors.Is(err, formats.ErrInvalid) {
 		t.Error(err)
 	}
 	for _, o := range []ChunkOptions{{Context: 3, Score: ScoreAll}, {Context: 8, Score: "most"}} {

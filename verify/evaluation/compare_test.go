@@ -67,7 +67,7 @@ func random(seed uint64, n, vocab int) []int {
 
 func compare(t testing.TB, base, quant *runner.Model, texts []Text, o Options) *Comparison {
 	t.Helper()
-	chunks, err := Chunks(texts, ChunkOptions{Context: 24, BOS: 1, Score: ScoreAll})
+	chunks, err := Chunks(texts, ChunkOptions{Context: 24, Prefix: []int{1}, Score: ScoreAll})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestTinyseek(t *testing.T) {
 		t.Fatal("no BOS")
 	}
 	texts := []Text{{"verify.txt", ids}}
-	chunks, err := Chunks(texts, ChunkOptions{Context: 512, BOS: bos, Score: ScoreAll})
+	chunks, err := Chunks(texts, ChunkOptions{Context: 512, Prefix: []int{bos}, Score: ScoreAll})
 	if err != nil {
 		t.Fatal(err)
 	}
