@@ -42,6 +42,7 @@ type Setup struct {
 	Activations string       `json:"activations,omitempty"` // "bf16" (as they come) or "fp8" (emulated)
 	Sources     []TextSource `json:"sources,omitempty"`
 	Command     []string     `json:"command,omitempty"` // arguments of the program
+	Remarks     []string     `json:"remarks,omitempty"` // what of the checkpoint had no part in the figures
 }
 
 // TextSource is a text that models were run on.

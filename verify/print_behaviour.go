@@ -47,6 +47,12 @@ func (b *Behaviour) print(w io.Writer) {
 	if m := b.MTP; m != nil {
 		fmt.Fprintf(w, "\nmulti-token prediction: acceptance %s → %s of %s tokens, teacher-forced\n", percentFigure(m.AcceptanceBase), percentFigure(m.AcceptanceQuant), ui.Count(int64(m.Tokens)))
 	}
+	if s := b.Setup; s != nil && len(s.Remarks) > 0 {
+		fmt.Fprintln(w, "\nof the checkpoint, and the figures")
+		for _, r := range s.Remarks {
+			item(w, r)
+		}
+	}
 	if s := b.TokensPerSecond; s != nil {
 		fmt.Fprintf(w, "\nevaluated at %.0f and %.0f tokens/s\n", float64(s[0]), float64(s[1]))
 	}

@@ -135,6 +135,7 @@ func (t *terminal) calibrate(c *cli.Context, path string) error {
 	if m.cand, err = runner.Open(ck, nil); err != nil {
 		return err
 	}
+	t.notes(j.quiet, m.cand.Remarks())
 	if err := j.read(m, ck); err != nil {
 		return err
 	}

@@ -204,9 +204,12 @@ func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions,
 	if err != nil {
 		return err
 	}
-	at.text(j, ck)
+	notRun := at.text(j, ck)
 	if r.Verify, err = t.verify(c.Context, j, ck, made); err != nil {
 		return err
+	}
+	if notRun != nil {
+		r.Verify.Warnings = append(r.Verify.Warnings, fmt.Sprintf("no model was run, so bytes and weights alone are judged: %v", notRun))
 	}
 	gates.apply(r.Verify)
 	r.Passed = r.Verify.Passed
@@ -267,18 +270,25 @@ func (t *terminal) calibrateOwn(c *cli.Context, at scene, ck *hf.Checkpoint, run
 const strangerTokens = 2048
 
 // text gives j quern's own text, unless it has one: for the embedded model all of it.
-// A model that cannot be run is judged by its bytes and weights alone.
-func (s scene) text(j *verifying, ck *hf.Checkpoint) {
-	if len(j.texts) > 0 || j.ids != "" || !ck.HasConfig || runner.Supported(ck.Arch()) != nil {
-		return
+// A model that cannot be run is judged by its bytes and weights alone; the error says
+// why.
+func (s scene) text(j *verifying, ck *hf.Checkpoint) error {
+	if len(j.texts) > 0 || j.ids != "" {
+		return nil
 	}
+	m, err := runner.Open(ck, nil)
+	if err != nil {
+		return err
+	}
+	m.Close()
 	if _, err := tokenizer.Open(ck.Dir); err != nil {
-		return
+		return err
 	}
 	j.builtin = true
 	if !s.own && j.chunk.Tokens == 0 {
 		j.chunk.Tokens = strangerTokens
 	}
+	return nil
 }
 
 // verdict is a verification in a line.

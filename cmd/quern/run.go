@@ -140,6 +140,7 @@ func (t *terminal) generate(c *cli.Context, ck *hf.Checkpoint, o runner.Generate
 		return err
 	}
 	defer m.Close()
+	t.notes(c.Bool("quiet"), m.Remarks())
 	if o.Stop, err = m.StopTokens(); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
@@ -358,6 +359,16 @@ func (j *verifying) setup(m *models) *verify.Setup {
 	s := &verify.Setup{Version: convert.Version, Activations: j.activations, Sources: m.sources, Command: j.command}
 	if m.tokens != nil {
 		s.Context, s.Score = j.chunk.Context, j.chunk.Score
+	}
+	for _, x := range []*runner.Model{m.cand, m.base} {
+		if x == nil {
+			continue
+		}
+		for _, r := range x.Remarks() {
+			if !slices.Contains(s.Remarks, r) { // of both they are mostly the same
+				s.Remarks = append(s.Remarks, r)
+			}
+		}
 	}
 	return s
 }

@@ -1,6 +1,11 @@
 package model
 
-import "quern/formats"
+import (
+	"iter"
+
+	"quern/formats"
+	"quern/internal/strictjson"
+)
 
 // Config holds the numbers of a config.json that say what a model computes, in the
 // spelling of either generation of transformers. A number that the file lacks (or
@@ -27,6 +32,7 @@ type Config struct {
 	NumKVHeads        int // num_key_value_heads; NumHeads when absent
 	HeadDim           int // head_dim; HiddenSize / NumHeads when absent
 	AttentionBias     bool
+	QKVBias, MLPBias  bool
 	UseQKNorm         bool
 	SlidingWindow     int
 	LayerTypes        []string // "full_attention", "sliding_attention", "linear_attention", … by layer
@@ -88,7 +94,8 @@ type Config struct {
 	// Quant describes how the checkpoint is quantized; nil when it is not.
 	Quant *Quantization
 
-	has map[string]bool // the known keys that were given a value
+	has    map[string]bool     // the known keys that were given a value
+	levels []*strictjson.Value // the text part and what lies around it
 }
 
 // Rope holds the parameters of rotary position embedding.
@@ -158,6 +165,26 @@ type QuantGroup struct {
 // Has reports whether the config gives a value to a key: one of the names that the
 // fields above are read from.
 func (c *Config) Has(key string) bool { return c.has[key] }
+
+// Fields yields every key of the config that has a value, those too that are not read:
+// the text part's first, then those around it that it lacks.
+func (c *Config) Fields() iter.Seq2[string, *strictjson.Value] {
+	return func(yield func(string, *strictjson.Value) bool) {
+		seen := map[string]bool{}
+		for _, l := range c.levels {
+			for i := range l.Members {
+				m := &l.Members[i]
+				if m.Value.Kind == strictjson.KindNull || seen[m.Key] {
+					continue
+				}
+				seen[m.Key] = true
+				if !yield(m.Key, &m.Value) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // Layers beyond this, experts beyond that: no model has them, and what loops over
 // them must end.

@@ -43,7 +43,8 @@ func (c *Config) fields() []field {
 		{"num_key_value_heads", &c.NumKVHeads, 0},
 		{"head_dim", &c.HeadDim, 0},
 		{"attention_bias", &c.AttentionBias, 0},
-		{"qkv_bias", &c.AttentionBias, 0},
+		{"qkv_bias", &c.QKVBias, 0},
+		{"mlp_bias", &c.MLPBias, 0},
 		{"use_qk_norm", &c.UseQKNorm, 0},
 		{"sliding_window", &c.SlidingWindow, 0},
 		{"layer_types", &c.LayerTypes, 0},
@@ -117,6 +118,7 @@ func ParseConfig(root *strictjson.Value) (*Config, error) {
 		c.Wrapper, _ = root.Get("model_type").Str()
 		break
 	}
+	c.levels = r.levels
 	if err := r.readAll(c.fields()); err != nil {
 		return nil, err
 	}

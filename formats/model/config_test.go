@@ -26,7 +26,7 @@ func TestConfigOldGeneration(t *testing.T) {
 	if !c.Has("q_lora_rank") || c.Has("head_dim") || c.Has("ep_size") {
 		t.Error("Has")
 	}
-	c.has = nil
+	c.has, c.levels = nil, nil
 	want := &Config{
 		ModelType: "deepseek_v3", Architectures: []string{"DeepseekV3ForCausalLM"}, DType: "bfloat16",
 		HiddenSize: 7168, IntermediateSize: 18432, NumHiddenLayers: 61, VocabSize: 129280, MaxPositions: 163840,
@@ -70,7 +70,7 @@ func TestConfigGoldens(t *testing.T) {
 	if c := testConfig(t, "glm4_moe"); c.Rope.PartialRotaryFactor != 0.5 || !c.UseQKNorm || !c.AttentionBias || c.HeadDim != 32 {
 		t.Errorf("glm4_moe: %+v", c)
 	}
-	if c := testConfig(t, "qwen2_moe"); c.SharedSize() != 56 || !c.AttentionBias || c.HeadDim != 16 || !c.HasExperts(0) {
+	if c := testConfig(t, "qwen2_moe"); c.SharedSize() != 56 || !c.QKVBias || c.HeadDim != 16 || !c.HasExperts(0) {
 		t.Errorf("qwen2_moe: %+v", c)
 	}
 	if c := testConfig(t, "qwen3_next"); c.LayerType(3) != "full_attention" || c.LayerType(4) != "full_attention" || c.LayerType(2) != "linear_attention" {

@@ -43,6 +43,13 @@ func repeat(r *verify.Report) *section {
 	if o == nil {
 		return s
 	}
+	if len(o.Remarks) > 0 {
+		b := block{Head: "What had no part in the figures"}
+		for _, r := range o.Remarks {
+			b.Lines = append(b.Lines, visible(r))
+		}
+		s.add(b)
+	}
 	if len(o.Command) > 0 {
 		s.add(block{Head: "Command", Lines: []string{commandLine(o.Command)}})
 	}

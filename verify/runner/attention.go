@@ -62,9 +62,7 @@ type grouped struct {
 
 func newGrouped(b *builder, c *model.Config, f family, layer int, r *rope) *grouped {
 	weight := func(part string) *matrix { return b.matrix(key{role: model.Attention, layer: layer, part: part}) }
-	bias := func(part string, n int) *vector {
-		return b.optional(key{role: model.Bias, layer: layer, part: part}, n)
-	}
+	bias := func(part string, n int) *vector { return b.bias(f, layer, part, n) }
 	g := &grouped{
 		q: weight("q"), k: weight("k"), v: weight("v"), o: weight("o"), wide: f.wideNorm,
 		heads: c.NumHeads, kvHeads: c.NumKVHeads, size: c.HeadDim, rope: r, eps: eps(c), scale: softmaxScale(c.HeadDim),
@@ -73,8 +71,10 @@ func newGrouped(b *builder, c *model.Config, f family, layer int, r *rope) *grou
 	if g.wide {
 		qn, kn = g.heads*g.size, g.kvHeads*g.size
 	}
-	g.qNorm = b.optional(key{role: model.Norm, layer: layer, part: "q_norm"}, qn)
-	g.kNorm = b.optional(key{role: model.Norm, layer: layer, part: "k_norm"}, kn)
+	if f.normalizes(c) {
+		g.qNorm = b.vector(key{role: model.Norm, layer: layer, part: "q_norm"}, qn)
+		g.kNorm = b.vector(key{role: model.Norm, layer: layer, part: "k_norm"}, kn)
+	}
 	g.qBias, g.kBias = bias("q", g.heads*g.size), bias("k", g.kvHeads*g.size)
 	g.vBias, g.oBias = bias("v", g.kvHeads*g.size), bias("o", c.HiddenSize)
 	g.sinks = b.optional(key{role: model.Sink, layer: layer}, g.heads)

@@ -25,14 +25,14 @@ func newExperts(b *builder, c *model.Config, f family, layer int) (*experts, err
 		if f.clamped {
 			x.experts[e], err = newClamped(b, c, layer, e)
 		} else {
-			x.experts[e] = newMLP(b, model.RoutedExpert, layer, e)
+			x.experts[e] = newMLP(b, c, f, model.RoutedExpert, layer, e)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
 	if b.has(key{role: model.SharedExpert, layer: layer, part: "gate"}) {
-		x.shared = newMLP(b, model.SharedExpert, layer, -1)
+		x.shared = newMLP(b, c, f, model.SharedExpert, layer, -1)
 		if k := (key{role: model.SharedExpertGate, layer: layer}); b.has(k) {
 			x.gate = b.matrix(k)
 		}
@@ -82,7 +82,16 @@ func newClamped(b *builder, c *model.Config, layer, e int) (*mlp, error) {
 	return f, b.err
 }
 
-// matrices lists what every token of the layer needs.
+// vectors lists those that every token of the layer needs.
+func (x *experts) vectors() []*vector {
+	vs := []*vector{x.router.bias, x.router.correct}
+	if x.shared != nil {
+		vs = append(vs, x.shared.vectors()...)
+	}
+	return vs
+}
+
+// common lists the matrices that every token of the layer needs.
 func (x *experts) common() []*matrix {
 	ms := []*matrix{x.router.weight}
 	if x.shared != nil {
@@ -135,11 +144,11 @@ func (f *mlp) forward(p *pass, y, x []float32, rows int) {
 	} else {
 		p.observe(x, rows, f.gate, f.up)
 		up := p.arena.floats(rows * f.inner)
-		p.linear(h, x, rows, f.gate, nil)
-		p.linear(up, x, rows, f.up, nil)
+		p.linear(h, x, rows, f.gate, f.gateBias)
+		p.linear(up, x, rows, f.up, f.upBias)
 		p.each(rows, 4*f.inner, func(first, n, _ int) {
 			a := h[first*f.inner:][:n*f.inner]
-			vec.SiLUMul(a, a, up[first*f.inner:][:n*f.inner])
+			f.act.times(a, up[first*f.inner:][:n*f.inner])
 		})
 	}
 	p.observe(h, rows, f.down)

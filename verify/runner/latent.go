@@ -23,6 +23,8 @@ type latent struct {
 	kvNorm   *vector
 	o        *matrix
 
+	qABias, kvABias, oBias *vector // or nil
+
 	heads, rank              int
 	nope, rotated, valueSize int
 	rope                     *rope
@@ -31,7 +33,7 @@ type latent struct {
 	module                   string
 }
 
-func newLatent(b *builder, c *model.Config, layer int, r *rope) *latent {
+func newLatent(b *builder, c *model.Config, f family, layer int, r *rope) *latent {
 	weight := func(part string) *matrix { return b.matrix(key{role: model.Attention, layer: layer, part: part}) }
 	norm := func(part string, n int) *vector {
 		return b.vector(key{role: model.Norm, layer: layer, part: part}, n)
@@ -43,9 +45,11 @@ func newLatent(b *builder, c *model.Config, layer int, r *rope) *latent {
 	}
 	if c.QLoraRank > 0 {
 		a.qA, a.qB, a.qNorm = weight("q_a"), weight("q_b"), norm("q_a_layernorm", c.QLoraRank)
+		a.qABias = b.bias(f, layer, "q_a", c.QLoraRank)
 	} else {
 		a.q = weight("q")
 	}
+	a.kvABias, a.oBias = b.bias(f, layer, "kv_a", c.KVLoraRank+c.QKRopeHeadDim), b.bias(f, layer, "o", c.HiddenSize)
 	a.module = strings.TrimSuffix(a.o.module, ".o_proj")
 	return a
 }
@@ -57,7 +61,9 @@ func (a *latent) matrices() []*matrix {
 	return []*matrix{a.qA, a.qB, a.kvA, a.kvB, a.o}
 }
 
-func (a *latent) vectors() []*vector { return []*vector{a.qNorm, a.kvNorm} }
+func (a *latent) vectors() []*vector {
+	return []*vector{a.qNorm, a.kvNorm, a.qABias, a.kvABias, a.oBias}
+}
 
 func (a *latent) scratch() int {
 	return a.heads*(2*(a.nope+a.valueSize)+a.rotated) + 2*a.rank + a.rotated
@@ -77,12 +83,12 @@ func (a *latent) forward(p *pass, y, x []float32, rows int, segs []segment) {
 	} else {
 		p.observe(x, rows, a.qA, a.kvA)
 		qa := p.arena.floats(rows * a.qA.out)
-		p.linear(qa, x, rows, a.qA, nil)
+		p.linear(qa, x, rows, a.qA, a.qABias)
 		p.normalize(qa, qa, rows, a.qA.out, a.qNorm, latentEps)
 		p.observe(qa, rows, a.qB)
 		p.linear(q, qa, rows, a.qB, nil)
 	}
-	p.linear(kva, x, rows, a.kvA, nil)
+	p.linear(kva, x, rows, a.kvA, a.kvABias)
 	lat, shared := p.arena.floats(rows*a.rank), p.arena.floats(rows*a.rotated)
 	a.position(p, q, lat, shared, kva, segs)
 	p.cached(a.module, "kv_latent", lat, rows, a.rank)
@@ -100,7 +106,7 @@ func (a *latent) forward(p *pass, y, x []float32, rows int, segs []segment) {
 		a.expanded(p, out, q, lat, shared, rows, segs)
 	}
 	p.observe(out, rows, a.o)
-	p.linear(y, out, rows, a.o, nil)
+	p.linear(y, out, rows, a.o, a.oBias)
 }
 
 // position normalizes the latents and rotates queries and the shared key.

@@ -113,7 +113,7 @@ func (l *layer) secondUnit() ([]*matrix, []*vector) {
 	if l.dense != nil {
 		return l.dense.matrices(), l.dense.vectors()
 	}
-	return l.moe.common(), []*vector{l.moe.router.bias, l.moe.router.correct}
+	return l.moe.common(), l.moe.vectors()
 }
 
 // attention adds the first block of a layer to x.

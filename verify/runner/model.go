@@ -26,6 +26,7 @@ type Model struct {
 	hidden      int
 	vocab       int
 	static      []*matrix // weights with a static scale for their input
+	remarks     []string
 }
 
 // layer is a decoder layer.
@@ -64,8 +65,17 @@ func Open(c *hf.Checkpoint, fs blockio.FS) (*Model, error) {
 	if err := m.build(b); err != nil {
 		return nil, err
 	}
-	return m, nil
+	if m.remarks, err = lookAt(c.Arch().Name(), m.fam, m.cfg); err != nil {
+		return nil, err
+	}
+	unused, err := b.account(m)
+	m.remarks = append(m.remarks, unused...)
+	return m, err
 }
+
+// Remarks say what of the checkpoint has no part in what is computed, and which fields
+// of its config nobody has looked at.
+func (m *Model) Remarks() []string { return m.remarks }
 
 // Close closes the files that are open.
 func (m *Model) Close() { m.files.Close() }
@@ -179,7 +189,7 @@ func (m *Model) layer(b *builder, i int, ropes *ropes) (*layer, error) {
 		return nil, err
 	}
 	if m.fam.latent {
-		l.attn = newLatent(b, c, i, rope)
+		l.attn = newLatent(b, c, m.fam, i, rope)
 	} else {
 		l.attn = newGrouped(b, c, m.fam, i, rope)
 	}
@@ -189,7 +199,7 @@ func (m *Model) layer(b *builder, i int, ropes *ropes) (*layer, error) {
 		}
 		return l, b.err
 	}
-	l.dense = newMLP(b, model.DenseMLP, i, -1)
+	l.dense = newMLP(b, c, m.fam, model.DenseMLP, i, -1)
 	return l, b.err
 }
 
@@ -216,7 +226,9 @@ type builder struct {
 	tensors map[key]*plan.Tensor
 	scales  map[string]*plan.Tensor
 	inputs  map[string]*plan.Tensor // static scales of inputs, by module
-	static  []*matrix               // weights that have one
+	all     []plan.Tensor
+	used    map[string]bool // names of tensors that were asked for
+	static  []*matrix       // weights that have one
 	block   []int64
 	err     error
 }
@@ -231,7 +243,7 @@ func newBuilder(c *hf.Checkpoint) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{c: c, tensors: make(map[key]*plan.Tensor, len(p.Tensors)), scales: make(map[string]*plan.Tensor, len(scales)), inputs: map[string]*plan.Tensor{}, block: c.Config.Quant.Tile()}
+	b := &builder{c: c, tensors: make(map[key]*plan.Tensor, len(p.Tensors)), scales: make(map[string]*plan.Tensor, len(scales)), inputs: map[string]*plan.Tensor{}, all: p.Tensors, used: map[string]bool{}, block: c.Config.Quant.Tile()}
 	for weight, i := range scales {
 		b.scales[weight] = &p.Tensors[i]
 	}
@@ -280,6 +292,9 @@ func (b *builder) find(k key) *plan.Tensor {
 			b.err = formats.Invalidf("%q: layer %d has no tensor for %s", b.c.Path, k.layer, what)
 		}
 	}
+	if t != nil {
+		b.used[t.Name] = true
+	}
 	return t
 }
 
@@ -326,6 +341,14 @@ func (b *builder) optional(k key, n int) *vector {
 	return b.vector(k, n)
 }
 
+// bias returns the bias of a part of attention, nil where the model has none.
+func (b *builder) bias(f family, layer int, part string, n int) *vector {
+	if !f.biased(b.c.Config, part) {
+		return nil
+	}
+	return b.vector(key{role: model.Bias, layer: layer, part: part}, n)
+}
+
 // slice makes matrix or vector of expert e of a tensor that holds all of them.
 func slice(v plan.View, e int, shape ...int64) plan.View {
 	n := v.Bytes() / v.Shape[0]
@@ -340,16 +363,25 @@ type mlp struct {
 	// gateUp holds gate and up in the alternating columns of gpt_oss; gate and up are
 	// nil then.
 	gateUp                 *matrix
-	gateUpBias, downBias   *vector
+	gateUpBias             *vector
+	gateBias, upBias       *vector // or nil, as downBias
+	downBias               *vector
+	act                    activation
 	clampAlpha, clampLimit float32
 	inner                  int
 }
 
-func newMLP(b *builder, role model.Role, layer, expert int) *mlp {
+func newMLP(b *builder, c *model.Config, fam family, role model.Role, layer, expert int) *mlp {
 	k := key{role: role, layer: layer, expert: expert + 1}
 	part := func(p string) *matrix { k.part = p; return b.matrix(k) }
 	f := &mlp{gate: part("gate"), up: part("up"), down: part("down")}
-	f.inner = f.gate.out
+	f.inner, f.act = f.gate.out, activations[c.HiddenAct]
+	if fam.mlpBias && c.MLPBias && role != model.RoutedExpert {
+		bias := func(p string, n int) *vector {
+			return b.vector(key{role: model.Bias, layer: layer, part: p}, n)
+		}
+		f.gateBias, f.upBias, f.downBias = bias("gate", f.inner), bias("up", f.inner), bias("down", c.HiddenSize)
+	}
 	return f
 }
 
@@ -362,10 +394,7 @@ func (f *mlp) matrices() []*matrix {
 }
 
 func (f *mlp) vectors() []*vector {
-	if f.gateUpBias == nil {
-		return nil
-	}
-	return []*vector{f.gateUpBias, f.downBias}
+	return []*vector{f.gateUpBias, f.gateBias, f.upBias, f.downBias}
 }
 
 // softmaxScale is 1/√d.
