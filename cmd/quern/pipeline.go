@@ -35,7 +35,7 @@ func pipelineCommand(t *terminal) *cli.Command {
 			"beside OUT. Exit code 3 if a gate fails.\n\n" +
 			"Example:\n   quern pipeline",
 		Flags: append(append(append(quantizeFlags(), evaluationFlags()...), deviceFlags()...),
-			engineFlag,
+			engineFlag("fails the gate engines"),
 			&cli.StringSliceFlag{Name: "gate", Usage: "`NAME=LIMIT|off`another limit for a gate, or none; may be repeated"},
 			&cli.StringFlag{Name: "report", Usage: "`FILE`where to write the report, OUT-report.html unless given"},
 			workersFlag, verifyMemoryFlag, overwriteFlag, quietFlag, jsonFlag),

@@ -24,7 +24,7 @@ func planCommand(t *terminal) *cli.Command {
 			"engines will make of the result. Tensors that differ only in layer and expert share\n" +
 			"a line; --tensors gives each its own.\n\n" +
 			"Example:\n   quern plan --ragged keep ./my-model",
-		Flags: append(quantizeFlags(), tensorsFlag, workersFlag, memoryFlag, quietFlag, jsonFlag),
+		Flags: append(quantizeFlags(), engineFlag("ends the command with 3"), tensorsFlag, workersFlag, memoryFlag, quietFlag, jsonFlag),
 		Action: func(c *cli.Context) error {
 			args, err := positional(c, 1, 2)
 			if err != nil {
@@ -35,6 +35,10 @@ func planCommand(t *terminal) *cli.Command {
 				return err
 			}
 			run, err := runOptions(c)
+			if err != nil {
+				return err
+			}
+			named, err := targets(c)
 			if err != nil {
 				return err
 			}
@@ -56,10 +60,14 @@ func planCommand(t *terminal) *cli.Command {
 				return err
 			}
 			if c.Bool("json") {
-				return t.json(r)
+				err = t.json(r)
+			} else {
+				r.print(t.out, ck)
 			}
-			r.print(t.out, ck)
-			return nil
+			if err != nil {
+				return err
+			}
+			return objection(named, p, ck)
 		},
 	}
 }

@@ -41,7 +41,8 @@ func TestPrefixOfTemplate(t *testing.T) {
 	file["post_processor"] = map[string]any{
 		"type": "TemplateProcessing",
 		"single": []any{
-			map[string]any{"SpecialToken": map[string]any{"id": mask}}, map[string]any{"SpecialToken": map[string]any{"id": sop}},
+			map[string]any{"SpecialToken": map[string]any{"id": mask}},
+			map[string]any{"SpecialToken": map[string]any{"id": sop}},
 			map[string]any{"Sequence": map[string]any{"id": "A"}},
 		},
 		"special_tokens": map[string]any{mask: map[string]any{"ids": []any{maskID}}, sop: map[string]any{"ids": []any{sopID}}},

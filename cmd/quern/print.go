@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"quern/convert/serving"
 )
 
 // columns is how wide text is set: what fits a terminal next to something else.
@@ -99,18 +97,6 @@ func wrap(text string, first, indent int) string {
 
 // item writes a line of a list.
 func item(w io.Writer, text string) { fmt.Fprintf(w, "  %s\n", wrap(clean(text), 2, 6)) }
-
-// printEngines writes what engines do with a checkpoint.
-func printEngines(w io.Writer, of string, notes []serving.Note) {
-	if len(notes) == 0 {
-		return
-	}
-	fmt.Fprintf(w, "\nwhat engines do with %s\n", of)
-	for i := range notes {
-		n := &notes[i]
-		item(w, fmt.Sprintf("%s (%s): %s", n.Engine, n.Severity, n))
-	}
-}
 
 // printList writes a list under a heading, and nothing when it is empty.
 func printList(w io.Writer, head string, list []string) {

@@ -25,7 +25,7 @@ func quantizeCommand(t *terminal) *cli.Command {
 			"E4M3 codes with one scale for each 128×128 tile; embeddings, output head, norms,\n" +
 			"router and biases stay as they are. Stopped at any moment, the same command goes on.\n\n" +
 			"Example:\n   quern quantize --scale-fmt ue8m0 ./my-model ./my-model-fp8",
-		Flags: append(append(quantizeFlags(), deviceFlags()...), workersFlag, memoryFlag, overwriteFlag, quietFlag, jsonFlag),
+		Flags: append(append(quantizeFlags(), deviceFlags()...), engineFlag("ends the command with 3 before it writes anything"), workersFlag, memoryFlag, overwriteFlag, quietFlag, jsonFlag),
 		Action: func(c *cli.Context) error {
 			args, err := positional(c, 2, 2)
 			if err != nil {
@@ -72,8 +72,15 @@ func (t *terminal) execute(c *cli.Context, in, out, what string, by convert.Cali
 		return err
 	}
 	o.Calibration = by
+	named, err := targets(c)
+	if err != nil {
+		return err
+	}
 	ck, p, err := draft(in, decide)
 	if err != nil {
+		return err
+	}
+	if err := objection(named, p, ck); err != nil {
 		return err
 	}
 	var closeDevice func()

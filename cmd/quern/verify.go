@@ -11,7 +11,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"quern/convert/serving"
 	"quern/formats/hf"
 	"quern/internal/blockio"
 	"quern/verify"
@@ -37,7 +36,7 @@ func verifyCommand(t *terminal) *cli.Command {
 			&cli.StringFlag{Name: "reference", Usage: "`FILE`outputs of another program, or of --emit-reference"},
 			&cli.StringFlag{Name: "emit-reference", Usage: "`FILE`write the model's outputs on the text: logits, hidden states, experts"},
 		}, append(append(evaluationFlags(), deviceFlags()...),
-			engineFlag,
+			engineFlag("fails the gate engines"),
 			&cli.StringSliceFlag{Name: "gate", Usage: "`NAME=LIMIT|off`another limit for a gate, or none; may be repeated"},
 			&cli.StringFlag{Name: "report", Usage: "`FILE`write a report as one HTML file"},
 			&cli.StringFlag{Name: "json-file", Usage: "`FILE`write the result as JSON, beside what is printed"},
@@ -73,8 +72,6 @@ func verifyCommand(t *terminal) *cli.Command {
 }
 
 var verifyMemoryFlag = &cli.StringFlag{Name: "memory", Usage: "`SIZE`bound on what the whole process takes", Value: "2GiB"}
-
-var engineFlag = &cli.StringFlag{Name: "engine", Usage: "`NAME[:tp=N][,…]`engines that it is meant for, of " + strings.Join(serving.EngineNames(), ", ") + ": what they are known to refuse or misread fails the gate engines"}
 
 // evaluationFlags say what models are run on.
 func evaluationFlags() []cli.Flag {

@@ -84,10 +84,8 @@ func (j *verifying) evaluation(c *cli.Context) error {
 	if j.memory, err = size(c, "memory"); err != nil {
 		return err
 	}
-	if c.IsSet("engine") {
-		if j.engines, err = serving.ParseTargets(c.String("engine")); err != nil {
-			return usagef("--engine %v", err)
-		}
+	if j.engines, err = targets(c); err != nil {
+		return err
 	}
 	debug.SetMemoryLimit(j.memory)
 	j.chunk.Tokens, j.chunk.Context = c.Int("tokens"), c.Int("context")

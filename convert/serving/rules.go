@@ -61,8 +61,8 @@ var rules = []rule{
 		apply:  each("joins gate and up of each expert: the first rows of up are read with the last scale of gate, without a message", func(m *matrix) bool { return joined(m) && sameRows(m) }),
 	},
 	{
-		engines: []Engine{VLLM}, severity: Refuses, remedy: "quantize or keep them together: quern does so unless the input already mixes them",
-		source: "model_executor/layers/quantization/utils/quant_utils.py, is_layer_skipped (2026-07): parts of a fused layer must agree, else ValueError",
+		engines: []Engine{VLLM, SGLang}, severity: Refuses, remedy: "quantize or keep them together: quern does so unless the input already mixes them",
+		source: "model_executor/layers/quantization/utils/quant_utils.py, is_layer_skipped (2026-07), SGLang quantization/utils.py (0.5.23): parts of a fused layer must agree, else ValueError",
 		apply:  mixedParts,
 	},
 	{

@@ -153,7 +153,7 @@ func (f *Folder) add(t *plan.Tensor, scales map[string]*plan.Tensor) {
 		f.part[t.Meta.Fused] = n
 	}
 	if t.DType != safetensors.F8E4M3 {
-		if _, float := plan.Elem(t.DType); float && t.Meta.Role.Linear() && t.Meta.Param == "weight" && len(t.Shape) == 2 {
+		if _, float := plan.Elem(t.DType); float && asked(t.Meta.Role) && t.Meta.Param == "weight" && len(t.Shape) == 2 {
 			f.kept = append(f.kept, module{t.Meta.Module, modules.Decoder(&t.Meta)})
 		}
 		return
@@ -163,6 +163,10 @@ func (f *Folder) add(t *plan.Tensor, scales map[string]*plan.Tensor) {
 		f.block(t, scales[t.Name])
 	}
 }
+
+// asked reports whether engines look into the list for modules of a role. Those of the
+// indexer are built without it (vLLM deepseek_v2.py:636-643).
+func asked(r model.Role) bool { return r.Linear() && r != model.Indexer }
 
 // block takes a matrix with codes.
 func (f *Folder) block(t, scale *plan.Tensor) {

@@ -71,7 +71,7 @@ func (f *Folder) more(which func(*matrix) bool) int64 {
 
 // mixedParts finds fused matrices of which only some parts have codes.
 func mixedParts(f *Folder) (Note, bool) {
-	n := Note{Text: "refuses fused layers of which only some parts are quantized"}
+	n := Note{Text: "refuse fused layers of which only some parts are quantized"}
 	for _, name := range keys(f.part) {
 		if p := f.part[name]; p[0] > 0 && p[1] > 0 {
 			n.add(name)
