@@ -48,7 +48,7 @@ var (
 	quietFlag     = &cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing when all is well"}
 	jsonFlag      = &cli.BoolFlag{Name: "json", Usage: "print the result as JSON"}
 	tensorsFlag   = &cli.BoolFlag{Name: "tensors", Usage: "one line for each tensor"}
-	overwriteFlag = &cli.BoolFlag{Name: "overwrite", Usage: "remove an earlier output in OUT first"}
+	overwriteFlag = &cli.BoolFlag{Name: "overwrite", Usage: "remove an earlier output of quern in OUT first, and nothing else"}
 	workersFlag   = &cli.IntFlag{Name: "workers", Usage: "`N`threads that compute, one for each processor unless given"}
 	memoryFlag    = &cli.StringFlag{Name: "memory", Usage: "`SIZE`bound on what the whole process takes", Value: "512MiB"}
 	shardFlag     = &cli.StringFlag{Name: "shard-size", Usage: "`SIZE`start a new file after so much data", Value: "5GB"}

@@ -93,7 +93,7 @@ func hostilePlaces() []hostile {
 		{name: "place/OUT lies in a file", in: with(nil), args: q("in", "file/out"), say: []string{"file/out"}, code: exitFailed, prepare: do(func(dir string) error { return write(dir, "file", "hello") })},
 		{name: "place/OUT is a device", in: with(nil), args: q("in", "/dev/null"), say: []string{"/dev/null"}},
 		{name: "place/OUT is a dangling link", in: with(nil), say: []string{`"out"`}, code: exitFailed, prepare: do(func(dir string) error { return os.Symlink("no/where", filepath.Join(dir, "out")) })},
-		{name: "place/OUT is someone's", in: with(nil), say: []string{`"out"`, "diary.txt", "--overwrite"}, kept: true, prepare: do(func(dir string) error { return write(dir, "out/diary.txt", "dear diary") })},
+		{name: "place/OUT is someone's", in: with(nil), say: []string{`"out"`, "diary.txt", "choose another folder"}, kept: true, prepare: do(func(dir string) error { return write(dir, "out/diary.txt", "dear diary") })},
 		{name: "place/OUT is someone's with a hostile name", in: with(nil), say: []string{`"out"`, `\x1b[31m`}, kept: true, prepare: do(func(dir string) error { return write(dir, "out/\x1b[31m\nquern: fine", "") })},
 		{name: "place/OUT is another checkpoint", in: with(nil), say: []string{`"out"`, "not quern's"}, kept: true, prepare: do(func(dir string) error { return write(dir, "out/config.json", "{}") })},
 		{name: "place/OUT is another run's", in: with(nil), say: []string{`"out"`, "another run", "--scale-fmt"}, kept: true, prepare: func(t *testing.T, dir string) {

@@ -119,6 +119,9 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (*Result, error) {
 	if err := apart(o); err != nil {
 		return nil, err
 	}
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
 	if o.Channels == nil && slices.ContainsFunc(p.Tensors, weighted) {
 		return nil, errors.New("the plan weighs channels by a calibration that is not there")
 	}
