@@ -12,6 +12,7 @@ import (
 	"quern/calibrate/sketch"
 	"quern/formats"
 	"quern/internal/blockio"
+	"quern/internal/outfile"
 )
 
 // Merge writes to path what the calibrations of paths say together: maxima, sums and
@@ -19,6 +20,10 @@ import (
 // different models, and a file given twice, match formats.ErrInvalid. fs nil is the
 // machine's file system.
 func Merge(fs blockio.FS, path string, paths []string) (*Result, error) {
+	out := outfile.File{Flag: "-o", Path: path, Kind: outfile.Calibration}
+	if err := (outfile.Command{Reads: paths}).Check(out); err != nil {
+		return nil, err
+	}
 	m := &merger{}
 	defer m.close()
 	for _, p := range paths {

@@ -292,14 +292,27 @@ func TestOtherRun(t *testing.T) {
 	if r2, err := calibrate.Run(context.Background(), j.model, j.texts, evaluation.Whole(j.texts), dir+"/c", o); !errors.Is(err, calibrate.ErrComplete) || r2.Digest != r.Digest {
 		t.Error(r2, err)
 	}
-	// A file of something else is no obstacle: it is what is to be written.
-	if err := os.WriteFile(dir+"/c", []byte("old"), 0o644); err != nil {
+	// Another calibration is replaced; files that quern did not write stay as they are,
+	// whichever of its names they have.
+	if err := os.WriteFile(dir+"/c", bytes.Replace(read(t, dir+"/c"), []byte("test"), []byte("else"), 1), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := j.start(dir, nil); err != nil {
 		t.Error(err)
 	}
 	sameFolder(t, "replaced", folder(t, dir), j.clean(t))
+	for _, name := range []string{"c", "trace", "c.partial", "c.state.partial", "c.hidden.partial", "trace.partial"} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("precious"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		o.Overwrite, o.Trace = true, dir+"/trace"
+		_, err := calibrate.Run(context.Background(), j.model, j.texts, evaluation.Whole(j.texts), dir+"/c", o)
+		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "quern did not write") {
+			t.Errorf("%s: %v", name, err)
+		}
+		sameFolder(t, name, folder(t, dir), map[string]string{name: "precious"})
+	}
 }
 
 func TestTwoAtOnce(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"reflect"
 	"runtime"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"quern/calibrate/file"
 	"quern/formats"
 	"quern/internal/blockio"
+	"quern/internal/outfile"
 	"quern/verify/evaluation"
 	"quern/verify/runner"
 )
@@ -84,11 +84,9 @@ func Run(ctx context.Context, m *runner.Model, texts []evaluation.Text, chunks [
 		if t, err = newTrace(o.FS, o.Trace, &job.Info, routed, c); err != nil {
 			return nil, fmt.Errorf("writing %q: %w", o.Trace, err)
 		}
-		if err := t.usable(); err != nil {
-			return nil, err
-		}
 	}
-	if err := usable(path); err != nil {
+	out, traced := outfile.File{Path: path, Kind: outfile.Calibration}, outfile.File{Path: o.Trace, Kind: outfile.Trace}
+	if err := (outfile.Command{}).Check(out, traced); err != nil {
 		return nil, err
 	}
 	if !o.Overwrite && (t == nil || t.complete()) {
@@ -132,6 +130,13 @@ func Run(ctx context.Context, m *runner.Model, texts []evaluation.Text, chunks [
 	if err != nil {
 		return nil, err
 	}
+	// Others may have come by in the hours since.
+	for _, f := range []outfile.File{out, traced} {
+		if err := f.Vacant(); err != nil {
+			keep = true
+			return nil, err
+		}
+	}
 	if err := t.publish(); err != nil {
 		keep = true
 		return nil, err
@@ -173,18 +178,6 @@ func describe(m *runner.Model, c *corpus, o Options) (*identity, error) {
 		job.Model = append(job.Model, stamp{f.Name, hex.EncodeToString(f.Header.Digest[:]), f.Stamp})
 	}
 	return job, nil
-}
-
-// usable refuses a path that the file cannot be written to, before hours are spent.
-func usable(path string) error {
-	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
-		return formats.Invalidf("%q: the calibration cannot be written there: not a regular file", path)
-	}
-	dir := filepath.Dir(path)
-	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
-		return formats.Invalidf("%q: there is no folder %q", path, dir)
-	}
-	return nil
 }
 
 // complete is the result of an earlier run, nil if path does not have it.

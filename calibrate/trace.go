@@ -3,15 +3,12 @@ package calibrate
 import (
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strconv"
 
 	"quern/calibrate/file"
-	"quern/formats"
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
 	"quern/verify/runner"
@@ -195,18 +192,4 @@ func (t *trace) close(keep bool) {
 		return
 	}
 	blockio.Discard(t.fs, t.file)
-}
-
-// usable refuses a path that the trace cannot be written to, before hours are spent.
-func (t *trace) usable() error {
-	st, err := os.Stat(t.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case !st.Mode().IsRegular():
-		return formats.Invalidf("%q: the trace cannot be written there: not a regular file", t.path)
-	}
-	return nil
 }

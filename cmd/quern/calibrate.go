@@ -14,6 +14,7 @@ import (
 	"quern/calibrate/file"
 	"quern/convert"
 	"quern/formats/hf"
+	"quern/internal/outfile"
 	"quern/internal/ui"
 	"quern/verify/evaluation"
 	"quern/verify/runner"
@@ -124,6 +125,10 @@ func calibrating(c *cli.Context) (*verifying, calibrate.Options, error) {
 func (t *terminal) calibrate(c *cli.Context, path string) error {
 	j, o, err := calibrating(c)
 	if err != nil {
+		return err
+	}
+	out, trace := outfile.File{Flag: "-o", Path: c.String("output"), Kind: outfile.Calibration}, outfile.File{Flag: "--trace", Path: o.Trace, Kind: outfile.Trace}
+	if err := (outfile.Command{Reads: append(j.reads(), path)}).Check(out, trace); err != nil {
 		return err
 	}
 	ck, err := hf.Open(path)

@@ -22,6 +22,7 @@ import (
 	"quern/convert"
 	"quern/formats"
 	"quern/internal/cpu"
+	"quern/internal/outfile"
 )
 
 func main() {
@@ -96,8 +97,9 @@ func usagef(format string, args ...any) error {
 func exitCode(err error) int {
 	var usage *usageError
 	var asked *convert.UsageError
+	var out *outfile.UsageError
 	switch {
-	case errors.As(err, &usage), errors.As(err, &asked):
+	case errors.As(err, &usage), errors.As(err, &asked), errors.As(err, &out):
 		return exitUsage
 	case errors.Is(err, errGate):
 		return exitGate

@@ -17,6 +17,7 @@ import (
 	"quern/formats/hf"
 	"quern/formats/tokenizer"
 	"quern/fp8"
+	"quern/internal/outfile"
 	"quern/internal/tinyseek"
 	"quern/internal/ui"
 	"quern/verify"
@@ -145,9 +146,13 @@ type stage struct {
 func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions, g *regroup, run convert.RunOptions, j *verifying, gates gateChanges) error {
 	quiet, asJSON := c.Bool("quiet"), c.Bool("json")
 	in, out := at.in, at.out
-	r := &outcome{Output: out, Report: c.String("report")}
-	if r.Report == "" {
-		r.Report = filepath.Clean(out) + "-report.html"
+	page := outfile.File{Flag: "--report", Path: c.String("report"), Kind: outfile.Page}
+	if page.Path == "" {
+		page.Path = filepath.Clean(out) + "-report.html"
+	}
+	r := &outcome{Output: out, Report: page.Path}
+	if err := (outfile.Command{Reads: append(j.reads(), in, c.String("calibration"), c.String("load"), c.String("trace")), Makes: out}).Check(page); err != nil {
+		return err
 	}
 	start := time.Now()
 	lap := func(name, format string, args ...any) {
@@ -214,10 +219,12 @@ func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions,
 	gates.apply(r.Verify)
 	r.Passed = r.Verify.Passed
 	lap("verify", "%s", verdict(r.Verify))
-	if err := writeReport(r.Report, r.Verify); err != nil {
-		return err
+	unwritten := writeReport(page, r.Verify)
+	if unwritten == nil {
+		lap("report", "%s", clean(r.Report))
+	} else {
+		lap("report", "not written")
 	}
-	lap("report", "%s", clean(r.Report))
 
 	switch {
 	case asJSON:
@@ -234,7 +241,7 @@ func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions,
 	case at.tmp != "": // nobody would find it
 		fmt.Fprintf(t.out, "output: %s\n", clean(out))
 	}
-	if err == nil && !r.Passed {
+	if err = errors.Join(err, unwritten); err == nil && !r.Passed {
 		err = errGate
 	}
 	return err

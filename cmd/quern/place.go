@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,7 +14,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"quern/convert"
+	"quern/formats"
 	"quern/internal/blockio"
+	"quern/internal/outfile"
 	"quern/internal/ui"
 	"quern/shard/placement"
 	"quern/shard/report"
@@ -69,7 +72,11 @@ func (t *terminal) place(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	dir := c.String("output")
+	dir, page := c.String("output"), outfile.File{Flag: "--report", Path: c.String("report"), Kind: outfile.Page}
+	reads := outfile.Command{Reads: []string{c.String("load"), c.String("calibration"), c.String("trace")}, Makes: dir}
+	if err := reads.Check(page); err != nil {
+		return err
+	}
 	if err := vacant(dir, c.Bool("overwrite")); err != nil {
 		return err
 	}
@@ -90,16 +97,9 @@ func (t *terminal) place(c *cli.Context) error {
 		}
 		files = list
 		cmp.Placement.Notes = append(cmp.Placement.Notes, notes...)
-		if err := writeFiles(dir, files); err != nil {
-			return err
-		}
-	}
-	if path := c.String("report"); path != "" {
-		if err := writePlacementReport(path, in, cmp); err != nil {
-			return err
-		}
 	}
 	t.notes(c.Bool("quiet") || c.Bool("json"), cmp.Placement.Notes)
+	told := !c.Bool("json") && (!c.Bool("quiet") || dir == "")
 	switch {
 	case c.Bool("json"):
 		raw, err := cmp.JSON()
@@ -107,15 +107,21 @@ func (t *terminal) place(c *cli.Context) error {
 			return err
 		}
 		_, _ = t.out.Write(raw)
-	case !c.Bool("quiet") || dir == "":
+	case told:
 		printPlacement(t.out, cmp)
-		for _, f := range files {
-			fmt.Fprintf(t.out, "wrote %s\n", clean(filepath.Join(dir, f.Name)))
-		}
-		if path := c.String("report"); path != "" {
+	}
+	wrote := func(path string) {
+		if told {
 			fmt.Fprintf(t.out, "wrote %s\n", clean(path))
 		}
 	}
+	if err := writeFiles(dir, files, wrote); err != nil || page.Path == "" {
+		return err
+	}
+	if err := writePlacementReport(page, in, cmp); err != nil {
+		return err
+	}
+	wrote(page.Path)
 	return nil
 }
 
@@ -179,34 +185,55 @@ func placeInput(c *cli.Context) (in *placement.Input, done func(), err error) {
 	return in, done, nil
 }
 
-// vacant reports whether maps may be written to a folder.
+// vacant reports whether maps may be written to a folder: none is there, or with
+// overwrite those that quern wrote.
 func vacant(dir string, overwrite bool) error {
-	if dir == "" || overwrite {
+	if dir == "" {
 		return nil
 	}
+	switch st, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !st.IsDir():
+		return formats.Invalidf("-o %q: that is a file, and maps are written to a folder", dir)
+	}
 	for _, name := range placement.FileNames() {
-		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+		path := filepath.Join(dir, name)
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if !overwrite {
 			return fmt.Errorf("%q: there is a %s already; --overwrite replaces it", dir, name)
 		}
+		if !placement.Wrote(dir, name) {
+			return formats.Invalidf("-o %q: quern has not written the %s that is there, or it was changed since, and --overwrite replaces no others; choose another folder, or move it away", dir, name)
+		}
 	}
-	return nil
+	return outfile.Probe(dir)
 }
 
 // writeFiles writes files to a folder, each whole or not at all.
-func writeFiles(dir string, files []placement.File) error {
+func writeFiles(dir string, files []placement.File, wrote func(path string)) error {
+	if len(files) == 0 {
+		return nil
+	}
 	if err := blockio.OS.MkdirAll(dir); err != nil {
 		return fmt.Errorf("making %q: %w", dir, err)
 	}
 	for _, f := range files {
-		if err := blockio.WriteFile(blockio.OS, filepath.Join(dir, f.Name), f.Data); err != nil {
-			return err
+		path := filepath.Join(dir, f.Name)
+		if err := blockio.WriteFile(blockio.OS, path, f.Data); err != nil {
+			return fmt.Errorf("writing %q: %w", path, err)
 		}
+		wrote(path)
 	}
 	return nil
 }
 
 // writePlacementReport writes the HTML form of a comparison.
-func writePlacementReport(path string, in *placement.Input, cmp *placement.Comparison) error {
+func writePlacementReport(to outfile.File, in *placement.Input, cmp *placement.Comparison) error {
 	load, err := report.Loads(in)
 	if err != nil {
 		return err
@@ -222,10 +249,7 @@ func writePlacementReport(path string, in *placement.Input, cmp *placement.Compa
 	if err := report.HTML(&b, cmp, load, s); err != nil {
 		return fmt.Errorf("making the report: %w", err)
 	}
-	if err := blockio.WriteFile(blockio.OS, path, b.Bytes()); err != nil {
-		return fmt.Errorf("writing %q: %w", path, err)
-	}
-	return nil
+	return to.Write(b.Bytes())
 }
 
 // printPlacement writes a table: balance and fan-out of every layer by every

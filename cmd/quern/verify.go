@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -11,8 +13,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"quern/convert"
 	"quern/formats/hf"
-	"quern/internal/blockio"
+	"quern/internal/outfile"
 	"quern/verify"
 	"quern/verify/evaluation"
 	"quern/verify/report"
@@ -54,6 +57,10 @@ func verifyCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
+			page, result, emitted := verifyFiles(c)
+			if err := (outfile.Command{Reads: append(j.reads(), args[0])}).Check(page, result, emitted); err != nil {
+				return err
+			}
 			if j.runs() {
 				var done func()
 				if j.device, done, err = t.device(c); err != nil {
@@ -85,22 +92,16 @@ func evaluationFlags() []cli.Flag {
 	}
 }
 
-// reported writes what was found to wherever the flags say.
+// verifyFiles are the files that the flags of verify name.
+func verifyFiles(c *cli.Context) (report, result, outputs outfile.File) {
+	return outfile.File{Flag: "--report", Path: c.String("report"), Kind: outfile.Page},
+		outfile.File{Flag: "--json-file", Path: c.String("json-file"), Kind: outfile.JSON},
+		outfile.File{Flag: "--emit-reference", Path: c.String("emit-reference"), Kind: outfile.Outputs}
+}
+
+// reported tells what was found, and then writes it to wherever the flags say: what
+// was worked for is on the screen even when no file can be written any more.
 func (t *terminal) reported(c *cli.Context, r *verify.Report) error {
-	if path := c.String("json-file"); path != "" {
-		raw, err := json.MarshalIndent(r, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := blockio.WriteFile(blockio.OS, path, append(raw, '\n')); err != nil {
-			return fmt.Errorf("writing %q: %w", path, err)
-		}
-	}
-	if path := c.String("report"); path != "" {
-		if err := writeReport(path, r); err != nil {
-			return err
-		}
-	}
 	var err error
 	switch {
 	case c.Bool("json"):
@@ -108,22 +109,36 @@ func (t *terminal) reported(c *cli.Context, r *verify.Report) error {
 	case !c.Bool("quiet") || !r.Passed:
 		r.Print(t.out)
 	}
+	page, result, _ := verifyFiles(c)
+	err = errors.Join(err, writeJSON(result, r), writeReport(page, r))
 	if err == nil && !r.Passed {
 		err = errGate
 	}
 	return err
 }
 
-// writeReport writes the HTML form of r.
-func writeReport(path string, r *verify.Report) error {
-	var b strings.Builder
+// writeJSON writes r as JSON, unless there is no file for it.
+func writeJSON(to outfile.File, r *verify.Report) error {
+	if to.Path == "" {
+		return nil
+	}
+	raw, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return to.Write(append(outfile.MarkJSON(convert.Version, raw), '\n'))
+}
+
+// writeReport writes the HTML form of r, unless there is no file for it.
+func writeReport(to outfile.File, r *verify.Report) error {
+	if to.Path == "" {
+		return nil
+	}
+	var b bytes.Buffer
 	if err := report.HTML(&b, r); err != nil {
 		return fmt.Errorf("making the report: %w", err)
 	}
-	if err := blockio.WriteFile(blockio.OS, path, []byte(b.String())); err != nil {
-		return fmt.Errorf("writing %q: %w", path, err)
-	}
-	return nil
+	return to.Write(b.Bytes())
 }
 
 // gateChange is what --gate says about one gate.

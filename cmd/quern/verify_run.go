@@ -167,6 +167,11 @@ func (j *verifying) runs() bool {
 	return len(j.texts) > 0 || j.ids != "" || j.reference != "" || j.builtin
 }
 
+// reads are the paths that the flags name.
+func (j *verifying) reads() []string {
+	return append([]string{j.baseline, j.reference, j.ids}, j.texts...)
+}
+
 // open lays out the models and cuts the texts, if there is anything to run.
 func (j *verifying) open(base, ck *hf.Checkpoint) (_ *models, err error) {
 	m := &models{}

@@ -5,8 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+
+	"github.com/zeebo/blake3"
 
 	"quern/formats/safetensors"
 )
@@ -53,7 +57,7 @@ func (c *Comparison) Files() (files []File, notes []string, err error) {
 	with, noted := *c, *p
 	noted.Notes = append(slices.Clone(p.Notes), notes...)
 	with.Placement = &noted
-	raw, err := with.JSON()
+	raw, err := with.json(files)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -133,10 +137,14 @@ func appendI64(b []byte, x int) []byte {
 
 // JSON writes the placement and what was measured, a row of a map on a line: what
 // quern-placement.json holds and the command prints.
-func (c *Comparison) JSON() ([]byte, error) {
+func (c *Comparison) JSON() ([]byte, error) { return c.json(nil) }
+
+// json is JSON with the digests of files that lie beside it.
+func (c *Comparison) json(files []File) ([]byte, error) {
 	p := c.Placement
 	w := &object{}
 	mean := c.Mean[p.Config.Algorithm]
+	w.field("tool", tool)
 	w.field("algorithm", p.Config.Algorithm)
 	w.field("experts", p.Shape.Experts)
 	w.field("slots", p.Slots)
@@ -187,7 +195,37 @@ func (c *Comparison) JSON() ([]byte, error) {
 		}{p.Layers[i].Number, table(m)}
 	}
 	w.rows("metrics", list)
+	if files != nil {
+		digests := map[string]string{}
+		for _, f := range files {
+			digests[f.Name] = f.digest()
+		}
+		w.field("files", digests)
+	}
 	return w.end()
+}
+
+// tool names the program in files.
+const tool = "quern"
+
+func (f File) digest() string { return fmt.Sprintf("%x", blake3.Sum256(f.Data)) }
+
+// Wrote reports whether a file of a folder is one that [Comparison.Files] made: the JSON
+// says so itself and has the digests of the others, whose form is that of engines.
+func Wrote(dir, name string) bool {
+	var said struct {
+		Tool  string            `json:"tool"`
+		Files map[string]string `json:"files"`
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, JSONName))
+	if err != nil || json.Unmarshal(raw, &said) != nil || said.Tool != tool {
+		return false
+	}
+	if name == JSONName {
+		return true
+	}
+	data, err := os.ReadFile(filepath.Join(dir, name))
+	return err == nil && said.Files[name] == File{name, data}.digest()
 }
 
 // inTable is what was measured of the algorithms, in JSON.
