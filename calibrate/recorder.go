@@ -1,6 +1,7 @@
 package calibrate
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math"
@@ -31,7 +32,9 @@ type recorder struct {
 	experts map[int]*experts
 	spare   []*distribution // empty ones: their memory is used again
 
-	saved time.Time // of the last commit
+	saved      time.Time       // of the last commit
+	layerBegan time.Time       // when the layer under way did
+	asked      context.Context // whose end is waited for behind each layer; or nil
 	err   error     // the first one: hooks that return none have told it
 }
 
@@ -133,6 +136,10 @@ func (r *recorder) route(layer, first int, ids []int32, weights []float32, k int
 	}
 }
 
+// longLayers is how many layers of one save interval are so long that states are saved
+// behind each of them: a run that ends within one loses no other then.
+const longLayers = 6
+
 // done writes the statistics of a layer, and now and then what is needed to go on
 // behind it.
 func (r *recorder) done(layer int, x *runner.Rows) error {
@@ -144,9 +151,14 @@ func (r *recorder) done(layer int, x *runner.Rows) error {
 		return err
 	}
 	r.clear()
-	if layer == r.last {
-		x = nil
-	} else if time.Since(r.saved) < r.checkpoint {
+	took := time.Since(r.layerBegan)
+	r.layerBegan = time.Now()
+	canceled := r.asked != nil && r.asked.Err() != nil
+	switch {
+	case layer == r.last:
+		x, canceled = nil, false // the rest takes no time
+	case canceled, took >= r.checkpoint/longLayers, time.Since(r.saved) >= r.checkpoint:
+	default:
 		return nil
 	}
 	if err := r.trace.sync(); err != nil {
@@ -156,6 +168,9 @@ func (r *recorder) done(layer int, x *runner.Rows) error {
 		return err
 	}
 	r.saved = time.Now()
+	if canceled {
+		return r.asked.Err()
+	}
 	return nil
 }
 

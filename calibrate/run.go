@@ -39,6 +39,9 @@ type Options struct {
 	// Checkpoint is how long a run may have gone on before hidden states are saved at
 	// the end of a layer. 0 saves them after every layer.
 	Checkpoint time.Duration
+	// Grace is how long a canceled run may take to finish its layer, so that this and
+	// those before it are kept. 0 ends it at once, with what was saved before.
+	Grace time.Duration
 	// Overwrite begins anew where an unfinished calibration lies, or this one is
 	// complete.
 	Overwrite bool
@@ -54,6 +57,15 @@ type Result struct {
 
 // ErrComplete is returned, with the result, when the file is there already.
 var ErrComplete = errors.New("already complete")
+
+// Interrupted is the error of a canceled run.
+type Interrupted struct {
+	Next int // the layer that the same run goes on at; 0: it begins anew
+	err  error
+}
+
+func (i *Interrupted) Error() string { return i.err.Error() }
+func (i *Interrupted) Unwrap() error { return i.err }
 
 // maxTexts is how many texts have their own loads of experts at most: beyond it they
 // are no domains that a table could show.
@@ -122,7 +134,15 @@ func Run(ctx context.Context, m *runner.Model, texts []evaluation.Text, chunks [
 		res.Resumed = s.commit.Layer + 1
 	}
 	if s.commit == nil || s.commit.Slot >= 0 {
-		if err := r.evaluate(ctx, m, resume, o); err != nil {
+		err := r.evaluate(ctx, m, resume, o)
+		if errors.Is(err, context.Canceled) {
+			i := &Interrupted{err: err}
+			if s.commit != nil {
+				i.Next = s.commit.Layer + 1
+			}
+			err = i
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -234,6 +254,15 @@ func (r *recorder) evaluate(ctx context.Context, m *runner.Model, resume *runner
 	run.Memory = max(run.Memory-r.reserve(m), run.Memory/2)
 	run.AllExperts, run.Hooks, run.Resume = o.AllExperts, r.hooks(), resume
 	run.FP8Activations, run.Fast, run.NoMTP = false, false, false
+	r.layerBegan = time.Now()
+	if o.Grace > 0 {
+		r.asked = ctx
+		later, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		defer cancel()
+		stop := context.AfterFunc(ctx, func() { time.AfterFunc(o.Grace, cancel) })
+		defer stop()
+		ctx = later
+	}
 	ev, err := m.Evaluate(ctx, r.corpus.ids, run)
 	if r.err != nil {
 		err = r.err // says more than what the runner found behind the layer

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -94,7 +95,7 @@ func calibrating(c *cli.Context) (*verifying, calibrate.Options, error) {
 	j.chunk = evaluation.ChunkOptions{Tokens: c.Int("tokens"), Context: c.Int("context"), Score: evaluation.ScoreAll}
 	o := calibrate.Options{
 		Tool: "quern " + convert.Version, AllExperts: c.Bool("all-experts"), Pairs: c.Bool("pairs"), Trace: c.String("trace"),
-		Overwrite: c.Bool("overwrite"), Checkpoint: time.Minute,
+		Overwrite: c.Bool("overwrite"), Checkpoint: time.Minute, Grace: grace,
 	}
 	var err error
 	if o.Runner.Workers, err = workers(c); err != nil {
@@ -160,9 +161,25 @@ func (t *terminal) calibrate(c *cli.Context, path string) error {
 		return nil
 	}
 	if err != nil {
-		return interrupted(err, "the same command goes on from here")
+		return interrupted(err, kept(err))
 	}
 	return t.calibrated(c, c.String("output"), r)
+}
+
+// grace is how long calibrate finishes a layer after a signal: less than what Slurm and
+// Kubernetes wait (30 seconds) before they kill.
+const grace = 20 * time.Second
+
+// kept says what remains of a run that a signal has ended.
+func kept(err error) string {
+	i := (*calibrate.Interrupted)(nil)
+	switch {
+	case !errors.As(err, &i) || i.Next == 0:
+		return "no layer was finished, and the same command begins anew"
+	case i.Next == 1:
+		return "layer 0 is kept; the same command goes on from here"
+	}
+	return fmt.Sprintf("layers 0 to %d are kept; the same command goes on from here", i.Next-1)
 }
 
 // measure runs calibrate.Run behind a progress bar.
@@ -170,6 +187,12 @@ func (t *terminal) measure(c *cli.Context, m *models, out string, o calibrate.Op
 	bar := ui.NewProgress(t.err, "calibrating", quiet)
 	defer bar.Stop()
 	o.Runner.Progress = bar.Update
+	if o.Grace > 0 && !quiet {
+		defer context.AfterFunc(c.Context, func() {
+			bar.Stop()
+			fmt.Fprintln(t.err, "note: the layer under way is finished first, so that it is kept; a second signal ends at once")
+		})()
+	}
 	if d := o.Runner.Device; d != nil {
 		o.Compute = d.Info().Kind
 	}

@@ -127,7 +127,7 @@ func (t *terminal) generate(c *cli.Context, ck *hf.Checkpoint, o runner.Generate
 	if err != nil {
 		return err
 	}
-	prompt, err := promptText(c)
+	prompt, err := t.promptText(c)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (t *terminal) generate(c *cli.Context, ck *hf.Checkpoint, o runner.Generate
 	show := func(s string) {
 		g.Text += s
 		if !asJSON {
-			_, _ = io.WriteString(t.out, s)
+			t.out.text(s)
 		}
 	}
 	g.Stats, err = m.Generate(c.Context, ids, o, func(id int) error {
@@ -188,13 +188,22 @@ func (t *terminal) generate(c *cli.Context, ck *hf.Checkpoint, o runner.Generate
 	return err
 }
 
+// maxPrompt bounds a prompt on standard input.
+const maxPrompt = 64 << 20
+
 // promptText is the prompt of the flag or of standard input.
-func promptText(c *cli.Context) (string, error) {
+func (t *terminal) promptText(c *cli.Context) (string, error) {
 	prompt := c.String("prompt")
 	if !c.IsSet("prompt") {
-		raw, err := io.ReadAll(io.LimitReader(os.Stdin, 64<<20))
-		if err != nil {
+		if ui.Terminal(os.Stdin) {
+			fmt.Fprintln(t.err, "waiting for the prompt: type it and end with Ctrl-D on a line of its own (--prompt TEXT gives one at once)")
+		}
+		raw, err := io.ReadAll(io.LimitReader(interruptible(c.Context, os.Stdin), maxPrompt+1))
+		switch {
+		case err != nil:
 			return "", fmt.Errorf("reading the prompt: %w", err)
+		case len(raw) > maxPrompt:
+			return "", formats.Invalidf("the prompt: more than %s", ui.Bytes(maxPrompt))
 		}
 		prompt = string(raw)
 	}
