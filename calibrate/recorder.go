@@ -35,7 +35,7 @@ type recorder struct {
 	saved      time.Time       // of the last commit
 	layerBegan time.Time       // when the layer under way did
 	asked      context.Context // whose end is waited for behind each layer; or nil
-	err   error     // the first one: hooks that return none have told it
+	err        error           // the first one: hooks that return none have told it
 }
 
 func (r *recorder) hooks() *runner.Hooks {

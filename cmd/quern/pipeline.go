@@ -14,8 +14,8 @@ import (
 	"quern/calibrate/file"
 	"quern/convert"
 	"quern/convert/engine"
+	"quern/formats"
 	"quern/formats/hf"
-	"quern/formats/tokenizer"
 	"quern/fp8"
 	"quern/internal/outfile"
 	"quern/internal/tinyseek"
@@ -165,6 +165,10 @@ func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions,
 	if err != nil {
 		return err
 	}
+	notRun, err := at.text(t, j, ck)
+	if err != nil {
+		return err
+	}
 	if at.own && o.Calibration == nil {
 		f, err := t.calibrateOwn(c, at, ck, run)
 		if err != nil {
@@ -209,7 +213,6 @@ func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions,
 	if err != nil {
 		return err
 	}
-	notRun := at.text(j, ck)
 	if r.Verify, err = t.verify(c.Context, j, ck, made); err != nil {
 		return err
 	}
@@ -277,25 +280,25 @@ func (t *terminal) calibrateOwn(c *cli.Context, at scene, ck *hf.Checkpoint, run
 const strangerTokens = 2048
 
 // text gives j quern's own text, unless it has one: for the embedded model all of it.
-// A model that cannot be run is judged by its bytes and weights alone; the error says
-// why.
-func (s scene) text(j *verifying, ck *hf.Checkpoint) error {
-	if len(j.texts) > 0 || j.ids != "" {
-		return nil
-	}
-	m, err := runner.Open(ck, nil)
-	if err != nil {
-		return err
-	}
-	m.Close()
-	if _, err := tokenizer.Open(ck.Dir); err != nil {
-		return err
-	}
-	j.builtin = true
-	if !s.own && j.chunk.Tokens == 0 {
+// With a text of the user's, a model that cannot be run, or a text that cannot be read,
+// is an error before the work starts. Otherwise the model is judged by its bytes and
+// weights alone, which is said: notRun is why.
+func (s scene) text(t *terminal, j *verifying, ck *hf.Checkpoint) (notRun, err error) {
+	asked := j.runs()
+	j.builtin = !asked
+	if !s.own && !asked && j.chunk.Tokens == 0 {
 		j.chunk.Tokens = strangerTokens
 	}
-	return nil
+	m, err := j.open(nil, ck)
+	if err == nil {
+		m.close()
+	}
+	if asked || err == nil || !errors.Is(err, formats.ErrInvalid) {
+		return nil, err
+	}
+	j.builtin = false
+	t.notes(j.quiet, []string{fmt.Sprintf("bytes and weights are compared; what the models say is not, as that takes a model that can be run and its tokenizer: %v", err)})
+	return err, nil
 }
 
 // verdict is a verification in a line.

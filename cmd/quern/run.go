@@ -123,6 +123,12 @@ type generation struct {
 
 // generate continues the prompt and writes the text as it comes.
 func (t *terminal) generate(c *cli.Context, ck *hf.Checkpoint, o runner.GenerateOptions) error {
+	m, err := runner.Open(ck, blockio.OS)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	t.notes(c.Bool("quiet"), m.Remarks())
 	tok, err := tokenizer.Open(ck.Dir)
 	if err != nil {
 		return err
@@ -135,12 +141,6 @@ func (t *terminal) generate(c *cli.Context, ck *hf.Checkpoint, o runner.Generate
 	if err != nil {
 		return err
 	}
-	m, err := runner.Open(ck, blockio.OS)
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	t.notes(c.Bool("quiet"), m.Remarks())
 	if o.Stop, err = m.StopTokens(); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package hf
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -21,6 +22,9 @@ const (
 // readConfig reads config.json.
 func (c *Checkpoint) readConfig(l *listing) error {
 	if !l.top[ConfigName] {
+		if l.top[ManifestName] && madeWithoutConfig(filepath.Join(c.Dir, ManifestName)) {
+			return nil
+		}
 		return formats.Invalidf("%s: no %s; give the .safetensors file itself to read it without one", c.Dir, ConfigName)
 	}
 	data, err := readSmall(filepath.Join(c.Dir, ConfigName), maxConfig)
@@ -37,6 +41,39 @@ func (c *Checkpoint) readConfig(l *listing) error {
 	}
 	c.ConfigRaw, c.ConfigValue, c.HasConfig = data, v, true
 	return nil
+}
+
+// madeWithoutConfig reports whether a manifest says that its folder was made from a
+// single file, which had no config.json: its output has none either.
+func madeWithoutConfig(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }()
+	d := json.NewDecoder(f)
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return false
+	}
+	for d.More() { // what it says of its input stands before the list of tensors
+		key, err := d.Token()
+		if err != nil || key == "tensors" {
+			return false
+		}
+		if key != "input" {
+			var skip json.RawMessage
+			if d.Decode(&skip) != nil {
+				return false
+			}
+			continue
+		}
+		var input struct {
+			Files  []struct{ Name string } `json:"files"`
+			Config string                  `json:"config"`
+		}
+		return d.Decode(&input) == nil && len(input.Files) == 1 && input.Config == ""
+	}
+	return false
 }
 
 // readSmall reads a JSON file whole. What is often found in its place is named.

@@ -35,6 +35,9 @@ func Open(path string) (*Tokenizer, error) {
 	if info.IsDir() {
 		file = filepath.Join(path, FileName)
 	}
+	if filepath.Ext(file) == ".safetensors" {
+		return nil, formats.Invalidf("reading %q: weights have no tokenizer; give a folder with %s, or that file", filepath.Base(file), FileName)
+	}
 	data, err := read(file, maxFile)
 	if err != nil {
 		return nil, err

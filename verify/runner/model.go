@@ -52,7 +52,7 @@ type mtp struct {
 // not read match formats.ErrInvalid. fs nil is the machine's file system.
 func Open(c *hf.Checkpoint, fs blockio.FS) (*Model, error) {
 	if !c.HasConfig {
-		return nil, formats.Invalidf("%q: a model without config.json cannot be run", c.Path)
+		return nil, formats.Invalidf("%q: a model without config.json cannot be run; give the folder that has config.json and the weights", c.Path)
 	}
 	if err := Supported(c.Arch()); err != nil {
 		return nil, err
