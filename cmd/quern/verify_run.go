@@ -201,6 +201,9 @@ func (j *verifying) open(base, ck *hf.Checkpoint) (_ *models, err error) {
 // read reads the texts, with the tokenizer of ck, and cuts them.
 func (j *verifying) read(m *models, ck *hf.Checkpoint) (err error) {
 	if j.ids != "" {
+		if err := noFolder(j.ids); err != nil {
+			return fmt.Errorf("--ids: %w", err)
+		}
 		if m.texts, err = evaluation.ReadIDs(j.ids); err != nil {
 			return err
 		}
@@ -275,8 +278,19 @@ func source(path string, raw []byte, tokens int) verify.TextSource {
 	return verify.TextSource{Name: filepath.Base(path), Digest: fmt.Sprintf("%x", sum), Bytes: int64(len(raw)), Tokens: tokens}
 }
 
+// noFolder refuses a folder where a file is wanted.
+func noFolder(path string) error {
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		return formats.Invalidf("%q is a folder, not a file", path)
+	}
+	return nil
+}
+
 // readText reads a file of UTF-8.
 func readText(path string) ([]byte, error) {
+	if err := noFolder(path); err != nil {
+		return nil, fmt.Errorf("reading the text: %w", err)
+	}
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the text: %w", err)
