@@ -5,9 +5,11 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +17,7 @@ import (
 
 	"quern/convert/manifest"
 	"quern/internal/synth"
+	"quern/internal/tinyseek"
 )
 
 // slow makes a checkpoint of 27 MB, and the environment in which its conversion
@@ -69,6 +72,100 @@ func TestInterrupt(t *testing.T) {
 				t.Errorf("left behind: %q", left)
 			}
 		})
+	}
+}
+
+// A calibration that is ended in its first layer finishes that and keeps it.
+func TestInterruptCalibrate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := tinyseek.Extract(filepath.Join(dir, "model")); err != nil {
+		t.Fatal(err)
+	}
+	env := append(os.Environ(), "QUERN_CPU=generic")
+	args := func(out string) []string {
+		return []string{"calibrate", "--workers", "1", "--text", "model/verify.txt", "--tokens", "3000", "-o", out, "model"}
+	}
+	if r := quern(t, dir, args("whole")...); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	want, err := os.ReadFile(filepath.Join(dir, "whole"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		out := "after-" + strings.ReplaceAll(sig.String(), " ", "-")
+		code, stdout, stderr := interrupt(t, dir, env, sig, filepath.Join(dir, out+".state.partial"), args(out)...)
+		if code != exitInterrupted || stdout != "" || !strings.Contains(stderr, "a second signal ends at once") || !saysKept.MatchString(stderr) {
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q", sig, code, stdout, stderr)
+		}
+		if _, err := os.Stat(filepath.Join(dir, out)); err == nil {
+			t.Fatal("it was finished already")
+		}
+		r := quern(t, dir, args(out)...)
+		if r.code != 0 || !strings.Contains(r.stdout, "\nwent on at layer ") {
+			t.Errorf("going on: exit code %d: %s%s", r.code, r.stdout, r.stderr)
+		}
+		if got, err := os.ReadFile(filepath.Join(dir, out)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: the files differ (%v)", sig, err)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "*.partial")); left != nil {
+			t.Errorf("left behind: %q", left)
+		}
+	}
+}
+
+var saysKept = regexp.MustCompile(`\nquern: interrupted; layers? .*\b(is|are) kept; the same command goes on from here\n$`)
+
+// verify ends at once and leaves no half of the file that it writes.
+func TestInterruptVerify(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := tinyseek.Extract(filepath.Join(dir, "model")); err != nil {
+		t.Fatal(err)
+	}
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		code, stdout, stderr := interrupt(t, dir, append(os.Environ(), "QUERN_CPU=generic"), sig, filepath.Join(dir, "o.partial"),
+			"verify", "--quiet", "--workers", "1", "--text", "model/verify.txt", "--emit-reference", "o", "model")
+		if code != exitInterrupted || stdout != "" || stderr != "quern: interrupted\n" {
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q", sig, code, stdout, stderr)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "o*")); left != nil {
+			t.Errorf("left behind: %q", left)
+		}
+	}
+}
+
+// run ends at once in the middle of a text, and what is there of it stays.
+func TestInterruptRun(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := tinyseek.Extract(filepath.Join(dir, "model")); err != nil {
+		t.Fatal(err)
+	}
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		cmd := exec.Command("quern", "run", "--quiet", "--workers", "1", "--prompt", "func main() {", "--max-tokens", "4000", "--temperature", "1.5", "model")
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "QUERN_CPU=generic")
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said bytes.Buffer
+		cmd.Stderr = &said
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := out.Read(make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Error(err)
+		}
+		_, _ = io.Copy(io.Discard, out)
+		_ = cmd.Wait()
+		if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || said.String() != "quern: interrupted\n" {
+			t.Errorf("%s: exit code %d, stderr %q", sig, code, said.String())
+		}
 	}
 }
 

@@ -55,19 +55,24 @@ func (r *results) Write(p []byte) (int, error) {
 }
 
 // screen replaces control codes but line feeds by what a terminal shows when
-// one types them: ^[ for escape.
+// one types them: ^[ for escape, ^? for delete, and M-^[ for U+009B, which terminals
+// obey as escape with a bracket.
 func screen(p []byte) []byte {
-	code := func(c byte) bool { return c < ' ' && c != '\n' }
+	code := func(c byte) bool { return c < ' ' && c != '\n' || c == 0x7f || c == 0xc2 }
 	if !slices.ContainsFunc(p, code) {
 		return p
 	}
 	out := make([]byte, 0, len(p)+16)
-	for _, c := range p {
-		if code(c) {
-			out = append(out, '^')
-			c ^= 0x40
+	for i := 0; i < len(p); i++ {
+		switch c := p[i]; {
+		case c == 0xc2 && i+1 < len(p) && p[i+1] < 0xa0: // U+0080 to U+009F
+			i++
+			out = append(out, 'M', '-', '^', p[i]-0x40)
+		case c == 0xc2 || !code(c):
+			out = append(out, c)
+		default:
+			out = append(out, '^', c^0x40)
 		}
-		out = append(out, c)
 	}
 	return out
 }

@@ -24,6 +24,9 @@ func TestClean(t *testing.T) {
 	if got := oneLine(errors.New("two\nlines\r\nof\x1b text\n")); got != `two lines of\x1b text` {
 		t.Errorf("oneLine: %q", got)
 	}
+	if got := string(screen([]byte("\x7f\u009b31mÂ\u00a0\xc2"))); got != "^?M-^[31mÂ\u00a0\xc2" {
+		t.Errorf("screen: %q", got)
+	}
 	if got := string(screen([]byte("a\x1b[0m\r\nb\t\x00ü"))); got != "a^[[0m^M\nb^I^@ü" {
 		t.Errorf("screen: %q", got)
 	}

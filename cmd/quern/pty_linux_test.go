@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"quern/internal/tinyseek"
 )
 
 // pty opens a pseudo-terminal of 100 columns.
@@ -39,6 +41,48 @@ func pty(t *testing.T) (master, terminal *os.File) {
 		t.Fatal(err)
 	}
 	return master, terminal
+}
+
+// run at a terminal says what it waits for, and the first Ctrl-C ends it.
+func TestPromptAtTerminal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := tinyseek.Extract(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		typed string
+		code  int
+	}{{"\x03", exitInterrupted}, {"func main() {\n\x04", 0}} {
+		master, terminal := pty(t)
+		cmd := exec.Command("quern", "run", "--max-tokens", "2", dir)
+		cmd.Env = append(os.Environ(), "TERM=xterm")
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		terminal.Close()
+		var text []byte
+		buf, typed := make([]byte, 4096), false
+		for {
+			n, err := master.Read(buf)
+			text = append(text, buf[:n]...)
+			if !typed && bytes.Contains(text, []byte("waiting for the prompt")) {
+				typed = true
+				if _, err := master.WriteString(c.typed); err != nil {
+					t.Error(err)
+				}
+			}
+			if err != nil {
+				break
+			}
+		}
+		_ = cmd.Wait()
+		if code := cmd.ProcessState.ExitCode(); !typed || code != c.code {
+			t.Errorf("%q: exit code %d: %q", c.typed, code, text)
+		}
+	}
 }
 
 // On a terminal a bar shows how far the work is; when it is gone the result
