@@ -101,7 +101,7 @@ func calibrating(c *cli.Context) (*verifying, calibrate.Options, error) {
 	if o.Runner.Workers, err = workers(c); err != nil {
 		return nil, o, err
 	}
-	if o.Runner.Memory, err = size(c, "memory"); err != nil {
+	if o.Runner.Memory, err = memory(c); err != nil {
 		return nil, o, err
 	}
 	debug.SetMemoryLimit(o.Runner.Memory)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 
 	"github.com/urfave/cli/v2"
 
@@ -16,6 +17,8 @@ func deviceFlags() []cli.Flag {
 		&cli.StringFlag{Name: "device-memory", Usage: "`SIZE`bound on what is taken of a device's memory, four fifths of what is free unless given"},
 	}
 }
+
+var deviceForm = regexp.MustCompile(`^(auto|(cuda|opencl)(:\d+)?)$`)
 
 // device opens what --device names; nil is the processor. Call done when finished.
 func (t *terminal) device(c *cli.Context) (d gpu.Device, done func(), err error) {
@@ -33,6 +36,9 @@ func (t *terminal) device(c *cli.Context) (d gpu.Device, done func(), err error)
 	spec := c.String("device")
 	if spec == "cpu" || spec == "" { // "" of commands that take no device
 		return nil, func() {}, nil
+	}
+	if !deviceForm.MatchString(spec) {
+		return nil, nil, usagef("--device %q: it can be auto, cpu, cuda, cuda:N, opencl or opencl:N", spec)
 	}
 	found, err := gpu.Open(spec, o)
 	if err != nil {

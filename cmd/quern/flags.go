@@ -105,6 +105,18 @@ func size(c *cli.Context, flag string) (int64, error) {
 	return n, nil
 }
 
+// leastMemory is less than any run of a model takes: a bound below it is a slip.
+const leastMemory = 16 << 20
+
+// memory reads --memory of commands that run models.
+func memory(c *cli.Context) (int64, error) {
+	n, err := size(c, "memory")
+	if err == nil && n < leastMemory {
+		return 0, usagef("--memory %s: too little for any model, at least 16MiB are needed", c.String("memory"))
+	}
+	return n, err
+}
+
 // choice reads a flag that has a fixed set of values.
 func choice(c *cli.Context, flag string, values ...string) (string, error) {
 	got := c.String(flag)

@@ -98,8 +98,9 @@ func exitCode(err error) int {
 	var usage *usageError
 	var asked *convert.UsageError
 	var out *outfile.UsageError
+	var parser cli.ExitCoder
 	switch {
-	case errors.As(err, &usage), errors.As(err, &asked), errors.As(err, &out):
+	case errors.As(err, &usage), errors.As(err, &asked), errors.As(err, &out), errors.As(err, &parser):
 		return exitUsage
 	case errors.Is(err, errGate):
 		return exitGate

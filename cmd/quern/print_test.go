@@ -1,9 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
+
+	"quern/internal/tinyseek"
 )
 
 func TestClean(t *testing.T) {
@@ -64,5 +67,24 @@ func TestPlaceholder(t *testing.T) {
 	}
 	if v, s := placeholder("no `value` in front"); v != "" || s != "no `value` in front" {
 		t.Errorf("%q, %q", v, s)
+	}
+}
+
+// In a pipe the text of run is that of the model, byte for byte.
+func TestRunText(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := tinyseek.Extract(dir); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"run", "--quiet", "--prompt", "func main() {\n\tif x {\n", "--max-tokens", "40", dir}
+	plain := quern(t, dir, args...)
+	asJSON := quern(t, dir, append([]string{"run", "--json"}, args[2:]...)...)
+	var g struct{ Text string }
+	if err := json.Unmarshal([]byte(asJSON.stdout), &g); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(g.Text, "\t") || plain.stdout != g.Text+"\n" {
+		t.Errorf("%q instead of %q", plain.stdout, g.Text)
 	}
 }

@@ -82,14 +82,14 @@ func generateOptions(c *cli.Context) (runner.GenerateOptions, error) {
 	case c.Bool("speculative"):
 		o.Draft = k
 	}
-	memory := free() / 4 * 3
+	bound := free() / 4 * 3
 	if c.IsSet("memory") {
-		if memory, err = size(c, "memory"); err != nil {
+		if bound, err = memory(c); err != nil {
 			return o, err
 		}
 	}
-	debug.SetMemoryLimit(memory)
-	o.Memory = memory / 4 * 3 // beside weights there are caches of attention and scratch
+	debug.SetMemoryLimit(bound)
+	o.Memory = bound / 4 * 3 // beside weights there are caches of attention and scratch
 	if c.IsSet("expert-cache") {
 		o.ExpertCache, err = size(c, "expert-cache")
 	}

@@ -81,7 +81,7 @@ func (j *verifying) evaluation(c *cli.Context) error {
 	if j.workers, err = workers(c); err != nil {
 		return err
 	}
-	if j.memory, err = size(c, "memory"); err != nil {
+	if j.memory, err = memory(c); err != nil {
 		return err
 	}
 	if j.engines, err = targets(c); err != nil {
