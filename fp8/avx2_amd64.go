@@ -60,6 +60,9 @@ func decodeF32AVX2(dst, codes *byte, n uintptr, s float32)
 func castF32BF16AVX2(dst, src *byte, n uintptr) uintptr
 
 //go:noescape
+func widenBF16AVX2(dst *float32, src *byte, n uintptr)
+
+//go:noescape
 func widenF16AVX2(dst *float32, src *byte, n uintptr)
 
 //go:noescape
@@ -88,6 +91,7 @@ var avx2Kernels = asmKernels{
 	decodeBF16:  decodeBF16AVX2,
 	decodeF32:   decodeF32AVX2,
 	castF32BF16: castF32BF16AVX2,
+	widenBF16:   widenBF16AVX2,
 	widenF16:    widenF16AVX2,
 	narrowF64:   narrowF64AVX2,
 }

@@ -96,6 +96,9 @@ func decodeF32AVX512(dst, codes *byte, n uintptr, s float32)
 func castF32BF16AVX512(dst, src *byte, n uintptr) uintptr
 
 //go:noescape
+func widenBF16AVX512(dst *float32, src *byte, n uintptr)
+
+//go:noescape
 func widenF16AVX512(dst *float32, src *byte, n uintptr)
 
 //go:noescape
@@ -128,6 +131,7 @@ var avx512Kernels = asmKernels{
 	decodeBF16:  decodeBF16AVX512,
 	decodeF32:   decodeF32AVX512,
 	castF32BF16: castF32BF16AVX512,
+	widenBF16:   widenBF16AVX512,
 	widenF16:    widenF16AVX512,
 	narrowF64:   narrowF64AVX512,
 }

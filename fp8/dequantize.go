@@ -36,10 +36,10 @@ func Dequantize(dst []byte, dstStride int, elem Elem, codes []byte, codeStride, 
 	if elem != ElemBF16 && elem != ElemF32 {
 		return fmt.Errorf("dequantizing: no conversion to %v", elem)
 	}
-	if err := checkRows("codes", len(codes), codeStride, rows, cols); err != nil {
+	if err := CheckRows("codes", len(codes), codeStride, rows, cols); err != nil {
 		return fmt.Errorf("dequantizing: %w", err)
 	}
-	if err := checkRows("destination", len(dst)/elem.Size(), dstStride, rows, cols); err != nil {
+	if err := CheckRows("destination", len(dst)/elem.Size(), dstStride, rows, cols); err != nil {
 		return fmt.Errorf("dequantizing: %w", err)
 	}
 	if rows == 0 || cols == 0 {

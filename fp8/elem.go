@@ -44,8 +44,12 @@ func (e Elem) String() string {
 	return fmt.Sprintf("Elem(%d)", uint8(e))
 }
 
-// decode writes elements of src as float32 until dst is full: exactly, but for
-// F64, which is rounded to nearest even (and so may become infinite).
+// Decode writes elements of src as float32 until dst is full: exactly, but for F64,
+// which is rounded to nearest even (and so may become infinite). A src that is too
+// short panics, as indexing does.
+func (e Elem) Decode(dst []float32, src []byte) { current.Load().decode(dst, src, e) }
+
+// decode is Decode in plain Go.
 func (e Elem) decode(dst []float32, src []byte) {
 	switch e {
 	case ElemBF16:

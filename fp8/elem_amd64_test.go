@@ -45,7 +45,7 @@ func TestDecodeElems(t *testing.T) {
 		for _, s := range []struct {
 			e    Elem
 			data []byte
-		}{{ElemF16, f16}, {ElemF64, f64}} {
+		}{{ElemBF16, f16}, {ElemF16, f16}, {ElemF32, f64}, {ElemF64, f64}} {
 			for _, n := range []int{len(s.data) / s.e.Size(), 0, 1, 15, 16, 17, 127} {
 				want, got := make([]float32, n), make([]float32, n)
 				s.e.decode(want, s.data)

@@ -2,7 +2,11 @@
 
 package fp8
 
-import "quern/internal/cpu"
+import (
+	"unsafe"
+
+	"quern/internal/cpu"
+)
 
 // archPaths returns the paths in assembly that this machine can run, the best one
 // last.
@@ -36,8 +40,8 @@ type asmKernels struct {
 	// before the first run of 16 or 32 with one that does not stay finite.
 	castF32BF16 func(dst, src *byte, n uintptr) uintptr
 
-	// widenF16 and narrowF64 write n elements, a multiple of 16, as float32.
-	widenF16, narrowF64 func(dst *float32, src *byte, n uintptr)
+	// These write n elements, a multiple of 16, as float32.
+	widenBF16, widenF16, narrowF64 func(dst *float32, src *byte, n uintptr)
 }
 
 // asmTileKernels work on full tiles of one element type; strides are in bytes.
@@ -70,6 +74,10 @@ func (k *asmKernels) decode(dst []float32, src []byte, e Elem) {
 	run := src[:n*e.Size()] // all that the kernels read
 	switch {
 	case n == 0:
+	case e == ElemBF16:
+		k.widenBF16(&dst[0], &run[0], uintptr(n))
+	case e == ElemF32: // has the machine's own byte order
+		copy(unsafe.Slice((*byte)(unsafe.Pointer(&dst[0])), 4*n), run)
 	case e == ElemF16:
 		k.widenF16(&dst[0], &run[0], uintptr(n))
 	case e == ElemF64:
@@ -86,6 +94,7 @@ func (k *asmKernels) path(name string) *path {
 		name:   name,
 		prunes: true,
 		bind:   k.bind,
+		decode: k.decode,
 		decodeE4M3: func(dst []byte, elem Elem, codes []byte, s float32) {
 			n := len(codes) &^ 31
 			if n > 0 {

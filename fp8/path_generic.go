@@ -4,6 +4,7 @@ package fp8
 var genericPath = path{
 	name:        "generic",
 	bind:        bindGeneric,
+	decode:      decodeGeneric,
 	decodeE4M3:  decodeE4M3Generic,
 	nonFinite:   nonFiniteGeneric,
 	nanCodes:    nanCodesGeneric,
@@ -15,8 +16,11 @@ var tablePath = path{
 	name:        "table",
 	prunes:      true,
 	bind:        bindTable,
+	decode:      decodeGeneric,
 	decodeE4M3:  decodeE4M3Generic,
 	nonFinite:   nonFiniteGeneric,
 	nanCodes:    nanCodesGeneric,
 	castF32BF16: castF32BF16Generic,
 }
+
+func decodeGeneric(dst []float32, src []byte, e Elem) { e.decode(dst, src) }

@@ -114,10 +114,10 @@ func checkQuantize(codes []byte, codeStride int, tiles []TileStats, m Matrix, o 
 	if m.Elem.Size() == 0 {
 		return 0, 0, fmt.Errorf("quantizing: element type %v is unknown", m.Elem)
 	}
-	if err := checkRows("source", len(m.Data)/m.Elem.Size(), m.Stride, m.Rows, m.Cols); err != nil {
+	if err := CheckRows("source", len(m.Data)/m.Elem.Size(), m.Stride, m.Rows, m.Cols); err != nil {
 		return 0, 0, fmt.Errorf("quantizing: %w", err)
 	}
-	if err := checkRows("codes", len(codes), codeStride, m.Rows, m.Cols); err != nil {
+	if err := CheckRows("codes", len(codes), codeStride, m.Rows, m.Cols); err != nil {
 		return 0, 0, fmt.Errorf("quantizing: %w", err)
 	}
 	rows, cols = tilesOf(m.Rows), tilesOf(m.Cols)
@@ -133,9 +133,9 @@ func tilesOf(n int) int { return n/Tile + (n%Tile+Tile-1)/Tile }
 // errShape is returned for negative shapes.
 var errShape = errors.New("negative shape")
 
-// checkRows says whether rows×cols elements, stride apart, lie within n, without
+// CheckRows says whether rows×cols elements, stride apart, lie within n, without
 // overflowing.
-func checkRows(what string, n, stride, rows, cols int) error {
+func CheckRows(what string, n, stride, rows, cols int) error {
 	switch {
 	case rows < 0 || cols < 0:
 		return fmt.Errorf("%s: %w %d×%d", what, errShape, rows, cols)

@@ -52,6 +52,7 @@ type path struct {
 	// copies a ragged tile into padded scratch memory where they want full ones.
 	bind func(ws *workspace, t tile) tileKernels
 
+	decode      func(dst []float32, src []byte, e Elem)              // Elem.Decode
 	decodeE4M3  func(dst []byte, elem Elem, codes []byte, s float32) // one run of codes with one scale
 	nonFinite   func(data []byte, e Elem) bool                       // whether any element is NaN or infinite
 	nanCodes    func(codes []byte) bool                              // whether any code is NaN
