@@ -32,4 +32,12 @@ func E2M1FromFloat32(x float32) uint8 {
 }
 
 // E2M1ToFloat32 returns the value of the E2M1 code in the low four bits of c.
-func E2M1ToFloat32(c uint8) float32 { return decodeSmall(uint32(c&0x0f), 2, 1, 1) }
+func E2M1ToFloat32(c uint8) float32 { return e2m1Values[c&0x0f] }
+
+// e2m1Values holds the value of every code.
+var e2m1Values = func() (t [16]float32) {
+	for c := range t {
+		t[c] = decodeSmall(uint32(c), 2, 1, 1)
+	}
+	return t
+}()
