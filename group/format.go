@@ -33,7 +33,7 @@ type Layout struct {
 }
 
 // CodeBytes returns the bytes of the codes of n weights of a row.
-func (l Layout) CodeBytes(n int) int { return n / 8 * l.CodeBits + n % 8 * l.CodeBits / 8 }
+func (l Layout) CodeBytes(n int) int { return n/8*l.CodeBits + n%8*l.CodeBits/8 }
 
 // Scales returns how many scales n weights of a row have.
 func (l Layout) Scales(n int) int {

@@ -123,23 +123,23 @@ func roundINT4(y float32) int {
 	return int(math.RoundToEven(float64(min(max(y, -8), 7))))
 }
 
-func costE2M1Generic(cost []float64, mult, w, u []float32) {
+func costE2M1Generic(cost []float64, mult, w []float32, u []float64) {
 	for k, s := range mult {
 		var l lanes
 		for i, x := range w {
 			d := x - float32(fp8.E2M1ToFloat32(fp8.E2M1FromFloat32(x/s))*s)
-			l[i%8] += float64(float64(d) * float64(d) * float64(u[i]))
+			l[i%8] += float64(float64(d) * float64(d) * u[i])
 		}
 		cost[k] = l.join()
 	}
 }
 
-func costINT4Generic(cost []float64, mult, w, u []float32) {
+func costINT4Generic(cost []float64, mult, w []float32, u []float64) {
 	for k, s := range mult {
 		var l lanes
 		for i, x := range w {
 			d := x - float32(float32(roundINT4(x/s))*s)
-			l[i%8] += float64(float64(d) * float64(d) * float64(u[i]))
+			l[i%8] += float64(float64(d) * float64(d) * u[i])
 		}
 		cost[k] = l.join()
 	}

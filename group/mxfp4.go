@@ -102,4 +102,3 @@ func (MXFP8) Decode(dst []byte, dstStride int, elem fp8.Elem, src Coded, rows, c
 	decode(mxfp8Layout, dst, dstStride, elem, src, rows, cols, e8m0Mults, func(p *path) decoder { return p.decodeE4M3 })
 	return nil
 }
-

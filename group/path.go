@@ -36,8 +36,8 @@ type path struct {
 	encodeINT4 func(codes []byte, w, mult []float32, r *Row)
 
 	// cost writes Σ(w−ŵ)²·u of one group for each multiplier.
-	costE2M1 func(cost []float64, mult, w, u []float32)
-	costINT4 func(cost []float64, mult, w, u []float32)
+	costE2M1 func(cost []float64, mult, w []float32, u []float64)
+	costINT4 func(cost []float64, mult, w []float32, u []float64)
 
 	decodeE2M1, decodeE4M3, decodeINT4 decoder
 }

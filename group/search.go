@@ -42,19 +42,19 @@ func (o *Search) check(cols int) error {
 const leastWeight = 0x1p-24
 
 // columnWeights writes the weights of the columns of a group.
-func (o *Search) columnWeights(u []float32, col int) {
-	var top float32
+func (o *Search) columnWeights(u []float64, col int) {
+	var top float64
 	if o.By == fp8.SearchWeighted && len(o.Weights) != 0 {
-		copy(u, o.Weights[col:])
-		for _, x := range u {
-			top = max(top, x)
+		for i, x := range o.Weights[col:][:len(u)] {
+			u[i] = float64(x)
+			top = max(top, u[i])
 		}
 	}
 	for i := range u {
 		if top == 0 {
 			u[i] = 1
 		} else {
-			u[i] = max(u[i], top*leastWeight)
+			u[i] = max(u[i], top*leastWeight) // exact
 		}
 	}
 }
@@ -70,7 +70,7 @@ var (
 
 // searchScratch is what a search of one group works with.
 type searchScratch struct {
-	u     [32]float32
+	u     [32]float64
 	codes [len(int4Steps)]uint16 // of the scales tried
 	mult  [len(int4Steps)]float32
 	cost  [len(int4Steps)]float64

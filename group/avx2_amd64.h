@@ -1,0 +1,132 @@
+// Constants and macros that the AVX2 kernels share. avx2_amd64.go says what they
+// compute. An encoder of 32 weights a turn holds:
+//
+//	Y15, Y14  Σw² of lanes 0…3 and 4…7      Y11  max |w−ŵ|
+//	Y13, Y12  Σ(w−ŵ)² of the same           Y10  minus the weights that saturate
+//	Y8        0 with the sign to give to −0 Y9   minus the weights that are 0
+//	R10       subnormal codes               R11  codes 0
+
+#define MAGNITUDES   ·consts256+0x000(SB)
+#define EXPONENT     ·consts256+0x020(SB)
+#define E2M1LEAST    ·consts256+0x040(SB)
+#define E2M1GRID     ·consts256+0x060(SB)
+#define E2M1STEPS    ·consts256+0x080(SB)
+#define E2M1MAX      ·consts256+0x0a0(SB)
+#define E2M1BEYOND   ·consts256+0x0c0(SB)
+#define E4M3LEAST    ·consts256+0x0e0(SB)
+#define E4M3GRID     ·consts256+0x100(SB)
+#define E4M3STEPS    ·consts256+0x120(SB)
+#define E4M3MAX      ·consts256+0x140(SB)
+#define E4M3BEYOND   ·consts256+0x160(SB)
+#define INT4MOST     ·consts256+0x180(SB)
+#define INT4LEAST    ·consts256+0x1a0(SB)
+#define SEVEN        ·consts256+0x1c0(SB)
+#define MINUS8       ·consts256+0x1e0(SB)
+#define NIBBLES      ·consts256+0x200(SB)
+#define BYTES1       ·consts256+0x220(SB)
+#define BYTES8       ·consts256+0x240(SB)
+#define CODESIGNS    ·consts256+0x260(SB)
+#define ONE          ·consts256+0x280(SB)
+#define LEASTSCALE   ·consts256+0x2a0(SB)
+#define HALFLEAST    ·consts256+0x2c0(SB)
+#define ONES         ·consts256+0x2e0(SB)
+#define ALMOSTHALF   ·consts256+0x300(SB)
+#define ZEROSCALE    ·consts256+0x320(SB)
+#define SIGN         ·consts256+0x340(SB)
+#define FIFTEEN      ·consts256+0x360(SB)
+#define EIGHT        ·consts256+0x380(SB)
+#define WITHOUTBIT14 ·consts256+0x3a0(SB)
+#define POW8         ·consts256+0x3c0(SB)
+#define NAN480       ·consts256+0x3e0(SB)
+#define QUIETNAN     ·consts256+0x400(SB)
+
+// MAGNITUDE8 reads eight weights to Y0 as |w| and counts zeros.
+#define MAGNITUDE8(at) \
+	VANDPS (at)(SI), Y7, Y0; \
+	VCMPPS $0, Y8, Y0, Y1; \
+	VPSUBD Y1, Y9, Y9
+
+// ADD8 adds |w| in Y0 and ŵ in Y2 to the sums.
+#define ADD8 \
+	VSUBPS Y2, Y0, Y2; \
+	VANDPS Y7, Y2, Y1; \
+	VMAXPS Y1, Y11, Y11; \
+	VCVTPS2PD X2, Y1; \
+	VEXTRACTF128 $1, Y2, X2; \
+	VFMADD231PD Y1, Y1, Y13; \
+	VCVTPS2PD X2, Y2; \
+	VCVTPS2PD X0, Y1; \
+	VEXTRACTF128 $1, Y0, X0; \
+	VFMADD231PD Y2, Y2, Y12; \
+	VCVTPS2PD X0, Y0; \
+	VFMADD231PD Y1, Y1, Y15; \
+	VFMADD231PD Y0, Y0, Y14
+
+// GRID computes, for the quotient in Y, E = the bits of its exponent above that of
+// the least normal number (or 0), and the number M at which float32 has the spacing
+// of codes there. ROUND leaves steps·code in E and the value in M.
+#define GRID(Y, LEAST, AT, E, M) \
+	VPSUBUSW LEAST, Y, E; \
+	VPAND EXPONENT, E, E; \
+	VPADDD AT, E, M
+
+#define ROUND(Y, LEAST, AT, STEPS, E, M) \
+	GRID(Y, LEAST, AT, E, M); \
+	VADDPS M, Y, Y; \
+	VSUBPS M, Y, M; \
+	VPBLENDW $0x55, Y, E, E; \
+	VPMADDWD STEPS, E, E
+
+// ENCODEE2M1 encodes eight weights with the multiplier in Y3: 64·code to E.
+#define ENCODEE2M1(at, E) \
+	MAGNITUDE8(at); \
+	VDIVPS Y3, Y0, Y1; \
+	VCMPPS $0x1d, E2M1BEYOND, Y1, Y2; \
+	VPSUBD Y2, Y10, Y10; \
+	VMINPS E2M1MAX, Y1, Y1; \
+	ROUND(Y1, E2M1LEAST, E2M1GRID, E2M1STEPS, E, Y2); \
+	VMULPS Y3, Y2, Y2; \
+	ADD8
+
+// ENCODEE4M3 is the same for E4M3: 16·code to E.
+#define ENCODEE4M3(at, E) \
+	MAGNITUDE8(at); \
+	VDIVPS Y3, Y0, Y1; \
+	VCMPPS $0x1e, E4M3BEYOND, Y1, Y2; \
+	VPSUBD Y2, Y10, Y10; \
+	VMINPS E4M3MAX, Y1, Y1; \
+	ROUND(Y1, E4M3LEAST, E4M3GRID, E4M3STEPS, E, Y2); \
+	VMULPS Y3, Y2, Y2; \
+	ADD8
+
+// ENCODEINT4 is the same for integers: the signed integer to E.
+#define ENCODEINT4(at, E) \
+	VMOVUPS (at)(SI), Y0; \
+	VCMPPS $0, Y8, Y0, Y1; \
+	VPSUBD Y1, Y9, Y9; \
+	VDIVPS Y3, Y0, Y1; \
+	VCMPPS $0x1d, INT4MOST, Y1, Y2; \
+	VPSUBD Y2, Y10, Y10; \
+	VCMPPS $0x11, INT4LEAST, Y1, Y2; \
+	VPSUBD Y2, Y10, Y10; \
+	VMAXPS MINUS8, Y1, Y1; \
+	VMINPS SEVEN, Y1, Y1; \
+	VCVTPS2DQ Y1, E; \
+	VCVTDQ2PS E, Y2; \
+	VMULPS Y3, Y2, Y2; \
+	ADD8
+
+// NIBBLES16 packs the codes in the bytes of Y, as VPACKSSDW and VPACKUSWB leave
+// them, two a byte, to the 16 bytes at (DI).
+#define NIBBLES16(Y, X, T, XT) \
+	VPMADDUBSW NIBBLES, Y, Y; \
+	VPACKUSWB Y, Y, Y; \
+	VEXTRACTI128 $1, Y, XT; \
+	VPUNPCKLWD XT, X, X; \
+	VMOVDQU X, (DI)
+
+// COUNT adds the bytes of Y that are 0xff to N.
+#define COUNT(Y, N) \
+	VPMOVMSKB Y, AX; \
+	POPCNTL AX, AX; \
+	ADDL AX, N
