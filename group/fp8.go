@@ -26,6 +26,9 @@ func (f FP8Rows) Encode(dst Coded, rows []Row, m fp8.Matrix) error {
 	if err := checkEncode(f.Layout(), &dst, rows, &m); err != nil {
 		return err
 	}
+	if m.Cols == 0 {
+		return nil
+	}
 	for r := range m.Rows {
 		one := m
 		one.Data, one.Rows = m.Data[r*m.Stride*m.Elem.Size():], 1
@@ -56,6 +59,9 @@ func (f FP8Rows) Encode(dst Coded, rows []Row, m fp8.Matrix) error {
 func (f FP8Rows) Decode(dst []byte, dstStride int, elem fp8.Elem, src Coded, rows, cols int) error {
 	if err := checkDecode(f.Layout(), dst, dstStride, elem, &src, rows, cols); err != nil {
 		return err
+	}
+	if cols == 0 {
+		return nil
 	}
 	scales := make([]float32, rows)
 	for r := range scales {

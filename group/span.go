@@ -41,6 +41,9 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 // encode codes m span by span: code gets spans of finite weights with their amax,
 // and fills in scales and codes. The arguments have been checked.
 func encode(l Layout, dst Coded, rows []Row, m fp8.Matrix, code func(s *span)) {
+	if m.Cols == 0 {
+		return
+	}
 	ws := scratches.Get().(*scratch)
 	defer scratches.Put(ws)
 	s := span{scratch: ws, p: current.Load()}
@@ -75,6 +78,9 @@ func encode(l Layout, dst Coded, rows []Row, m fp8.Matrix, code func(s *span)) {
 func decode(l Layout, dst []byte, dstStride int, elem fp8.Elem, src Coded, rows, cols int,
 	mults func(mult []float32, scales []byte), run func(p *path) decoder,
 ) {
+	if cols == 0 {
+		return
+	}
 	ws := scratches.Get().(*scratch)
 	defer scratches.Put(ws)
 	fast, slow := run(current.Load()), run(&genericPath)
