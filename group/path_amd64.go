@@ -15,6 +15,9 @@ func archPaths() (ps []*path) {
 	if cpu.AVX2 {
 		ps = append(ps, avx2Kernels.path("avx2"))
 	}
+	if cpu.AVX512 {
+		ps = append(ps, avx512Kernels.path("avx512"))
+	}
 	return ps
 }
 
