@@ -14,7 +14,7 @@ import (
 	"quern/internal/cpu/cputest"
 )
 
-// goldenTensor is one tensor of testdata/writers.safetensors.
+// goldenTensor is one tensor of a file of goldens.
 type goldenTensor struct {
 	Shape   []int
 	Offsets [2]int `json:"data_offsets"`
@@ -25,9 +25,12 @@ type goldenTensor struct {
 // and compressed-tensors' rules in PyTorch (int4, fp8_channel) make of them. One
 // expert holds blocks of zeros, a block far above and one far below the others, and
 // every tie.
-func goldens(t *testing.T) map[string]goldenTensor {
+func goldens(t *testing.T) map[string]goldenTensor { return tensors(t, "testdata/writers.safetensors") }
+
+// tensors reads a file of goldens.
+func tensors(t *testing.T, file string) map[string]goldenTensor {
 	t.Helper()
-	data, err := os.ReadFile("testdata/writers.safetensors")
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +116,35 @@ func TestGoldens(t *testing.T) {
 		}
 		if n == 0 {
 			t.Fatal("no golden")
+		}
+	}
+}
+
+// What mlx 0.32.4 makes of random weights, and of its own codes. Its MXFP4 rounds
+// scales up and has no −0, its NVFP4 has no scale of the tensor.
+func TestMLX(t *testing.T) {
+	all := tensors(t, "testdata/mlx.safetensors")
+	m := matrix(all["w"])
+	for name, f := range map[string]Format{"mxfp4": MXFP4{Rule: ScaleCeil}, "nvfp4": NVFP4{Tensor: 1}, "mxfp8": MXFP8{}} {
+		q, s, d := all[name+".q"].data, all[name+".s"].data, all[name+".d"].data
+		for _, p := range paths() {
+			cputest.Use(t, p.name)
+			l := f.Layout()
+			src := Coded{Codes: q, Scales: s, CodeStride: l.CodeBytes(m.Cols), ScaleStride: l.Scales(m.Cols)}
+			got := make([]byte, len(d))
+			if err := f.Decode(got, m.Cols, fp8.ElemBF16, src, m.Rows, m.Cols); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, d) {
+				t.Errorf("%s, %s: values differ", p.name, name)
+			}
+			coded, _ := encoded(t, f, m)
+			if name != "nvfp4" && !bytes.Equal(coded.Scales, s) {
+				t.Errorf("%s, %s: scales differ", p.name, name)
+			}
+			if name == "mxfp8" && !bytes.Equal(coded.Codes, q) {
+				t.Errorf("%s, %s: codes differ", p.name, name)
+			}
 		}
 	}
 }

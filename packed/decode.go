@@ -33,6 +33,7 @@ func (m *Matrix) Decode(dst []byte, dstStride int, elem fp8.Elem, row0, rows int
 	}
 	l := &layouts[m.Layout]
 	q := make([]uint8, min(block, rows)*m.Cols)
+	f32 := make([]byte, 4*m.Cols)
 	groups := m.row()
 	for at := 0; at < rows; at += block {
 		n := min(block, rows-at)
@@ -40,7 +41,13 @@ func (m *Matrix) Decode(dst []byte, dstStride int, elem fp8.Elem, row0, rows int
 		for r := range n {
 			groups.read(m, row0+at+r)
 			out := dst[(at+r)*dstStride*elem.Size():][:m.Cols*elem.Size()]
-			groups.write(m, out, elem, q[r*m.Cols:][:m.Cols])
+			codes := q[r*m.Cols:][:m.Cols]
+			if elem == fp8.ElemF32 {
+				groups.write(m, out, codes)
+			} else {
+				groups.write(m, f32, codes)
+				fp8.CastBF16(out, f32, fp8.ElemF32)
+			}
 		}
 	}
 	return nil
@@ -49,13 +56,13 @@ func (m *Matrix) Decode(dst []byte, dstStride int, elem fp8.Elem, row0, rows int
 // rowGroups are the groups of one output.
 type rowGroups struct {
 	scale, bias []float32
-	zero        []int
+	zero        []int32
 	of          []int32 // the group of each input
 }
 
 func (m *Matrix) row() *rowGroups {
 	n := m.groups()
-	g := &rowGroups{scale: make([]float32, n), bias: make([]float32, n), zero: make([]int, n), of: make([]int32, m.Cols)}
+	g := &rowGroups{scale: make([]float32, n), bias: make([]float32, n), zero: make([]int32, n), of: make([]int32, m.Cols)}
 	for c := range g.of {
 		switch {
 		case m.GroupOf != nil:
@@ -82,25 +89,42 @@ func (g *rowGroups) read(m *Matrix, row int) {
 		}
 		switch {
 		case m.Zeros != nil:
-			g.zero[i] = l.zeros(m, row, i) + l.plus
+			g.zero[i] = int32(l.zeros(m, row, i) + l.plus)
 		case l.offset:
 			g.zero[i] = 1 << (m.Bits - 1)
 		}
 	}
 }
 
-// write writes the values of one row.
-func (g *rowGroups) write(m *Matrix, dst []byte, elem fp8.Elem, q []uint8) {
-	for c, code := range q {
-		i := g.of[c]
-		x := float32(int(code)-g.zero[i]) * g.scale[i]
-		if m.Biases != nil {
-			x = float32(x) + g.bias[i] // two roundings, not a fused one
+// write writes the values of one row, as F32.
+func (g *rowGroups) write(m *Matrix, dst []byte, q []uint8) {
+	if m.GroupOf == nil {
+		size := m.Cols
+		if m.Group != 0 {
+			size = m.Group
 		}
-		if elem == fp8.ElemBF16 {
-			binary.LittleEndian.PutUint16(dst[2*c:], fp8.BF16FromFloat32(x))
-		} else {
-			binary.LittleEndian.PutUint32(dst[4*c:], math.Float32bits(x))
+		for i, s := range g.scale {
+			first := i * size
+			end := min(first+size, m.Cols)
+			run(dst[4*first:4*end], q[first:end], g.zero[i], s)
 		}
+	} else {
+		for c, i := range g.of {
+			run(dst[4*c:4*c+4], q[c:c+1], g.zero[i], g.scale[i])
+		}
+	}
+	if m.Biases == nil {
+		return
+	}
+	for c, i := range g.of {
+		x := math.Float32frombits(binary.LittleEndian.Uint32(dst[4*c:]))
+		binary.LittleEndian.PutUint32(dst[4*c:], math.Float32bits(x+g.bias[i]))
+	}
+}
+
+// run writes (q−z)·s for codes of one group.
+func run(dst []byte, q []uint8, z int32, s float32) {
+	for i, code := range q {
+		binary.LittleEndian.PutUint32(dst[4*i:4*i+4], math.Float32bits(float32(int32(code)-z)*s))
 	}
 }

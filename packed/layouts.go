@@ -17,8 +17,12 @@ func streamCodes(m *Matrix, q []uint8, row0, rows int) {
 	for r := range rows {
 		in, out := m.Codes[(row0+r)*stride:][:stride], q[r*m.Cols:][:m.Cols]
 		if m.Bits == 4 {
-			for c := range out {
-				out[c] = in[c/2] >> (c % 2 * 4) & 15
+			for i, b := range in[:len(out)/2] {
+				pair := out[2*i:][:2]
+				pair[0], pair[1] = b&15, b>>4
+			}
+			if n := len(out); n%2 != 0 {
+				out[n-1] = in[n/2] & 15
 			}
 			continue
 		}
@@ -51,13 +55,17 @@ func zerosAlongRows(m *Matrix, row, group int) int {
 // awqShifts say where in a word the code of each of eight outputs lies.
 var awqShifts = [8]int{0, 16, 4, 20, 8, 24, 12, 28}
 
-// awqCodes walks the inputs outside and the outputs inside, as the words lie.
 func awqCodes(m *Matrix, q []uint8, row0, rows int) {
 	words := m.Rows / 8
-	for c := range m.Cols {
+	const run = 16 // inputs at a time: their bytes lie in one line of the cache for each output
+	for first := 0; first < m.Cols; first += run {
 		for r := range rows {
-			w := word(m.Codes, c*words+(row0+r)/8)
-			q[r*m.Cols+c] = uint8(w >> awqShifts[(row0+r)%8] & 15)
+			at := (row0 + r) / 8
+			shift := awqShifts[(row0+r)%8]
+			out := q[r*m.Cols+first:][:min(run, m.Cols-first)]
+			for c := range out {
+				out[c] = uint8(word(m.Codes, (first+c)*words+at) >> shift & 15)
+			}
 		}
 	}
 }
