@@ -42,6 +42,7 @@
 // # Paths
 //
 // The scalar reference (path "generic") is always compiled and is what the others,
-// "avx2" and "avx512" in assembly, are held against, bit for bit.
+// "table" (portable, without branches), and "avx2" and "avx512" in assembly, are held
+// against, bit for bit.
 // quern/internal/cpu names the one in use.
 package group

@@ -10,7 +10,7 @@ var current = cpu.Choose(func(p *path) string { return p.name }, paths()...)
 
 // paths returns the paths that this machine can take, the best one last.
 func paths() []*path {
-	return append([]*path{&genericPath}, archPaths()...)
+	return append([]*path{&genericPath, &tablePath}, archPaths()...)
 }
 
 // path is one implementation of the kernels. All paths give the same bits. Weights
