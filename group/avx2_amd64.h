@@ -3,8 +3,9 @@
 //
 //	Y15, Y14  Σw² of lanes 0…3 and 4…7      Y11  max |w−ŵ|
 //	Y13, Y12  Σ(w−ŵ)² of the same           Y10  minus the weights that saturate
-//	Y8        0 with the sign to give to −0 Y9   minus the weights that are 0
-//	R10       subnormal codes               R11  codes 0
+//	Y8        0                             Y9   minus the weights that are 0
+//	Y7        magnitudes                    R11  codes 0
+//	Y3        the multiplier                R10  subnormal codes
 
 #define MAGNITUDES   ·consts256+0x000(SB)
 #define EXPONENT     ·consts256+0x020(SB)

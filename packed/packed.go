@@ -121,7 +121,7 @@ func (m *Matrix) Check() error {
 	switch {
 	case !slices.Contains(l.bits, m.Bits):
 		return fmt.Errorf("%v: codes of %d bits; it has those of %v", m.Layout, m.Bits, l.bits)
-	case m.Rows < 0 || m.Cols < 0 || m.Group < 0 || m.Rows > math.MaxInt32 || m.Cols > 1<<48/max(m.Rows, 1):
+	case m.Rows < 0 || m.Cols < 0 || m.Group < 0 || m.Group > 1<<48 || m.Rows > math.MaxInt32 || m.Cols > 1<<48/max(m.Rows, 1):
 		return fmt.Errorf("%v: shape %d×%d with groups of %d", m.Layout, m.Rows, m.Cols, m.Group)
 	case l.across && m.Rows*m.Bits%32 != 0:
 		return fmt.Errorf("%v: %d outputs of %d bits fill no whole words", m.Layout, m.Rows, m.Bits)
