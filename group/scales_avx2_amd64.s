@@ -3,53 +3,137 @@
 #include "textflag.h"
 #include "avx2_amd64.h"
 
+// MAX16 leaves the largest magnitudes of 16 weights in the lanes of Y, MAX32 those of
+// 32.
+#define MAX16(at, Y) \
+	VPAND (at)(SI), Y15, Y; \
+	VPAND ((at)+32)(SI), Y15, Y8; \
+	VPMAXUD Y8, Y, Y
+
+#define MAX32(at, Y) \
+	MAX16(at, Y); \
+	MAX16((at)+64, Y9); \
+	VPMAXUD Y9, Y, Y
+
+// FOLD joins A and B: two lanes of each become one, so that all of them work.
+#define FOLD(LOW, HIGH, A, B) \
+	LOW B, A, Y8; \
+	HIGH B, A, A; \
+	VPMAXUD Y8, A, A
+
+// FOLD8 leaves the largest of Y0…Y7 in the lanes of Y0.
+#define FOLD8 \
+	FOLD(VPUNPCKLDQ, VPUNPCKHDQ, Y0, Y1); \
+	FOLD(VPUNPCKLDQ, VPUNPCKHDQ, Y2, Y3); \
+	FOLD(VPUNPCKLDQ, VPUNPCKHDQ, Y4, Y5); \
+	FOLD(VPUNPCKLDQ, VPUNPCKHDQ, Y6, Y7); \
+	FOLD(VPUNPCKLQDQ, VPUNPCKHQDQ, Y0, Y2); \
+	FOLD(VPUNPCKLQDQ, VPUNPCKHQDQ, Y4, Y6); \
+	VPERM2I128 $0x20, Y4, Y0, Y8; \
+	VPERM2I128 $0x31, Y4, Y0, Y0; \
+	VPMAXUD Y8, Y0, Y0
+
+// GROUPS8 takes eight groups of n weights.
+#define GROUPS8(MAX, n) \
+	MAX(0*4*n, Y0); \
+	MAX(1*4*n, Y1); \
+	MAX(2*4*n, Y2); \
+	MAX(3*4*n, Y3); \
+	MAX(4*4*n, Y4); \
+	MAX(5*4*n, Y5); \
+	MAX(6*4*n, Y6); \
+	MAX(7*4*n, Y7); \
+	FOLD8; \
+	VMOVDQU Y0, (DI); \
+	VPMAXUD Y0, Y14, Y14; \
+	VPCMPEQD Y11, Y0, Y0; \
+	VPSUBD Y0, Y13, Y13; \
+	ADDQ $(8*4*n), SI; \
+	ADDQ $32, DI; \
+	SUBQ $8, CX
+
 // func amaxAVX2(amax, w *float32, groups, n uintptr) (top, zeros uint32)
-// of groups of n weights, a multiple of 16.
+// of groups of n weights, a multiple of 16. Y14 has the largest, Y13 minus the zeros.
 TEXT ·amaxAVX2(SB), NOSPLIT, $0-40
 	MOVQ amax+0(FP), DI
 	MOVQ w+8(FP), SI
 	MOVQ groups+16(FP), CX
 	MOVQ n+24(FP), R8
-	SHRQ $4, R8
-	VMOVDQU MAGNITUDES, Y7
-	VPXOR X6, X6, X6 // the largest
-	VPXOR X5, X5, X5 // minus the zeros
-	VPXOR X4, X4, X4
+	VMOVDQU MAGNITUDES, Y15
+	VPXOR Y14, Y14, Y14
+	VPXOR Y13, Y13, Y13
+	VPXOR Y11, Y11, Y11
+	CMPQ R8, $16
+	JEQ  next16
+	CMPQ R8, $32
+	JEQ  next32
+	JMP  next
 
-group:
-	VPAND (SI), Y7, Y0
-	VPAND 32(SI), Y7, Y1
+loop16:
+	GROUPS8(MAX16, 16)
+
+next16:
+	CMPQ CX, $8
+	JCC  loop16
+	JMP  next
+
+loop32:
+	GROUPS8(MAX32, 32)
+
+next32:
+	CMPQ CX, $8
+	JCC  loop32
+	JMP  next
+
+group: // one group, of any size
+	MAX16(0, Y0)
 	ADDQ $64, SI
 	MOVQ R8, DX
-	DECQ DX
+	SUBQ $16, DX
 	JZ   fold
 
 loop:
-	VPAND (SI), Y7, Y2
-	VPAND 32(SI), Y7, Y3
-	VPMAXUD Y2, Y0, Y0
-	VPMAXUD Y3, Y1, Y1
+	MAX16(0, Y1)
+	VPMAXUD Y1, Y0, Y0
 	ADDQ $64, SI
-	DECQ DX
+	SUBQ $16, DX
 	JNZ  loop
 
 fold:
-	VPMAXUD Y1, Y0, Y0
 	VEXTRACTI128 $1, Y0, X1
 	VPMAXUD X1, X0, X0
 	VPSHUFD $0x4e, X0, X1
 	VPMAXUD X1, X0, X0
 	VPSHUFD $0xb1, X0, X1
 	VPMAXUD X1, X0, X0
-	VMOVD X0, (DI)
-	VPMAXUD X0, X6, X6
-	VPCMPEQD X4, X0, X0
-	VPSUBD X0, X5, X5
+	VMOVD X0, AX
+	MOVL AX, (DI)
+	VMOVD AX, X0 // clears the other lanes
+	VPMAXUD Y0, Y14, Y14
+	VPCMPEQD Y11, Y0, Y0
+	VMOVD X0, AX
+	VMOVD AX, X0
+	VPSUBD Y0, Y13, Y13
 	ADDQ $4, DI
 	DECQ CX
+
+next:
+	TESTQ CX, CX
 	JNZ  group
-	VMOVD X6, AX
-	VMOVD X5, BX
+	VEXTRACTI128 $1, Y14, X0
+	VEXTRACTI128 $1, Y13, X1
+	VPMAXUD X0, X14, X14
+	VPADDD X1, X13, X13
+	VPSHUFD $0x4e, X14, X0
+	VPSHUFD $0x4e, X13, X1
+	VPMAXUD X0, X14, X14
+	VPADDD X1, X13, X13
+	VPSHUFD $0xb1, X14, X0
+	VPSHUFD $0xb1, X13, X1
+	VPMAXUD X0, X14, X14
+	VPADDD X1, X13, X13
+	VMOVD X14, AX
+	VMOVD X13, BX
 	MOVL AX, top+32(FP)
 	MOVL BX, zeros+36(FP)
 	VZEROUPPER
