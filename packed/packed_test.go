@@ -1,6 +1,7 @@
 package packed
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"quern/fp8"
+	"quern/group"
 )
 
 // plain is what a packed matrix means.
@@ -275,6 +277,29 @@ func TestErrors(t *testing.T) {
 	m.GroupOf[4*7] = 2
 	if err := m.Check(); err == nil || !strings.Contains(err.Error(), "input 7 belongs to group 2 of 2") {
 		t.Error(err)
+	}
+}
+
+// What package group writes as INT4 means the same here.
+func TestINT4(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 4))
+	const rows, cols = 16, 128
+	src := bf16(rows, cols, func(int, int) float32 { return float32(r.NormFloat64()) })
+	c := group.Coded{Codes: make([]byte, rows*cols/2), CodeStride: cols / 2, Scales: make([]byte, rows*cols/16), ScaleStride: cols / 16}
+	m := fp8.Matrix{Data: src, Elem: fp8.ElemBF16, Rows: rows, Cols: cols, Stride: cols}
+	if err := (group.INT4{}).Encode(c, make([]group.Row, rows), m); err != nil {
+		t.Fatal(err)
+	}
+	p := Matrix{Bits: 4, Rows: rows, Cols: cols, Group: 32, Codes: c.Codes, Scales: c.Scales, ScaleElem: fp8.ElemBF16}
+	want, got := make([]byte, 2*rows*cols), make([]byte, 2*rows*cols)
+	if err := (group.INT4{}).Decode(want, cols, fp8.ElemBF16, c, rows, cols); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Decode(got, cols, fp8.ElemBF16, 0, rows); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("values differ")
 	}
 }
 
