@@ -5,6 +5,7 @@ import (
 
 	"quern/convert/plan"
 	"quern/formats"
+	"quern/formats/foreign"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/formats/safetensors"
@@ -19,6 +20,9 @@ type BF16Options struct {
 // known name, dtype and granularity; other F32, F16 and F64 matrices and norms
 // rounded; biases and the like as they are. Scales and quantization_config go.
 func PlanBF16(c *hf.Checkpoint, o BF16Options) (*plan.Plan, error) {
+	if err := foreign.Refuse(c); err != nil {
+		return nil, err
+	}
 	p := plan.New(c)
 	p.Tool, p.Command = tool, "convert"
 	p.Options = []plan.Option{{Name: "shard-size", Value: shardSize(o.ShardSize)}, {Name: "to", Value: "bf16"}}

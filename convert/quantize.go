@@ -6,6 +6,7 @@ import (
 
 	"quern/convert/plan"
 	"quern/formats"
+	"quern/formats/foreign"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/formats/safetensors"
@@ -19,6 +20,9 @@ import (
 // in the input is taken over code by code. Errors that blame the input match
 // formats.ErrInvalid.
 func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
+	if err := foreign.Refuse(c); err != nil {
+		return nil, err
+	}
 	p := plan.New(c)
 	p.Tool, p.Command, p.Options = tool, "quantize", o.list()
 	q := quantizer{QuantizeOptions: o, checkpoint: c}

@@ -11,6 +11,7 @@ import (
 	"quern/convert"
 	"quern/convert/plan"
 	"quern/convert/serving"
+	"quern/formats/foreign"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/internal/ui"
@@ -58,6 +59,7 @@ type inspection struct {
 	Chosen       int              `json:"experts_per_token,omitempty"`
 	MTPLayers    int              `json:"mtp_layers"`
 	Quantization string           `json:"quantization"`
+	Form         string           `json:"form,omitempty"` // the quantized form that is not read, by its tensors
 	Sizes        []sizeRow        `json:"sizes"`
 	Output       *plan.Totals     `json:"output,omitempty"` // of `quantize` with defaults
 	Engines      []serving.Note   `json:"engines"`          // for the checkpoint as it is
@@ -94,6 +96,7 @@ func inspect(ck *hf.Checkpoint, list bool) *inspection {
 		r.Layers, r.Experts, r.Chosen, r.MTPLayers = ck.Config.NumHiddenLayers, ck.Config.NumExperts, ck.Config.NumExpertsPerTok, ck.Config.NumMTPLayers
 		r.Quantization = quantizationText(ck.Config.Quant)
 	}
+	r.Form, _ = foreign.Recognise(ck)
 	sizes := map[[2]string]*sizeRow{}
 	for ref, m := range ck.Classified() {
 		x := ref.Tensor
@@ -174,7 +177,11 @@ func (r *inspection) print(w io.Writer, ck *hf.Checkpoint) {
 	default:
 		row("MTP", "none")
 	}
-	row("quantization", "%s", r.Quantization)
+	if r.Form != "" {
+		row("quantization", "%s; its tensors are %s, which is not read", r.Quantization, r.Form)
+	} else {
+		row("quantization", "%s", r.Quantization)
+	}
 	row("size", "%s in %s, %s tensors", ui.Bytes(r.Bytes), count(r.Files, "file"), ui.Count(int64(r.Tensors)))
 	if r.Output != nil && (r.Output.Bytes != r.Bytes || r.Output.Tensors != r.Tensors) {
 		row("as block FP8", "%s in %s, %s tensors", ui.Bytes(r.Output.Bytes), count(r.Output.Shards, "file"), ui.Count(int64(r.Output.Tensors)))
