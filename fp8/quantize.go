@@ -48,6 +48,14 @@ type Matrix struct {
 	Stride int // distance of two rows in elements, at least Cols
 }
 
+// Tile is the part of m that the tile of row i and column j of its grid covers.
+func (m Matrix) Tile(i, j int) Matrix {
+	r, c := i*Tile, j*Tile
+	m.Data = m.Data[(r*m.Stride+c)*m.Elem.Size():]
+	m.Rows, m.Cols = min(Tile, m.Rows-r), min(Tile, m.Cols-c)
+	return m
+}
+
 // Quantize quantizes m tile by tile.
 //
 // Row r of the codes is codes[r*codeStride:][:m.Cols], so codeStride is in bytes
@@ -74,21 +82,11 @@ func Quantize(codes []byte, codeStride int, tiles []TileStats, m Matrix, o Optio
 	k := current.Load()
 	ws := getWorkspace()
 	defer putWorkspace(ws)
-	size := m.Elem.Size()
 	for i := range tileRows {
 		for j := range tileCols {
-			r, c := i*Tile, j*Tile
-			t := tile{
-				src:        m.Data[(r*m.Stride+c)*size:],
-				elem:       m.Elem,
-				stride:     m.Stride,
-				rows:       min(Tile, m.Rows-r),
-				cols:       min(Tile, m.Cols-c),
-				codes:      codes[r*codeStride+c:],
-				codeStride: codeStride,
-			}
+			t := m.tile(i, j, codes, codeStride)
 			if o.Search == SearchWeighted && len(o.Weights) != 0 {
-				NormalizeWeights(ws.weights[:], o.Weights[c:c+t.cols]) // others meet zeros only
+				NormalizeWeights(ws.weights[:], o.Weights[j*Tile:][:t.cols]) // others meet zeros only
 				t.weights = &ws.weights
 			}
 			tiles[i*tileCols+j] = quantizeTile(k, ws, t, o)

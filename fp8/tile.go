@@ -14,6 +14,15 @@ type tile struct {
 	weights *[Tile]float32 // of the columns, normalized, for the search; nil where all are 1
 }
 
+// tile is the tile of row i and column j of the grid of m, whose codes are given.
+func (m *Matrix) tile(i, j int, codes []byte, codeStride int) tile {
+	part := m.Tile(i, j)
+	return tile{
+		src: part.Data, elem: m.Elem, stride: m.Stride, rows: part.Rows, cols: part.Cols,
+		codes: codes[i*Tile*codeStride+j*Tile:], codeStride: codeStride,
+	}
+}
+
 // columnWeights returns the weights of the columns. Multiplying by 1 changes
 // nothing.
 func (t *tile) columnWeights() *[Tile]float32 {
@@ -88,7 +97,11 @@ func quantizeTile(p *path, ws *workspace, t tile, o Options) TileStats {
 		}
 		s = searchScale(absmax, tried, k.cost)
 	}
-	u := k.encode(s, s < absmax)
+	return k.encode(s, s < absmax).stats(s, amax)
+}
+
+// stats is what is reported of a tile with the scale s whose largest weight is amax.
+func (u sums) stats(s, amax float32) TileStats {
 	return TileStats{
 		Scale:     s,
 		SumSq:     u.sumSq,
