@@ -20,8 +20,8 @@ func castKept(on bool) plan.Stage {
 }
 
 // castable reports whether t is a matrix or norm in a wider or narrower float.
-// Biases of the router decide between experts by tiny differences and stay F32;
-// so do other vectors, hyper-connections and whatever no rule places.
+// The router and its biases decide between experts by tiny differences and stay as
+// they are; so do other vectors, hyper-connections and whatever no rule places.
 func castable(t *plan.Tensor) bool {
 	switch t.DType {
 	case safetensors.F32, safetensors.F16, safetensors.F64:
@@ -29,7 +29,7 @@ func castable(t *plan.Tensor) bool {
 		return false
 	}
 	switch t.Meta.Role {
-	case model.Unknown, model.Buffer, model.Scale, model.RouterBias, model.Bias, model.State, model.Sink, model.HyperConnection:
+	case model.Unknown, model.Buffer, model.Scale, model.Router, model.RouterBias, model.Bias, model.State, model.Sink, model.HyperConnection:
 		return false
 	case model.Norm:
 		return true

@@ -79,6 +79,10 @@ func (r Role) String() string {
 // Linear reports whether block FP8 quantizes matrices of this role.
 func (r Role) Linear() bool { return r < numRoles && roleText[r].why == "" }
 
+// Routes reports whether tensors of this role decide between experts, by differences so
+// small that no other dtype will do.
+func (r Role) Routes() bool { return r == Router || r == RouterBias }
+
 // Tensor is what a name means. Its strings share memory with the name where they can.
 type Tensor struct {
 	Role Role
