@@ -14,23 +14,72 @@ import (
 // Compare runs both models over chunks of texts. Errors that blame a checkpoint or a
 // text match formats.ErrInvalid.
 func Compare(ctx context.Context, base, quant *runner.Model, texts []Text, chunks []Chunk, o Options) (*Comparison, error) {
+	x, err := newReference(ctx, base, quant, texts, chunks, o)
+	if err != nil {
+		return nil, err
+	}
+	defer x.states.Close()
+	return x.against(ctx, quant, o)
+}
+
+// CompareStatic is Compare and, where activations are rounded and quant brings static
+// scales for them, the same with those beside it, else nil. The baseline runs once.
+func CompareStatic(ctx context.Context, base, quant *runner.Model, texts []Text, chunks []Chunk, o Options) (dynamic, static *Comparison, err error) {
+	x, err := newReference(ctx, base, quant, texts, chunks, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer x.states.Close()
+	if dynamic, err = x.against(ctx, quant, o); err != nil || !o.FP8Activations || !quant.HasStaticScales() {
+		return dynamic, nil, err
+	}
+	o.StaticScales = true
+	static, err = x.against(ctx, quant, o)
+	return dynamic, static, err
+}
+
+// reference is what the baseline makes of the texts.
+type reference struct {
+	model   *runner.Model
+	texts   []Text
+	chunks  []Chunk
+	states  *runner.Evaluation
+	speed   metrics.Figure
+	choices routes
+}
+
+func newReference(ctx context.Context, base, quant *runner.Model, texts []Text, chunks []Chunk, o Options) (*reference, error) {
 	if err := comparable(base, quant); err != nil {
 		return nil, err
 	}
-	r := &Comparison{}
-	choices := routes{}
-	a, speed, err := timed(ctx, base, chunks, o.runner("running the baseline", choices.record()))
-	if err != nil {
+	x := &reference{model: base, texts: texts, chunks: chunks, choices: routes{}}
+	var err error
+	if x.states, x.speed, err = timed(ctx, base, chunks, o.runner("running the baseline", x.choices.record())); err != nil {
 		return nil, fmt.Errorf("baseline: %w", err)
 	}
-	defer a.Close()
-	r.TokensPerSecond[0] = speed
-	routing := routings{experts: experts(base), base: choices, order: o.Renumbered}
-	b, speed, err := timed(ctx, quant, chunks, o.runner("running the checkpoint", routing.compare()))
+	return x, nil
+}
+
+// against runs quant over the same.
+func (x *reference) against(ctx context.Context, quant *runner.Model, o Options) (*Comparison, error) {
+	base, a, chunks := x.model, x.states, x.chunks
+	r := &Comparison{}
+	r.TokensPerSecond[0] = x.speed
+	routing := routings{experts: experts(base), base: x.choices, order: o.Renumbered}
+	hooks := routing.compare()
+	inputs, err := newInputs(quant)
+	if err != nil {
+		return nil, err
+	}
+	if inputs != nil {
+		hooks.Input = inputs.take
+	}
+	b, speed, err := timed(ctx, quant, chunks, o.runner("running the checkpoint", hooks))
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
+	r.Inputs = inputs.list()
 	if routing.err != nil {
 		return nil, routing.err
 	}
@@ -49,7 +98,7 @@ func Compare(ctx context.Context, base, quant *runner.Model, texts []Text, chunk
 			return nil, err
 		}
 	}
-	r.summarize(texts, chunks, tokens, o.Worst)
+	r.summarize(x.texts, chunks, tokens, o.Worst)
 	return r, nil
 }
 

@@ -142,10 +142,12 @@ func (h *heads) compare(ss [2]*states, rows []int, chunks []Chunk, starts []int)
 		return nil, tops, err
 	}
 	tokens := make([]metrics.Token, len(rows))
+	in := chunksOf(chunks)
 	for i := range state {
 		if tokens[i], err = state[i].Score(); err != nil {
 			return nil, tops, blame(err, chunks, starts, rows[i])
 		}
+		tokens[i].Chunk = in[i]
 	}
 	return tokens, tops, nil
 }
@@ -173,12 +175,25 @@ func (h *heads) single(s *states, rows []int, chunks []Chunk, starts []int) ([]m
 		return nil, nil, err
 	}
 	tokens := make([]metrics.OneToken, len(rows))
+	in := chunksOf(chunks)
 	for i := range state {
 		if tokens[i], err = state[i].Score(); err != nil {
 			return nil, nil, blame(err, chunks, starts, rows[i])
 		}
+		tokens[i].Chunk = in[i]
 	}
 	return tokens, tops, nil
+}
+
+// chunksOf are, for each scored row, the number of its chunk.
+func chunksOf(chunks []Chunk) []int {
+	var in []int
+	for i, c := range chunks {
+		for range max(c.To-c.From, 0) {
+			in = append(in, i)
+		}
+	}
+	return in
 }
 
 // scoredAt is the inverse of rows: −1 for rows that are not scored.
@@ -215,30 +230,38 @@ func (h *heads) drafts(m *runner.Model, ev *runner.Evaluation) ([]top, error) {
 	return tops, err
 }
 
-// accepted compares drafts with what the main model says one position later.
-func accepted(ev *runner.Evaluation, drafts, main []top) metrics.AcceptanceRate {
-	var a, b []int
+// guesses are the tokens that an MTP layer drafts, what the main model says one position
+// later, and the number of the text that they stand in.
+type guesses struct{ draft, main, text []int }
+
+func guessesOf(ev *runner.Evaluation, drafts, main []top) (g guesses) {
 	for t := range ev.Texts {
 		for i := range ev.MTPStarts[t+1] - ev.MTPStarts[t] {
-			a = append(a, int(drafts[ev.MTPStarts[t]+i].id))
-			b = append(b, int(main[ev.Starts[t]+i+1].id))
+			g.draft = append(g.draft, int(drafts[ev.MTPStarts[t]+i].id))
+			g.main = append(g.main, int(main[ev.Starts[t]+i+1].id))
+			g.text = append(g.text, t)
 		}
 	}
-	return metrics.Acceptance(a, b)
+	return g
 }
+
+// rate is how often drafts are taken.
+func (g *guesses) rate() metrics.AcceptanceRate { return metrics.Acceptance(g.draft, g.main, g.text) }
 
 // acceptance is that of both models.
 func (h *heads) acceptance(ms [2]*runner.Model, evs [2]*runner.Evaluation, tops [2][]top) (*MTP, error) {
-	var rate [2]metrics.AcceptanceRate
+	var g [2]guesses
 	for i := range 2 {
 		d, err := h.drafts(ms[i], evs[i])
 		if err != nil {
 			return nil, err
 		}
-		rate[i] = accepted(evs[i], d, tops[i])
+		g[i] = guessesOf(evs[i], d, tops[i])
 	}
+	base, quant := g[0].rate(), g[1].rate()
+	_, uncertainty := metrics.Drop([2][]int{g[0].draft, g[1].draft}, [2][]int{g[0].main, g[1].main}, g[0].text)
 	return &MTP{
-		Tokens: rate[0].Tokens, AcceptanceBase: rate[0].Rate, UncertaintyBase: rate[0].Uncertainty,
-		AcceptanceQuant: rate[1].Rate, UncertaintyQuant: rate[1].Uncertainty,
+		Tokens: base.Tokens, AcceptanceBase: base.Rate, UncertaintyBase: base.Uncertainty,
+		AcceptanceQuant: quant.Rate, UncertaintyQuant: quant.Uncertainty, UncertaintyDrop: uncertainty,
 	}, nil
 }

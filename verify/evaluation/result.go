@@ -11,6 +11,7 @@ type Comparison struct {
 	Worst     []WorstToken           `json:"worst_tokens"`
 	Routing   *metrics.RoutingReport `json:"routing,omitempty"` // of models with routed experts
 	MTP       *MTP                   `json:"mtp,omitempty"`     // where both have such a layer
+	Inputs    []InputScale           `json:"-"`                 // of checkpoints with static scales
 	// TokensPerSecond is the speed of the evaluation of each model.
 	TokensPerSecond [2]metrics.Figure `json:"tokens_per_second"`
 }
@@ -54,6 +55,8 @@ type MTP struct {
 	UncertaintyBase  metrics.Figure `json:"acceptance_base_uncertainty"`
 	AcceptanceQuant  metrics.Figure `json:"acceptance_quant"`
 	UncertaintyQuant metrics.Figure `json:"acceptance_quant_uncertainty"`
+	// UncertaintyDrop is that of the difference of both, token by token.
+	UncertaintyDrop metrics.Figure `json:"acceptance_drop_uncertainty"`
 }
 
 // Single is what one model makes of texts.

@@ -26,7 +26,8 @@ func Run(ctx context.Context, m *runner.Model, texts []Text, chunks []Chunk, o O
 		if err != nil {
 			return nil, err
 		}
-		rate := accepted(ev, d, tops)
+		g := guessesOf(ev, d, tops)
+		rate := g.rate()
 		r.MTP = &rate
 	}
 	r.Metrics = metrics.SummarizeOne(tokens)

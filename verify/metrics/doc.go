@@ -26,8 +26,10 @@
 // 16-bit storage of the baseline and without its cut of probabilities below e⁻¹⁶:
 // logarithms are natural, KLD and NLL in nats, everything else is a fraction. Ties
 // between logits go to the lower id. A percentile f lies at f·(n−1) of the sorted
-// values, interpolated linearly. An uncertainty is the standard error of a mean,
-// √((E[x²]−E[x]²)/(n−1)), and what follows from it by linear propagation.
+// values, interpolated linearly. An uncertainty is the standard error of a mean and
+// what follows from it by linear propagation. It differs from llama-perplexity's
+// √((E[x²]−E[x]²)/(n−1)), which it equals for one chunk, in that tokens of one chunk are
+// not taken for independent: see measure.
 //
 // # What has no value
 //

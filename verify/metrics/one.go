@@ -9,6 +9,7 @@ import (
 
 // OneToken is what one model makes of one position.
 type OneToken struct {
+	Chunk   int     // as in [Token]
 	Target  int     // the id that really follows, −1 when it is not known
 	NLL, P  float64 // of the target; NaN without one
 	Entropy float64 // of the prediction, in nats

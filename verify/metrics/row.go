@@ -9,6 +9,9 @@ import (
 
 // Token is what two models make of one position.
 type Token struct {
+	// Chunk numbers the pieces of text that models see at once, whose tokens are not
+	// independent of each other.
+	Chunk int
 	// Target is the id that really follows, −1 when it is not known; the four
 	// figures behind it are NaN then.
 	Target            int

@@ -356,7 +356,7 @@ func TestMisuse(t *testing.T) {
 	panics("gap, alone", func() { o.Add(make([]float32, 2), 1) })
 	panics("positions", func() { ByPosition(make([]Token, 2), []int{0}, 4) })
 	panics("negative position", func() { ByPosition(make([]Token, 1), []int{-1}, 4) })
-	panics("acceptance", func() { Acceptance([]int{1}, nil) })
+	panics("acceptance", func() { Acceptance([]int{1}, nil, nil) })
 	panics("routing", func() { _ = new(Routing).Add(0, 2, make([]int32, 3), make([]int32, 3)) })
 
 	if _, err := score(make([]float32, 3), make([]float32, 3), 3); err == nil || err.Error() != "target id 3 is not among the 3 ids of the row" {

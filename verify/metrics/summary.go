@@ -11,6 +11,7 @@ import "math"
 // too, and KLDInfinite counts those tokens.
 type Summary struct {
 	Tokens int `json:"tokens"`
+	Chunks int `json:"chunks"` // pieces of text that the tokens stand in
 
 	// Perplexity, exp of the mean NLL. The ratio is quant/base, the difference
 	// quant−base; the correlation is that of the NLLs.
@@ -26,19 +27,20 @@ type Summary struct {
 	LnPPLRatioUncertainty Figure `json:"ln_ppl_ratio_uncertainty"`
 	LnPPLCorrelation      Figure `json:"ln_ppl_correlation"`
 
-	KLDMean            Figure `json:"kld_mean"`
-	KLDMeanUncertainty Figure `json:"kld_mean_uncertainty"`
-	KLDMin             Figure `json:"kld_min"`
-	KLDP1              Figure `json:"kld_p1"`
-	KLDP5              Figure `json:"kld_p5"`
-	KLDP10             Figure `json:"kld_p10"`
-	KLDMedian          Figure `json:"kld_median"`
-	KLDP90             Figure `json:"kld_p90"`
-	KLDP95             Figure `json:"kld_p95"`
-	KLDP99             Figure `json:"kld_p99"`
-	KLDP999            Figure `json:"kld_p999"`
-	KLDMax             Figure `json:"kld_max"`
-	KLDInfinite        int    `json:"kld_infinite"`
+	KLDMean              Figure `json:"kld_mean"`
+	KLDMeanUncertainty   Figure `json:"kld_mean_uncertainty"`
+	KLDMin               Figure `json:"kld_min"`
+	KLDP1                Figure `json:"kld_p1"`
+	KLDP5                Figure `json:"kld_p5"`
+	KLDP10               Figure `json:"kld_p10"`
+	KLDMedian            Figure `json:"kld_median"`
+	KLDMedianUncertainty Figure `json:"kld_median_uncertainty"`
+	KLDP90               Figure `json:"kld_p90"`
+	KLDP95               Figure `json:"kld_p95"`
+	KLDP99               Figure `json:"kld_p99"`
+	KLDP999              Figure `json:"kld_p999"`
+	KLDMax               Figure `json:"kld_max"`
+	KLDInfinite          int    `json:"kld_infinite"`
 
 	// SameTop is the share of tokens with the same likeliest id, Top5Overlap the
 	// mean |∩|/5 of the five likeliest, Accuracy how often the likeliest follows.
@@ -73,6 +75,11 @@ type Summary struct {
 // tokens in the same order give the same bits.
 func Summarize(tokens []Token) Summary {
 	s := Summary{Tokens: len(tokens)}
+	for i := range tokens {
+		if i == 0 || tokens[i].Chunk != tokens[i-1].Chunk {
+			s.Chunks++
+		}
+	}
 	s.divergence(tokens)
 	s.agreement(tokens)
 	known := make([]Token, 0, len(tokens))
@@ -87,7 +94,8 @@ func Summarize(tokens []Token) Summary {
 }
 
 func (s *Summary) divergence(tokens []Token) {
-	m := measure(len(tokens), func(i int) float64 { return tokens[i].KLD })
+	kld, chunk := func(i int) float64 { return tokens[i].KLD }, func(i int) int { return tokens[i].Chunk }
+	m := measure(len(tokens), kld, chunk)
 	s.KLDMean, s.KLDMeanUncertainty = Figure(m.mean), Figure(m.err)
 	values := make([]float64, len(tokens))
 	for i := range tokens {
@@ -97,20 +105,18 @@ func (s *Summary) divergence(tokens []Token) {
 		}
 	}
 	p := sorted(values)
-	s.KLDMin, s.KLDMax, s.KLDMedian = p.at(0), p.at(1), p.at(0.5)
+	s.KLDMin, s.KLDMax = p.at(0), p.at(1)
+	s.KLDMedian, s.KLDMedianUncertainty = median(p, len(tokens), kld, chunk)
 	s.KLDP1, s.KLDP5, s.KLDP10 = p.at(0.01), p.at(0.05), p.at(0.1)
 	s.KLDP90, s.KLDP95, s.KLDP99, s.KLDP999 = p.at(0.9), p.at(0.95), p.at(0.99), p.at(0.999)
 }
 
 func (s *Summary) agreement(tokens []Token) {
-	same, five := 0, 0
+	five := 0
 	for i := range tokens {
-		if tokens[i].TopBase == tokens[i].TopQuant {
-			same++
-		}
 		five += tokens[i].Top5
 	}
-	m := share(same, len(tokens))
+	m := share(len(tokens), func(i int) bool { return tokens[i].TopBase == tokens[i].TopQuant }, func(i int) int { return tokens[i].Chunk })
 	s.SameTop, s.SameTopUncertainty = Figure(m.mean), Figure(m.err)
 	s.Top5Overlap = Figure(float64(five) / places / float64(len(tokens)))
 }
@@ -121,38 +127,34 @@ func (s *Summary) perplexity(known []Token) {
 	n := len(known)
 	base := func(i int) float64 { return known[i].NLLBase }
 	quant := func(i int) float64 { return known[i].NLLQuant }
-	b, q := measure(n, base), measure(n, quant)
+	chunk := func(i int) int { return known[i].Chunk }
+	b, q := measure(n, base, chunk), measure(n, quant, chunk)
 	pb, pq := math.Exp(b.mean), math.Exp(q.mean)
 	s.PPLBase, s.PPLBaseUncertainty = Figure(pb), Figure(pb*b.err)
 	s.PPLQuant, s.PPLQuantUncertainty = Figure(pq), Figure(pq*q.err)
 
-	ln := measure(n, func(i int) float64 { return known[i].NLLQuant - known[i].NLLBase })
+	ln := measure(n, func(i int) float64 { return known[i].NLLQuant - known[i].NLLBase }, chunk)
 	s.LnPPLRatio, s.LnPPLRatioUncertainty = Figure(ln.mean), Figure(ln.err)
 	s.PPLRatio, s.PPLRatioUncertainty = Figure(math.Exp(ln.mean)), Figure(math.Exp(ln.mean)*ln.err)
 	s.PPLDiff = Figure(pq - pb)
-	s.PPLDiffUncertainty = Figure(measure(n, func(i int) float64 { return pq*known[i].NLLQuant - pb*known[i].NLLBase }).err)
+	s.PPLDiffUncertainty = Figure(measure(n, func(i int) float64 { return pq*known[i].NLLQuant - pb*known[i].NLLBase }, chunk).err)
 	s.LnPPLCorrelation = Figure(correlation(n, base, quant))
 }
 
 func (s *Summary) probability(known []Token) {
 	n := len(known)
-	base, quant := 0, 0
+	chunk := func(i int) int { return known[i].Chunk }
 	values := make([]float64, n)
 	for i := range known {
 		t := &known[i]
 		values[i] = t.PQuant - t.PBase
-		if t.TopBase == t.Target {
-			base++
-		}
-		if t.TopQuant == t.Target {
-			quant++
-		}
 	}
-	s.AccuracyBase, s.AccuracyQuant = Figure(share(base, n).mean), Figure(share(quant, n).mean)
+	s.AccuracyBase = Figure(share(n, func(i int) bool { return known[i].TopBase == known[i].Target }, chunk).mean)
+	s.AccuracyQuant = Figure(share(n, func(i int) bool { return known[i].TopQuant == known[i].Target }, chunk).mean)
 
-	m := measure(n, func(i int) float64 { return values[i] })
+	m := measure(n, func(i int) float64 { return values[i] }, chunk)
 	s.DeltaPMean, s.DeltaPMeanUncertainty = Figure(m.mean), Figure(m.err)
-	m = measure(n, func(i int) float64 { return values[i] * values[i] })
+	m = measure(n, func(i int) float64 { return values[i] * values[i] }, chunk)
 	rms := math.Sqrt(m.mean)
 	s.DeltaPRMS, s.DeltaPRMSUncertainty = Figure(rms), Figure(0.5/rms*m.err)
 	if m.err == 0 {
@@ -178,20 +180,17 @@ type OneSummary struct {
 // SummarizeOne is [Summarize] for one model.
 func SummarizeOne(tokens []OneToken) OneSummary {
 	s := OneSummary{Tokens: len(tokens)}
-	s.EntropyMean = Figure(measure(len(tokens), func(i int) float64 { return tokens[i].Entropy }).mean)
-	var nll []float64
-	right := 0
+	s.EntropyMean = Figure(average(len(tokens), func(i int) float64 { return tokens[i].Entropy }))
+	known := make([]OneToken, 0, len(tokens))
 	for i := range tokens {
-		if t := &tokens[i]; t.Target >= 0 {
-			nll = append(nll, t.NLL)
-			if t.Top == t.Target {
-				right++
-			}
+		if tokens[i].Target >= 0 {
+			known = append(known, tokens[i])
 		}
 	}
-	m := measure(len(nll), func(i int) float64 { return nll[i] })
+	chunk := func(i int) int { return known[i].Chunk }
+	m := measure(len(known), func(i int) float64 { return known[i].NLL }, chunk)
 	s.PPL = Figure(math.Exp(m.mean))
 	s.PPLUncertainty = s.PPL * Figure(m.err)
-	s.Accuracy = Figure(share(right, len(nll)).mean)
+	s.Accuracy = Figure(share(len(known), func(i int) bool { return known[i].Top == known[i].Target }, chunk).mean)
 	return s
 }

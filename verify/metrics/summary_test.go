@@ -77,6 +77,8 @@ func TestSummarizeFormulas(t *testing.T) {
 	ratioErr := math.Sqrt(vb + vq - 2*cov)
 	rms := math.Sqrt(mean(dp2))
 	same := mean(column(tokens, func(t *Token) float64 { return float64(boolInt(t.TopBase == t.TopQuant)) }))
+	below := mean(column(tokens, func(t *Token) float64 { return float64(boolInt(t.KLD <= rank(kld, 0.5))) }))
+	around := math.Sqrt(below * (1 - below) / 332) // of the share of values below the median
 	figures := map[string]struct {
 		got  Figure
 		want float64
@@ -89,7 +91,8 @@ func TestSummarizeFormulas(t *testing.T) {
 		"correlation": {s.LnPPLCorrelation, cov / math.Sqrt(vb*vq)},
 		"kld_mean":    {s.KLDMean, mean(kld)}, "kld_mean_uncertainty": {s.KLDMeanUncertainty, math.Sqrt(covariance(kld, kld))},
 		"kld_min": {s.KLDMin, slices.Min(kld)}, "kld_max": {s.KLDMax, slices.Max(kld)}, "kld_median": {s.KLDMedian, rank(kld, 0.5)},
-		"kld_p1": {s.KLDP1, rank(kld, 0.01)}, "kld_p5": {s.KLDP5, rank(kld, 0.05)}, "kld_p10": {s.KLDP10, rank(kld, 0.1)},
+		"kld_median_uncertainty": {s.KLDMedianUncertainty, (rank(kld, 0.5+around) - rank(kld, 0.5-around)) / 2},
+		"kld_p1":                 {s.KLDP1, rank(kld, 0.01)}, "kld_p5": {s.KLDP5, rank(kld, 0.05)}, "kld_p10": {s.KLDP10, rank(kld, 0.1)},
 		"kld_p90": {s.KLDP90, rank(kld, 0.9)}, "kld_p95": {s.KLDP95, rank(kld, 0.95)}, "kld_p99": {s.KLDP99, rank(kld, 0.99)}, "kld_p999": {s.KLDP999, rank(kld, 0.999)},
 		"same_top": {s.SameTop, same}, "same_top_uncertainty": {s.SameTopUncertainty, math.Sqrt(same * (1 - same) / 332)},
 		"top5_overlap":   {s.Top5Overlap, mean(column(tokens, func(t *Token) float64 { return float64(t.Top5) / 5 }))},
@@ -107,8 +110,8 @@ func TestSummarizeFormulas(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, c.got, c.want)
 		}
 	}
-	// Nothing but two counts is left out above, and the tokens are as they were.
-	if n := reflect.TypeFor[Summary]().NumField(); n != len(figures)+2 {
+	// Nothing but three counts is left out above, and the tokens are as they were.
+	if n := reflect.TypeFor[Summary]().NumField(); n != len(figures)+3 {
 		t.Errorf("a Summary has %d fields, %d were checked", n, len(figures))
 	}
 	if !reflect.DeepEqual(tokens, sample(t, 333)) {
@@ -150,7 +153,7 @@ func TestSummaryNames(t *testing.T) {
 
 // What has no value is null, and nothing is NaN or infinite.
 func TestSummaryWithoutValues(t *testing.T) {
-	counts := map[string]float64{"tokens": 0, "kld_infinite": 0}
+	counts := map[string]float64{"tokens": 0, "chunks": 0, "kld_infinite": 0}
 	for name, v := range fields(t, Summarize(nil)) {
 		if want, ok := counts[name]; ok && v != want || !ok && v != nil {
 			t.Errorf("no tokens: %s is %v", name, v)
@@ -286,12 +289,12 @@ func TestByPosition(t *testing.T) {
 }
 
 func TestAcceptance(t *testing.T) {
-	got := Acceptance([]int{1, 2, 3, 4, 5}, []int{1, 9, 3, 9, 5})
+	got := Acceptance([]int{1, 2, 3, 4, 5}, []int{1, 9, 3, 9, 5}, nil)
 	if want := (AcceptanceRate{5, 3, 0.6, Figure(math.Sqrt(0.6 * 0.4 / 4))}); got.Tokens != want.Tokens || got.Accepted != 3 || got.Rate != 0.6 || math.Abs(float64(got.Uncertainty-want.Uncertainty)) > 1e-15 {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	for n, want := range map[int]string{0: `{"tokens":0,"accepted":0,"rate":null,"uncertainty":null}`, 1: `{"tokens":1,"accepted":1,"rate":1,"uncertainty":null}`} {
-		if raw, err := json.Marshal(Acceptance(make([]int, n), make([]int, n))); err != nil || string(raw) != want {
+		if raw, err := json.Marshal(Acceptance(make([]int, n), make([]int, n), nil)); err != nil || string(raw) != want {
 			t.Errorf("%s, %v", raw, err)
 		}
 	}

@@ -74,6 +74,7 @@ type MTP struct {
 	AcceptanceBaseUncertainty  metrics.Figure  `json:"acceptance_base_uncertainty"`
 	AcceptanceQuant            metrics.Figure  `json:"acceptance_quant"`
 	AcceptanceQuantUncertainty metrics.Figure  `json:"acceptance_quant_uncertainty"`
+	AcceptanceDropUncertainty  metrics.Figure  `json:"acceptance_drop_uncertainty"`
 	Summary                    metrics.Summary `json:"summary"`
 }
 

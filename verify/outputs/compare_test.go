@@ -60,7 +60,7 @@ func TestCompare(t *testing.T) {
 			t.Fatal(err)
 		}
 		var all, mtp []metrics.Token
-		var positions, draft, main []int
+		var positions, draft, main, in []int
 		var place [][2]int
 		most, mostMTP := 0.0, 0.0
 		var routing metrics.Routing
@@ -73,6 +73,8 @@ func TestCompare(t *testing.T) {
 			most = max(most, metrics.MaxAbsDiff(base.logits[s], quant.logits[s]))
 			mostMTP = max(mostMTP, metrics.MaxAbsDiff(base.mtp[s], quant.mtp[s]))
 			for i := range n - 1 {
+				all[len(all)-n+1+i].Chunk, mtp[len(mtp)-n+1+i].Chunk = s, s
+				in = append(in, s)
 				positions, place = append(positions, i), append(place, [2]int{s, i})
 			}
 			draft = append(draft, argmax(37, quant.mtp[s])...)
@@ -109,7 +111,7 @@ func TestCompare(t *testing.T) {
 		check("reference", got.Reference, map[string]float64{"max_abs_logit_diff": most, "max_abs_mtp_logit_diff": mostMTP})
 		check("routing", got.Routing, routing.Report())
 		check("unpaired", got.Unpaired, []string(nil))
-		a := metrics.Acceptance(draft, main)
+		a := metrics.Acceptance(draft, main, in)
 		check("acceptance", got.MTP.AcceptanceQuant, a.Rate)
 		check("its uncertainty", got.MTP.AcceptanceQuantUncertainty, a.Uncertainty)
 		check("drafts", got.MTP.Tokens, len(draft))

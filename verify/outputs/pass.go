@@ -274,7 +274,10 @@ func (s *scores) maxAbs() metrics.Figure {
 func (s *scores) scored(f *File) []metrics.Token {
 	out := make([]metrics.Token, 0, len(s.tokens)-len(f.IDs))
 	for q := range f.IDs {
-		out = append(out, s.tokens[f.starts[q]:f.starts[q+1]-1]...)
+		for _, t := range s.tokens[f.starts[q] : f.starts[q+1]-1] {
+			t.Chunk = q
+			out = append(out, t)
+		}
 	}
 	return out
 }
@@ -282,20 +285,24 @@ func (s *scores) scored(f *File) []metrics.Token {
 // acceptance holds each row of the MTP layer against the next one of the main model.
 func (p *pass) acceptance(f *File) *MTP {
 	n := len(p.mtp.tokens)
+	in := make([]int, n)
 	draft, main := [2][]int{make([]int, n), make([]int, n)}, [2][]int{make([]int, n), make([]int, n)}
 	for s := range f.IDs {
 		for i := f.starts[s]; i < f.starts[s+1]-1; i++ {
 			d, m := &p.mtp.tokens[i-s], &p.logits.tokens[i+1]
+			d.Chunk, in[i-s] = s, s
 			draft[0][i-s], draft[1][i-s] = d.TopBase, d.TopQuant
 			main[0][i-s], main[1][i-s] = m.TopBase, m.TopQuant
 		}
 	}
-	base, quant := metrics.Acceptance(draft[0], main[0]), metrics.Acceptance(draft[1], main[1])
+	base, quant := metrics.Acceptance(draft[0], main[0], in), metrics.Acceptance(draft[1], main[1], in)
+	_, drop := metrics.Drop(draft, main, in)
 	return &MTP{
 		Tokens:         n,
 		AcceptanceBase: base.Rate, AcceptanceBaseUncertainty: base.Uncertainty,
 		AcceptanceQuant: quant.Rate, AcceptanceQuantUncertainty: quant.Uncertainty,
-		Summary: metrics.Summarize(p.mtp.tokens),
+		AcceptanceDropUncertainty: drop,
+		Summary:                   metrics.Summarize(p.mtp.tokens),
 	}
 }
 

@@ -95,6 +95,19 @@ func (m *Model) HasMTP() bool { return m.mtp != nil }
 // HasStaticScales reports whether the checkpoint brings scales for activations.
 func (m *Model) HasStaticScales() bool { return len(m.static) > 0 }
 
+// StaticScales reads them, by the path of their module.
+func (m *Model) StaticScales() (map[string]float32, error) {
+	scales, err := m.staticScales()
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]float32, len(scales))
+	for w, s := range scales {
+		out[w.module] = s
+	}
+	return out, nil
+}
+
 // staticScales reads them.
 func (m *Model) staticScales() (map[*matrix]float32, error) {
 	out := make(map[*matrix]float32, len(m.static))
