@@ -30,8 +30,9 @@ type Behaviour struct {
 
 	// Static are the figures with the static scales for activations that the
 	// checkpoint brings, beside Metrics, for which they are dynamic.
-	Static    *metrics.Summary `json:"metrics_static,omitempty"`
-	StaticMTP *evaluation.MTP  `json:"mtp_static,omitempty"`
+	Static    *metrics.Summary        `json:"metrics_static,omitempty"`
+	Inputs    []evaluation.InputScale `json:"input_scales,omitempty"` // and what they are for
+	StaticMTP *evaluation.MTP         `json:"mtp_static,omitempty"`
 }
 
 // Setup is what one has to know to repeat a run.
@@ -56,7 +57,7 @@ type TextSource struct {
 // Compared takes what two models make of the same texts.
 func (b *Behaviour) Compared(c *evaluation.Comparison) {
 	b.Metrics, b.Texts, b.Positions, b.Histogram, b.Worst = &c.Metrics, c.Texts, c.Positions, &c.Histogram, c.Worst
-	b.Routing, b.MTP, b.TokensPerSecond = c.Routing, c.MTP, &c.TokensPerSecond
+	b.Routing, b.MTP, b.TokensPerSecond, b.Inputs = c.Routing, c.MTP, &c.TokensPerSecond, c.Inputs
 }
 
 // Referred takes what outputs say against those of a reference; ids are its tokens.
@@ -72,18 +73,13 @@ func (b *Behaviour) Referred(c *outputs.Comparison, ids [][]int) {
 	if m := c.MTP; m != nil {
 		b.MTP = &evaluation.MTP{
 			Tokens: m.Tokens, AcceptanceBase: m.AcceptanceBase, UncertaintyBase: m.AcceptanceBaseUncertainty,
-			AcceptanceQuant: m.AcceptanceQuant, UncertaintyQuant: m.AcceptanceQuantUncertainty,
+			AcceptanceQuant: m.AcceptanceQuant, UncertaintyQuant: m.AcceptanceQuantUncertainty, UncertaintyDrop: m.AcceptanceDropUncertainty,
 		}
 	}
 }
 
 // behaviourGates are the gates of what models do.
 var behaviourGates = []string{"kld_mean", "kld_median", "same_top", "mtp_drop"}
-
-// GateNames are the gates that there are, in the order of reports.
-func GateNames() []string {
-	return append(append([]string{"digest", "finite", "scales", "shapes", "kept", "sqnr"}, behaviourGates...), "engines")
-}
 
 // AddBehaviour takes what running models told, and its gates if two were compared.
 // The limits are those for block FP8 of all linears: what it costs is about a third of
@@ -93,13 +89,14 @@ func (r *Report) AddBehaviour(b Behaviour) {
 	if b.Metrics == nil {
 		return
 	}
+	s := b.Metrics
 	gates := []Gate{
-		{Name: "kld_mean", Value: float64(b.Metrics.KLDMean), Limit: 0.02},
-		{Name: "kld_median", Value: float64(b.Metrics.KLDMedian), Limit: 0.004},
-		{Name: "same_top", Value: float64(b.Metrics.SameTop), Limit: 0.95},
+		{Name: "kld_mean", Value: float64(s.KLDMean), Uncertainty: &s.KLDMeanUncertainty, Limit: 0.02},
+		{Name: "kld_median", Value: float64(s.KLDMedian), Uncertainty: &s.KLDMedianUncertainty, Limit: 0.004},
+		{Name: "same_top", Value: float64(s.SameTop), Uncertainty: &s.SameTopUncertainty, Limit: 0.95},
 	}
 	if m := b.MTP; m != nil && m.Tokens > 0 {
-		gates = append(gates, Gate{Name: "mtp_drop", Value: float64(m.AcceptanceBase - m.AcceptanceQuant), Limit: 0.02})
+		gates = append(gates, Gate{Name: "mtp_drop", Value: float64(m.AcceptanceBase - m.AcceptanceQuant), Uncertainty: &m.UncertaintyDrop, Limit: 0.02})
 	} else {
 		gates = append(gates, skipped("mtp_drop", "no multi-token prediction in both"))
 	}
@@ -108,7 +105,10 @@ func (r *Report) AddBehaviour(b Behaviour) {
 			r.judge(&gates[i])
 		}
 	}
-	r.Add(gates...)
+	if len(b.Inputs) > 0 {
+		gates = append(gates, activationsGate(b.Inputs))
+	}
+	r.Add(append(gates, Gate{Name: "evidence", Passed: true})...)
 }
 
 // judge sets whether a gate of behaviour is passed, and says why not.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"quern/convert/plan"
 	"quern/formats/safetensors"
@@ -67,8 +68,11 @@ type errorCheck struct {
 	base  *baseline
 	sum   energy
 	ue8m0 bool
-	fresh *freshCheck
-	ideal *float64 // dB; only of tensors below enough
+
+	banded  bool // pieces are whole rows of the tiles that quern writes
+	fresh   *freshCheck
+	nearest codesCheck
+	ideal   *float64 // dB; only of tensors below enough
 }
 
 // enough is the ratio in dB that no gate asks more than.
@@ -84,9 +88,12 @@ func (c *errorCheck) piece(ctx context.Context, w *worker, p []byte, at int64) e
 	if err != nil {
 		return err
 	}
-	if err := c.fresh.piece(w, c, p, raw, mine.scales); err != nil {
-		return err
+	if c.banded {
+		if err := c.bands(w, p, at, raw, mine.scales); err != nil {
+			return err
+		}
 	}
+	look := !c.banded && !c.copied(p, raw, mine, its)
 	size, all := c.base.size(), c.codes.weight.Source.Bytes()
 	for i := int64(0); i < n; {
 		// The end of a block that the piece before has begun, or one from its start on.
@@ -106,6 +113,11 @@ func (c *errorCheck) piece(ctx context.Context, w *worker, p []byte, at int64) e
 		if begun+m == blockElements || at+i+m == all {
 			c.sum.add(want, w.got)
 		}
+		if look {
+			c.codes.runs(at+i, m, mine, func(k, n int64, scale float32) {
+				c.nearest.run(at+i+k, p[i+k:i+k+n], want[4*(begun+k):], scale)
+			})
+		}
 		i += m
 	}
 	if at+n < all {
@@ -119,6 +131,27 @@ func (c *errorCheck) piece(ctx context.Context, w *worker, p []byte, at int64) e
 		return nil
 	}
 	return c.measureIdeal(ctx, w)
+}
+
+// copied reports whether codes and their scales are the baseline's.
+func (c *errorCheck) copied(codes, raw []byte, mine, its patch) bool {
+	same := func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }
+	return c.base.scaled != nil && c.base.scaled.grid == c.codes.grid && bytes.Equal(codes, raw) &&
+		slices.EqualFunc(mine.scales, its.scales, same)
+}
+
+// bands looks at whole rows of tiles, of a baseline that is not quantized.
+func (c *errorCheck) bands(w *worker, codes []byte, at int64, raw []byte, scales []float32) error {
+	if len(codes) == 0 {
+		return nil
+	}
+	cols := int(c.codes.cols)
+	m := fp8.Matrix{Data: raw, Elem: c.base.elem, Rows: len(codes) / cols, Cols: cols, Stride: cols}
+	tiles, err := c.fresh.piece(w, c, codes, m, scales)
+	if err != nil {
+		return err
+	}
+	return c.nearest.tiles(w, c, at, codes, m, scales, tiles)
 }
 
 // limit is what the ratio has to reach, in dB.
@@ -140,6 +173,8 @@ type equalCheck struct {
 	cast   bool // the dtypes differ
 
 	count, first int64 // of elements (bytes of packed types) that differ
+
+	back *returned // of matrices that may have been quantized meanwhile, or nil
 }
 
 // newEqualCheck says as problem why t cannot be what b was made into, "" if it can.
@@ -148,6 +183,9 @@ func newEqualCheck(t *plan.Tensor, b *baseline, number bool) (c *equalCheck, pro
 	c = &equalCheck{tensor: t, base: b, cast: t.DType != b.tensor.DType}
 	if c.cast && (!number || t.DType != safetensors.BF16 && t.DType != safetensors.F32) {
 		return nil, fmt.Sprintf("dtype %s, the baseline has %s", t.DType, b.tensor.DType)
+	}
+	if c.cast && t.Meta.Role.Routes() {
+		return nil, fmt.Sprintf("dtype %s, the baseline has %s: routers decide by small differences, and no cast of them is allowed", t.DType, b.tensor.DType)
 	}
 	return c, ""
 }
@@ -159,7 +197,9 @@ func (c *equalCheck) piece(_ context.Context, w *worker, p []byte, at int64) err
 		if err := c.base.files.Read(&c.base.tensor.Source, other, at); err != nil {
 			return err
 		}
-		c.compare(p, other, at/size, size)
+		if c.compare(p, other, at/size, size) {
+			return c.returned(w, p, other, at/size)
+		}
 		return nil
 	}
 	first, n := at/size, int64(len(p))/size
@@ -167,6 +207,7 @@ func (c *equalCheck) piece(_ context.Context, w *worker, p []byte, at int64) err
 	if err != nil {
 		return err
 	}
+	differs := false
 	for i := int64(0); i < n; i += blockElements {
 		m := min(blockElements, n-i)
 		in := raw[i*c.base.size() : (i+m)*c.base.size()]
@@ -182,15 +223,28 @@ func (c *equalCheck) piece(_ context.Context, w *worker, p []byte, at int64) err
 		default:
 			want = widen(want, in, c.base.elem)
 		}
-		c.compare(p[i*size:(i+m)*size], want, first+i, size)
+		differs = c.compare(p[i*size:(i+m)*size], want, first+i, size) || differs
+	}
+	if differs {
+		return c.returned(w, p, raw, first)
 	}
 	return nil
 }
 
-// compare counts the elements that differ; the first has the index first.
-func (c *equalCheck) compare(got, want []byte, first, size int64) {
+// returned hands pieces in which something differs on.
+func (c *equalCheck) returned(w *worker, p, raw []byte, first int64) error {
+	if c.back == nil {
+		return nil
+	}
+	m := fp8.Matrix{Data: raw, Elem: c.base.elem, Rows: len(raw) / c.base.elem.Size() / c.back.cols, Cols: c.back.cols, Stride: c.back.cols}
+	return c.back.piece(w, p, m, first)
+}
+
+// compare counts the elements that differ, and reports whether any does; the first has
+// the index first.
+func (c *equalCheck) compare(got, want []byte, first, size int64) bool {
 	if bytes.Equal(got, want) {
-		return
+		return false
 	}
 	for i := int64(0); i < int64(len(got)); i += size {
 		if bytes.Equal(got[i:i+size], want[i:i+size]) {
@@ -201,6 +255,7 @@ func (c *equalCheck) compare(got, want []byte, first, size int64) {
 		}
 		c.count++
 	}
+	return true
 }
 
 // problem says how the tensor differs, "" if it does not.

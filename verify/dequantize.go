@@ -107,3 +107,16 @@ func (s *scaled) decode(dst []byte, e fp8.Elem, codes []byte, first int64, p pat
 	}
 	return nil
 }
+
+// runs calls fn for the codes first … first+n−1 in runs that have one scale, which p has
+// for all of them; k counts from first.
+func (s *scaled) runs(first, n int64, p patch, fn func(k, n int64, scale float32)) {
+	for k := int64(0); k < n; {
+		r, c := (first+k)/s.cols, (first+k)%s.cols
+		tile := c / s.grid.TileCols
+		m := min((tile+1)*s.grid.TileCols, s.cols) - c
+		m = min(m, n-k)
+		fn(k, m, p.scales[(s.grid.Row(r, s.rows)-p.row)*p.cols+tile-p.col])
+		k += m
+	}
+}

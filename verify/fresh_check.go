@@ -53,12 +53,13 @@ func newRecipe(cand *side) (*recipe, error) {
 func (r *recipe) check(j *job, e *errorCheck) {
 	c := &freshCheck{options: &r.options, why: r.why}
 	e.fresh = c
+	e.banded = e.base.scaled == nil && len(e.codes.weight.Shape) == 2 && e.codes.grid.IsTile128() && j.bands(e.codes.rows, e.codes.cols)
 	switch {
 	case e.base.scaled != nil:
 		c.why = "the baseline is FP8, of which codes are copied"
 	case !e.codes.own():
 		c.why = "no F32 weight_scale_inv of 128×128 tiles"
-	case c.why == "" && !j.bands(e.codes.rows, e.codes.cols):
+	case !e.banded:
 		c.why = "too wide for a row of tiles in memory"
 	}
 }
@@ -81,17 +82,16 @@ type freshCheck struct {
 }
 
 // piece compares whole rows of tiles: codes with their scales, and the baseline's
-// elements.
-func (c *freshCheck) piece(w *worker, e *errorCheck, codes, raw []byte, scales []float32) error {
+// elements. It returns what the quantization tells of the tiles, and leaves the codes
+// in w.codes; nil where there is none.
+func (c *freshCheck) piece(w *worker, e *errorCheck, codes []byte, m fp8.Matrix, scales []float32) ([]fp8.TileStats, error) {
 	if c.why != "" || len(codes) == 0 {
-		return nil
+		return nil, nil
 	}
-	cols := int(e.codes.cols)
-	m := fp8.Matrix{Data: raw, Elem: e.base.elem, Rows: len(codes) / cols, Cols: cols, Stride: cols}
 	w.codes, w.tiles = grown(w.codes, int64(len(codes))), grown(w.tiles, int64(len(scales)))
 	want, tiles := w.codes[:len(codes)], w.tiles[:len(scales)]
-	if err := fp8.Quantize(want, cols, tiles, m, *c.options); err != nil {
-		return fmt.Errorf("tensor %q: %w", e.codes.weight.Name, err)
+	if err := fp8.Quantize(want, m.Cols, tiles, m, *c.options); err != nil {
+		return nil, fmt.Errorf("tensor %q: %w", e.codes.weight.Name, err)
 	}
 	for i := range tiles {
 		c.none = c.none || tiles[i].NonFinite
@@ -107,7 +107,7 @@ func (c *freshCheck) piece(w *worker, e *errorCheck, codes, raw []byte, scales [
 			}
 		}
 	}
-	return nil
+	return tiles, nil
 }
 
 // unchecked says why nothing was found out, "" if something was.

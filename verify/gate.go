@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"quern/verify/metrics"
 )
 
 // Gate is one condition that a checkpoint has to meet.
@@ -12,13 +14,20 @@ type Gate struct {
 	Name string `json:"name"`
 	// Value is what was measured. What is no number is null in JSON: +Inf is the ratio
 	// of a comparison in which nothing differs, NaN a figure that does not exist.
-	Value  float64 `json:"value"`
-	Limit  float64 `json:"limit"`
-	Passed bool    `json:"passed"`
+	Value float64 `json:"value"`
+	// Uncertainty is the standard error of Value, of gates that have one.
+	Uncertainty *metrics.Figure `json:"uncertainty,omitempty"`
+	Limit       float64         `json:"limit"`
+	Passed      bool            `json:"passed"`
 	// Failures say what is wrong, one line each: at most 20, then "and N more".
 	Failures []string `json:"failures,omitempty"`
 	// Skipped says why the gate was not checked. Passed is true then.
 	Skipped string `json:"skipped,omitempty"`
+	// Undecided says why the gate is neither passed nor failed. Passed is true then, so
+	// that nothing fails by it, and null in JSON.
+	Undecided string `json:"undecided,omitempty"`
+
+	settled bool // failed for want of a decision, whatever the figures say
 }
 
 // maxFailures bounds the lines of a gate.
@@ -31,7 +40,11 @@ func (g Gate) MarshalJSON() ([]byte, error) {
 		Name  string   `json:"name"`
 		Value *float64 `json:"value"`
 		plain
-	}{g.Name, &g.Value, plain(g)}
+		Passed *bool `json:"passed"`
+	}{g.Name, &g.Value, plain(g), &g.Passed}
+	if g.Undecided != "" {
+		out.Passed = nil
+	}
 	if math.IsInf(g.Value, 0) || math.IsNaN(g.Value) {
 		out.Value = nil
 	}
@@ -39,13 +52,17 @@ func (g Gate) MarshalJSON() ([]byte, error) {
 }
 
 // AtLeast reports whether values above the limit pass; of other gates those below do.
-func (g *Gate) AtLeast() bool { return g.Name == "sqnr" || g.Name == "same_top" }
+func (g *Gate) AtLeast() bool {
+	return g.Name == "sqnr" || g.Name == "same_top" || g.Name == "evidence"
+}
 
 // status is what tables say.
 func (g *Gate) status() string {
 	switch {
 	case g.Skipped != "":
 		return "not checked"
+	case g.Undecided != "":
+		return "undecided"
 	case g.Passed:
 		return "passed"
 	}
@@ -66,6 +83,10 @@ func (r *Report) SetLimit(name string, limit float64) bool {
 			r.judge(g)
 			return
 		}
+		if g.Name == "evidence" {
+			r.asked = true
+			return
+		}
 		g.Passed = g.Value <= limit
 	})
 }
@@ -73,7 +94,7 @@ func (r *Report) SetLimit(name string, limit float64) bool {
 // SetOff makes the gate of a name one that is not checked, and reports whether
 // there is one.
 func (r *Report) SetOff(name string) bool {
-	return r.change(name, func(g *Gate) { g.Passed, g.Skipped, g.Failures = true, "switched off", nil })
+	return r.change(name, func(g *Gate) { g.Passed, g.Skipped, g.Undecided, g.Failures = true, "switched off", "", nil })
 }
 
 func (r *Report) change(name string, f func(*Gate)) bool {

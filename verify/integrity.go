@@ -50,6 +50,9 @@ func newIntegrity(s *side, jobs []*job) (*integrity, error) {
 		case s.isScale[t.Name]:
 			x.scales[i] = &scaleCheck{tensor: t, ue8m0: s.ue8m0}
 			j.checks = append(j.checks, x.scales[i])
+		case t.Meta.Role == model.Scale && (plan.IsInputScale(t.Meta.Param) || plan.IsCacheScale(&t.Meta)):
+			x.scales[i] = &scaleCheck{tensor: t}
+			j.checks = append(j.checks, x.scales[i])
 		case t.Meta.Role == model.Unknown || t.Meta.Role == model.Buffer: // may hold anything
 		case isFloat || isCodes(t):
 			x.finites[i] = &finiteCheck{tensor: t, elem: from, codes: !isFloat}
@@ -105,11 +108,6 @@ func (x *integrity) index() error {
 		x.manifest[t.Name] = t
 	}
 	return nil
-}
-
-// gates sums up what the checks have found.
-func (x *integrity) gates() []Gate {
-	return []Gate{x.digest(), x.finite(), x.scale(), x.shapes()}
 }
 
 func (x *integrity) digest() Gate {
@@ -176,8 +174,10 @@ func (x *integrity) scale() Gate {
 		}
 		s := &x.side.tensors[i]
 		problems := c.problems()
-		if _, err := scaleGrid(x.side.byName[s.Meta.ScaleOf], s, x.side.block); err != nil {
-			problems = append(problems, err.Error())
+		if x.side.isScale[s.Name] {
+			if _, err := scaleGrid(x.side.byName[s.Meta.ScaleOf], s, x.side.block); err != nil {
+				problems = append(problems, err.Error())
+			}
 		}
 		if len(problems) > 0 {
 			t.fail("%s", strings.Join(problems, "; "))

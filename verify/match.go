@@ -75,6 +75,9 @@ func (x *comparison) pair(i int, j *job, b *plan.Tensor) error {
 		}
 		x.equals[i] = c
 		j.against(&b.Source, c)
+		if elem, ok := plan.Elem(t.DType); ok && number && from.scaled == nil && t.Meta.Quantize && len(t.Shape) == 2 && t.Shape[1] > 0 && j.bands(t.Shape[0], t.Shape[1]) {
+			c.back = &returned{elem: elem, cols: int(t.Shape[1])}
+		}
 		return nil
 	}
 	codes, err := x.cand.newScaled(t)
@@ -84,7 +87,7 @@ func (x *comparison) pair(i int, j *job, b *plan.Tensor) error {
 	case !number:
 		x.fail(t, "the baseline's dtype %s cannot be compared with FP8", b.DType)
 	default:
-		x.errors[i] = &errorCheck{codes: codes, base: from, ue8m0: x.cand.ue8m0}
+		x.errors[i] = &errorCheck{codes: codes, base: from, ue8m0: x.cand.ue8m0, nearest: codesCheck{exact: from.scaled == nil}}
 		j.against(&b.Source, x.errors[i])
 		x.recipe.check(j, x.errors[i])
 	}
@@ -162,8 +165,15 @@ func (x *comparison) missing() {
 // keptGate sums up the tensors that were not quantized.
 func (x *comparison) keptGate() Gate {
 	k := x.kept
+	through := x.passedThrough()
 	for _, c := range x.equals {
 		if c == nil {
+			continue
+		}
+		if through && c.back != nil {
+			if p := c.returnedProblem(); p != "" {
+				k.fail("%s", p)
+			}
 			continue
 		}
 		if p := c.problem(); p != "" {

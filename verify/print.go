@@ -37,7 +37,7 @@ func (r *Report) Print(w io.Writer) {
 	for i := range r.Gates {
 		rows[i] = r.Gates[i].row()
 	}
-	ui.Table(w, []string{"gate", "", ">value", ">limit", ""}, rows)
+	ui.Table(w, []string{"gate", "", ">value", "", ">limit", ""}, rows)
 	for i := range r.Gates {
 		g := &r.Gates[i]
 		if len(g.Failures) == 0 {
@@ -59,22 +59,27 @@ func (r *Report) Print(w io.Writer) {
 			item(w, s)
 		}
 	}
-	fmt.Fprintf(w, "\n%s\n", r.verdict())
+	fmt.Fprintf(w, "\n%s\n", wrap(r.verdict(), 0, 2))
 }
 
 // verdict is the report in one line.
 func (r *Report) verdict() string {
-	failed, unchecked := 0, 0
+	failed, unchecked, undecided := 0, 0, 0
 	for i := range r.Gates {
 		switch g := &r.Gates[i]; {
 		case !g.Passed:
 			failed++
 		case g.Skipped != "":
 			unchecked++
+		case g.Undecided != "":
+			undecided++
 		}
 	}
 	if failed > 0 {
 		return fmt.Sprintf("%d of %d gates failed", failed, len(r.Gates))
+	}
+	if undecided > 0 {
+		return fmt.Sprintf("no gate failed, but %d of %d lack evidence%s", undecided, len(r.Gates), r.lack())
 	}
 	if unchecked > 0 {
 		return fmt.Sprintf("all gates passed, %d not checked", unchecked)
@@ -82,25 +87,47 @@ func (r *Report) verdict() string {
 	return "all gates passed"
 }
 
+// lack says how many tokens there were and are needed.
+func (r *Report) lack() string {
+	if g := r.gate("evidence"); g != nil && g.Undecided != "" {
+		return ": " + g.Undecided
+	}
+	return ""
+}
+
 // row is g in the table of gates.
 func (g *Gate) row() []string {
 	if g.Skipped != "" {
-		return []string{g.Name, g.status(), "", "", g.Skipped}
+		return []string{g.Name, g.status(), "", "", "", g.Skipped}
 	}
 	sign := "≤ "
 	if g.AtLeast() {
 		sign = "≥ "
 	}
-	value := number(g.Value)
+	value, limit := number(g.Value), number(g.Limit)
 	if math.IsInf(g.Value, 1) {
 		value = "exact"
 	}
-	return []string{g.Name, g.status(), value, sign + number(g.Limit), ""}
+	uncertainty := ""
+	if u := g.Uncertainty; u != nil && *u-*u == 0 {
+		uncertainty = "± " + figure(*u, 2)
+	}
+	note := ""
+	if g.Name != "evidence" { // it says so in the last line
+		note = g.Undecided
+	}
+	if g.Name == "evidence" {
+		value, limit = ui.Count(int64(g.Value)), ui.Count(int64(g.Limit))
+	}
+	return []string{g.Name, g.status(), value, uncertainty, sign + limit, note}
 }
 
 // print writes the errors by role and the worst tensors.
 func (r *WeightsReport) print(w io.Writer) {
 	fmt.Fprintf(w, "\nweights: %s quantized, %s compared for equality\n", ui.Count(int64(r.Quantized)), ui.Count(int64(r.Kept)))
+	if r.Returned > 0 {
+		fmt.Fprintf(w, "%s of them went through FP8 and back: compared by what their codes would lose\n", ui.Count(int64(r.Returned)))
+	}
 	if r.Fresh != nil {
 		fmt.Fprintln(w, wrap(r.Fresh.String(), 0, 2))
 	}

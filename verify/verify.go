@@ -11,7 +11,7 @@
 // # Gates
 //
 // What was found is summed up in gates. Of the gates made here all but sqnr count
-// tensors and pass at 0:
+// what is wrong, mostly tensors, and pass at 0:
 //
 //   - digest: tensors that are not as quern-manifest.json says: other bytes, dtype,
 //     shape or file, missing, or not in it
@@ -19,8 +19,13 @@
 //   - scales: scales of weights that are not positive and finite, no powers of two
 //     although the config says ue8m0, or of a shape that fits no layout
 //   - shapes: tensors whose shape is not the one that the config gives
+//   - config: what config.json says of the quantization and the tensors do not bear
+//     out, and what else in it and generation_config.json differs from the baseline's
+//   - files: tokenizer and other side files that are not the baseline's
 //   - kept: tensors that were not quantized and differ from the baseline's, and
 //     those that one side lacks
+//   - codes: tensors with codes that are not the nearest to their weights under their
+//     own scales
 //   - sqnr: the signal-to-noise ratio in dB of the tensor that is closest to its
 //     limit or furthest below; the limit is 31 dB or, where less can be had, 0.1 dB
 //     less than the absolute maximum gives with the same form of scales
@@ -51,23 +56,28 @@ type Options struct {
 
 // Report is what was found.
 type Report struct {
-	Checkpoint string         `json:"checkpoint"`
-	Baseline   string         `json:"baseline,omitempty"`
-	Tensors    int            `json:"tensors"`
-	Bytes      int64          `json:"bytes"`                // of the tensors' data
-	Renumbered *Renumbered    `json:"renumbered,omitempty"` // experts, against the baseline
-	Gates      []Gate         `json:"gates"`
-	Passed     bool           `json:"passed"` // all gates are
-	Sizes      []RoleSize     `json:"sizes,omitempty"`
-	Weights    *WeightsReport `json:"weights,omitempty"`
-	Engines    []serving.Note `json:"engines,omitempty"` // what they do with the checkpoint
+	Checkpoint string      `json:"checkpoint"`
+	Baseline   string      `json:"baseline,omitempty"`
+	Tensors    int         `json:"tensors"`
+	Bytes      int64       `json:"bytes"`                // of the tensors' data
+	Renumbered *Renumbered `json:"renumbered,omitempty"` // experts, against the baseline
+	// Unrelated says that the baseline is another model of the same shape, if so.
+	Unrelated string         `json:"unrelated,omitempty"`
+	Gates     []Gate         `json:"gates"`
+	Passed    bool           `json:"passed"` // all gates are
+	Sizes     []RoleSize     `json:"sizes,omitempty"`
+	Weights   *WeightsReport `json:"weights,omitempty"`
+	Engines   []serving.Note `json:"engines,omitempty"` // what they do with the checkpoint
 	Behaviour
 	Warnings []string `json:"warnings,omitempty"`
+
+	asked bool // the limit of the gate evidence is somebody's
 }
 
 // Add puts gates to those that there are and works out Passed again.
 func (r *Report) Add(gates ...Gate) {
 	r.Gates = append(r.Gates, gates...)
+	r.weigh()
 	r.Passed = true
 	for _, g := range r.Gates {
 		r.Passed = r.Passed && g.Passed
@@ -129,6 +139,9 @@ func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool)
 			return nil, fmt.Errorf("baseline: %w", err)
 		}
 		defer its.files.Close()
+		if err := related(its, mine); err != nil {
+			return nil, err
+		}
 		if w, err = newComparison(its, mine, jobs); err != nil {
 			return nil, err
 		}
@@ -139,15 +152,14 @@ func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool)
 	if err := mine.files.Check(); err != nil {
 		return nil, err
 	}
-	if x != nil {
-		r.Add(x.gates()...)
-	}
+	f := found{cand: mine, integrity: x, comparison: w, report: r}
 	if w != nil {
 		if err := w.base.files.Check(); err != nil {
 			return nil, fmt.Errorf("baseline: %w", err)
 		}
-		r.Weights = w.report()
-		r.Add(w.keptGate(), r.Weights.sqnr())
+		f.base = w.base
+		r.Weights, r.Unrelated = w.report(), w.unrelated()
 	}
+	r.Add(f.judge()...)
 	return r, nil
 }

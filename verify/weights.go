@@ -12,12 +12,14 @@ import (
 // WeightsReport says how far the weights of a checkpoint are from its baseline's.
 type WeightsReport struct {
 	// WorstSQNR is the least ratio of all tensors in dB, nil when all are exact.
-	WorstSQNR   *float64      `json:"worst_sqnr_db"`
-	WorstTensor string        `json:"worst_tensor"` // "" when all are exact
-	Quantized   int           `json:"quantized"`    // tensors that were measured
-	Kept        int           `json:"kept"`         // tensors that were compared for equality
-	Roles       []RoleError   `json:"roles"`        // by name
-	Tensors     []TensorError `json:"tensors"`      // the quantized ones, worst first
+	WorstSQNR   *float64 `json:"worst_sqnr_db"`
+	WorstTensor string   `json:"worst_tensor"` // "" when all are exact
+	Quantized   int      `json:"quantized"`    // tensors that were measured
+	Kept        int      `json:"kept"`         // tensors that were compared for equality
+	// Returned are matrices that went through FP8 and back, and are among the measured.
+	Returned int           `json:"returned,omitempty"`
+	Roles    []RoleError   `json:"roles"`   // by name
+	Tensors  []TensorError `json:"tensors"` // the quantized ones, worst first
 	// Fresh says whether quantizing the baseline anew gives the same bytes; nil if
 	// nothing is quantized.
 	Fresh *Fresh `json:"fresh,omitempty"`
@@ -63,17 +65,23 @@ func (x *comparison) report() *WeightsReport {
 		worst float64
 	}
 	groups := map[string]*group{}
+	through := x.passedThrough()
 	for i, c := range x.errors {
-		if x.equals[i] != nil {
+		var t TensorError
+		var sum *energy
+		switch e := x.equals[i]; {
+		case e != nil && through && e.back != nil && e.count > 0:
+			r.Returned++
+			sum, t = &e.back.sum, TensorError{Name: e.tensor.Name, Role: role(e.tensor), limit: e.back.limit()}
+		case e != nil:
 			r.Kept++
-		}
-		if c == nil {
 			continue
+		case c == nil:
+			continue
+		default:
+			sum, t = &c.sum, TensorError{Name: c.codes.weight.Name, Role: role(c.codes.weight), Ideal: c.ideal, limit: c.limit()}
 		}
-		t := TensorError{
-			Name: c.codes.weight.Name, Role: role(c.codes.weight), SQNR: c.sum.sqnr(),
-			Relative: c.sum.relative(), Cosine: c.sum.cosine(), MaxAbs: c.sum.maxAbs(), Ideal: c.ideal, limit: c.limit(),
-		}
+		t.SQNR, t.Relative, t.Cosine, t.MaxAbs = sum.sqnr(), sum.relative(), sum.cosine(), sum.maxAbs()
 		r.Tensors = append(r.Tensors, t)
 		g := groups[t.Role]
 		if g == nil {
@@ -81,7 +89,7 @@ func (x *comparison) report() *WeightsReport {
 			groups[t.Role] = g
 		}
 		g.Tensors++
-		g.sum.merge(&c.sum)
+		g.sum.merge(sum)
 		if db := ratio(t.SQNR); db < g.worst {
 			g.worst, g.Worst = db, t.Name
 		}

@@ -138,14 +138,14 @@ func TestDamagedWeights(t *testing.T) {
 		texts        []string
 	}{
 		{"router", router, func(p []byte) { p[2] ^= 1 }, []string{"kept"}, []string{router, "(router)", "1 of 544 values", "index 1 "}},
-		{"scale doubled", expert + "_scale_inv", double, []string{"sqnr"}, []string{expert, "less than", "absmax"}},
+		{"scale doubled", expert + "_scale_inv", double, []string{"codes", "sqnr"}, []string{expert, "less than", "absmax"}},
 		{"codes", expert, func(p []byte) {
 			for i := range p[:2000] {
 				p[i] ^= 4
 			}
-		}, []string{"sqnr"}, []string{expert, "(routed_expert)"}},
-		{"NaN code", expert, func(p []byte) { p[0] = 0x7f }, []string{"sqnr"}, []string{expert, "not finite"}},
-		{"NaN scale", expert + "_scale_inv", func(p []byte) { copy(p, []byte{0, 0, 0xc0, 0x7f}) }, []string{"sqnr"}, []string{expert, "not finite"}},
+		}, []string{"codes", "sqnr"}, []string{expert, "(routed_expert)"}},
+		{"NaN code", expert, func(p []byte) { p[0] = 0x7f }, []string{"codes", "sqnr"}, []string{expert, "not finite"}},
+		{"NaN scale", expert + "_scale_inv", func(p []byte) { copy(p, []byte{0, 0, 0xc0, 0x7f}) }, []string{"codes", "sqnr"}, []string{expert, "not finite"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out := quantized(t, src, convert.QuantizeOptions{})
@@ -157,7 +157,7 @@ func TestDamagedWeights(t *testing.T) {
 			r := &verify.Report{Weights: w}
 			r.Add(gates...)
 			wantFailed(t, r, c.gates, c.texts...)
-			if c.gates[0] == "sqnr" && (w.WorstTensor != expert || w.Tensors[0].Name != expert || w.WorstSQNR == nil) {
+			if c.gates[0] == "codes" && (w.WorstTensor != expert || w.Tensors[0].Name != expert || w.WorstSQNR == nil) {
 				t.Errorf("worst: %q", w.WorstTensor)
 			}
 			if g := gate(t, r, "sqnr"); g.Passed != (g.Value >= g.Limit) {
@@ -242,7 +242,7 @@ func TestFused(t *testing.T) {
 			p[i] ^= 0x80
 		}
 	})
-	wantFailed(t, compare(t, src, out), []string{"digest", "sqnr"}, m+"1.up_proj.weight")
+	wantFailed(t, compare(t, src, out), []string{"digest", "codes", "sqnr"}, m+"1.up_proj.weight")
 	// A checkpoint that lacks one of them.
 	some := checkpoint(t, config, entry{m + "0.down_proj.weight", safetensors.BF16, []int64{130, 3}, first(t, src, m+"down_proj", 780)})
 	rep = compare(t, src, some)
@@ -408,7 +408,7 @@ func TestText(t *testing.T) {
 	damage(t, out, router, func(p []byte) { p[2] ^= 1 })
 	var b bytes.Buffer
 	compare(t, src, out).Print(&b)
-	for _, want := range []string{"digest  FAILED", "finite  passed", "≤ 0", "≥ 31", router, "mtp routed_expert", "worst tensors", "against " + src, "2 of 6 gates failed"} {
+	for _, want := range []string{"digest  FAILED", "finite  passed", "≤ 0", "≥ 31", router, "mtp routed_expert", "worst tensors", "against " + src, "2 of 9 gates failed"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, &b)
 		}
@@ -437,7 +437,7 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal(raw, &got); err != nil {
 		t.Fatal(err)
 	}
-	if !got.Passed || got.Weight.Worst != nil || got.Weight.Tensor == nil || len(got.Gates) != 6 {
+	if !got.Passed || got.Weight.Worst != nil || got.Weight.Tensor == nil || len(got.Gates) != 9 {
 		t.Errorf("%+v", got)
 	}
 	for _, g := range got.Gates {
@@ -477,6 +477,6 @@ func TestIdeal(t *testing.T) {
 				p[1+i] += 2 // 16 becomes 20
 			}
 		})
-		wantFailed(t, compare(t, src, out), []string{"digest", "sqnr"})
+		wantFailed(t, compare(t, src, out), []string{"digest", "codes", "sqnr"})
 	}
 }

@@ -22,7 +22,7 @@ func TestImports(t *testing.T) {
 		"quern/convert/plan":     {"quern/fp8", "quern/formats", "quern/internal"},
 		"quern/convert/modules":  {"quern/convert/plan", "quern/formats", "quern/internal"},
 		"quern/convert/serving":  {"quern/convert/modules", "quern/convert/plan", "quern/fp8", "quern/formats", "quern/internal"},
-		"quern/verify":           {"quern/verify", "quern/convert/plan", "quern/convert/serving", "quern/convert/manifest", "quern/gpu", "quern/fp8", "quern/formats", "quern/internal"},
+		"quern/verify":           {"quern/verify", "quern/convert/modules", "quern/convert/plan", "quern/convert/serving", "quern/convert/manifest", "quern/gpu", "quern/fp8", "quern/formats", "quern/internal"},
 		"quern/verify/runner":    {"quern/verify/source", "quern/convert/plan", "quern/gpu", "quern/fp8", "quern/formats", "quern/internal"},
 		"quern/verify/metrics":   {"quern/formats", "quern/internal"},
 		"quern/verify/outputs":   {"quern/verify/metrics", "quern/formats", "quern/internal"},

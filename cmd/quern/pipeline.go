@@ -35,9 +35,8 @@ func pipelineCommand(t *terminal) *cli.Command {
 			"then run over a text, quern's own source unless --text is given, and a report is written\n" +
 			"beside OUT. Exit code 3 if a gate fails.\n\n" +
 			"Example:\n   quern pipeline",
-		Flags: append(append(append(quantizeFlags(), evaluationFlags()...), deviceFlags()...),
+		Flags: append(append(append(append(quantizeFlags(), evaluationFlags()...), deviceFlags()...), gateFlags()...),
 			engineFlag("fails the gate engines"),
-			&cli.StringSliceFlag{Name: "gate", Usage: "`NAME=LIMIT|off`another limit for a gate, or none; may be repeated"},
 			&cli.StringFlag{Name: "report", Usage: "`FILE`where to write the report, OUT-report.html unless given"},
 			workersFlag, verifyMemoryFlag, overwriteFlag, quietFlag, jsonFlag),
 		Action: func(c *cli.Context) error {
@@ -63,7 +62,7 @@ func pipelineCommand(t *terminal) *cli.Command {
 			if err := j.evaluation(c); err != nil {
 				return err
 			}
-			gates, err := gateFlags(c.StringSlice("gate"))
+			gates, err := changesOf(c)
 			if err != nil {
 				return err
 			}

@@ -38,9 +38,8 @@ func verifyCommand(t *terminal) *cli.Command {
 			&cli.StringFlag{Name: "baseline", Usage: "`CKPT`the checkpoint that it was made from"},
 			&cli.StringFlag{Name: "reference", Usage: "`FILE`outputs of another program, or of --emit-reference"},
 			&cli.StringFlag{Name: "emit-reference", Usage: "`FILE`write the model's outputs on the text: logits, hidden states, experts"},
-		}, append(append(evaluationFlags(), deviceFlags()...),
+		}, append(append(append(evaluationFlags(), deviceFlags()...), gateFlags()...),
 			engineFlag("fails the gate engines"),
-			&cli.StringSliceFlag{Name: "gate", Usage: "`NAME=LIMIT|off`another limit for a gate, or none; may be repeated"},
 			&cli.StringFlag{Name: "report", Usage: "`FILE`write a report as one HTML file"},
 			&cli.StringFlag{Name: "json-file", Usage: "`FILE`write the result as JSON, beside what is printed"},
 			workersFlag, verifyMemoryFlag, quietFlag, jsonFlag)...),
@@ -53,7 +52,7 @@ func verifyCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			gates, err := gateFlags(c.StringSlice("gate"))
+			gates, err := changesOf(c)
 			if err != nil {
 				return err
 			}
@@ -148,31 +147,52 @@ type gateChange struct {
 	limit float64
 }
 
-type gateChanges []gateChange
+// gateChanges is what flags say about gates.
+type gateChanges struct {
+	changes  []gateChange
+	required []string
+}
 
-func gateFlags(flags []string) (gateChanges, error) {
-	var out gateChanges
-	for _, f := range flags {
+// gateFlags are the flags that change gates.
+func gateFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "gate", Usage: "`NAME=LIMIT|off`another limit for a gate, or none; may be repeated"},
+		&cli.StringSliceFlag{Name: "require", Usage: "`NAME`a gate that has to be decided: fails if it is not checked or lacks evidence; may be repeated"},
+	}
+}
+
+// changesOf reads them.
+func changesOf(c *cli.Context) (out gateChanges, err error) {
+	for _, f := range c.StringSlice("require") {
+		if !slices.Contains(verify.GateNames(), f) {
+			return out, usagef("--require %s: gates are %s", f, strings.Join(verify.GateNames(), ", "))
+		}
+		out.required = append(out.required, f)
+	}
+	for _, f := range c.StringSlice("gate") {
 		name, value, ok := strings.Cut(f, "=")
 		if !ok || !slices.Contains(verify.GateNames(), name) {
-			return nil, usagef("--gate %s: it is NAME=LIMIT or NAME=off, and gates are %s", f, strings.Join(verify.GateNames(), ", "))
+			return out, usagef("--gate %s: it is NAME=LIMIT or NAME=off, and gates are %s", f, strings.Join(verify.GateNames(), ", "))
 		}
 		g := gateChange{name: name, off: value == "off"}
 		if !g.off {
 			x, err := strconv.ParseFloat(value, 64)
 			if err != nil || x-x != 0 {
-				return nil, usagef("--gate %s: %q is no number", f, value)
+				return out, usagef("--gate %s: %q is no number", f, value)
 			}
 			g.limit = x
 		}
-		out = append(out, g)
+		if g.off && slices.Contains(out.required, name) {
+			return out, usagef("--gate %s does not go together with --require %s", f, name)
+		}
+		out.changes = append(out.changes, g)
 	}
 	return out, nil
 }
 
 // apply judges the gates of r anew.
 func (gs gateChanges) apply(r *verify.Report) {
-	for _, g := range gs {
+	for _, g := range gs.changes {
 		found := false
 		if g.off {
 			found = r.SetOff(g.name)
@@ -182,6 +202,9 @@ func (gs gateChanges) apply(r *verify.Report) {
 		if !found {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("gate %s was given a limit but is not checked by this run", g.name))
 		}
+	}
+	for _, name := range gs.required {
+		r.Require(name)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"quern/convert"
 	"quern/convert/serving"
 	"quern/formats"
+	"quern/formats/foreign"
 	"quern/formats/hf"
 	"quern/formats/tokenizer"
 	"quern/gpu"
@@ -103,6 +104,14 @@ func (j *verifying) evaluation(c *cli.Context) error {
 // verify checks ck, against base unless that is nil, behind a progress bar: bytes
 // and weights in one pass, then what the models say.
 func (t *terminal) verify(ctx context.Context, j *verifying, base, ck *hf.Checkpoint) (*verify.Report, error) {
+	if err := foreign.Refuse(ck); err != nil {
+		return nil, err
+	}
+	if base != nil {
+		if err := foreign.Refuse(base); err != nil {
+			return nil, fmt.Errorf("--baseline: %w", err)
+		}
+	}
 	m, err := j.open(base, ck)
 	if err != nil {
 		return nil, err
@@ -114,6 +123,10 @@ func (t *terminal) verify(ctx context.Context, j *verifying, base, ck *hf.Checkp
 	}
 	r.AddEngines(serving.AtHand(ck), j.engines)
 	if m.cand == nil {
+		return r, nil
+	}
+	if r.Unrelated != "" {
+		r.Warnings = append(r.Warnings, "the models were not run: "+r.Unrelated)
 		return r, nil
 	}
 	b, err := t.behaviour(ctx, j, m)
@@ -195,7 +208,17 @@ func (j *verifying) open(base, ck *hf.Checkpoint) (_ *models, err error) {
 		m.reference, err = outputs.Open(j.reference)
 		return m, err
 	}
-	return m, j.read(m, ck)
+	return m, j.read(m, speaker(base, ck))
+}
+
+// speaker is the checkpoint whose tokenizer reads the text: the baseline, as far as it
+// has one. A candidate that comes with another one would be given a text of its own
+// making, on which it may do well.
+func speaker(base, ck *hf.Checkpoint) *hf.Checkpoint {
+	if base != nil && base.Dir != "" && slices.ContainsFunc(base.Side, func(f hf.SideFile) bool { return f.Name == tokenizer.FileName }) {
+		return base
+	}
+	return ck
 }
 
 // read reads the texts, with the tokenizer of ck, and cuts them.
@@ -338,17 +361,12 @@ func (t *terminal) behaviour(ctx context.Context, j *verifying, m *models) (*ver
 	if o.Renumbered, err = verify.Renumbering(m.base.Checkpoint(), m.cand.Checkpoint()); err != nil {
 		return nil, err
 	}
-	c, err := evaluation.Compare(ctx, m.base, m.cand, m.texts, m.chunks, o)
+	c, static, err := evaluation.CompareStatic(ctx, m.base, m.cand, m.texts, m.chunks, o)
 	if err != nil {
 		return nil, err
 	}
 	b.Compared(c)
-	if o.FP8Activations && m.cand.HasStaticScales() {
-		o.StaticScales = true
-		static, err := evaluation.Compare(ctx, m.base, m.cand, m.texts, m.chunks, o)
-		if err != nil {
-			return nil, err
-		}
+	if static != nil {
 		b.Static, b.StaticMTP = &static.Metrics, static.MTP
 	}
 	for i := range b.Worst {

@@ -21,6 +21,9 @@ const (
 	share
 	shareLost
 	objections
+	findings
+	fileCount
+	tokenCount
 )
 
 // gateWords say what gates are about.
@@ -29,17 +32,22 @@ var gateWords = map[string]struct {
 	fails  string // what is true of one that does not
 	unit   unit
 }{
-	"digest":     {"the bytes of every tensor are those of quern-manifest.json", "bytes are not those of the manifest", tensorCount},
-	"finite":     {"no weight is NaN or infinite", "there are weights that are NaN or infinite", tensorCount},
-	"scales":     {"scales are positive, finite and of the shape that their weight needs", "scales cannot be used", tensorCount},
-	"shapes":     {"tensors have the shapes of the config", "shapes are not those of the config", tensorCount},
-	"kept":       {"tensors that were not quantized equal the baseline’s", "tensors that should be untouched differ from the baseline’s", tensorCount},
-	"sqnr":       {"each quantized tensor is as near to the baseline’s as the format allows", "weights are further from the baseline’s than the format explains", ratioDB},
-	"kld_mean":   {"predictions differ little on average", "predictions differ too much on average", nats},
-	"kld_median": {"the typical prediction differs little", "the typical prediction differs too much", nats},
-	"same_top":   {"the likeliest token is the same", "the likeliest token changes too often", share},
-	"mtp_drop":   {"multi-token prediction is accepted about as often", "multi-token prediction is accepted less often", shareLost},
-	"engines":    {"nothing is known that speaks against the engines that were named", "an engine that was named refuses or misreads it", objections},
+	"digest":      {"the bytes of every tensor are those of quern-manifest.json", "bytes are not those of the manifest", tensorCount},
+	"finite":      {"no weight is NaN or infinite", "there are weights that are NaN or infinite", tensorCount},
+	"scales":      {"scales are positive, finite and of the shape that their weight needs", "scales cannot be used", tensorCount},
+	"shapes":      {"tensors have the shapes of the config", "shapes are not those of the config", tensorCount},
+	"config":      {"config.json describes the tensors and differs from the baseline’s in nothing else", "the config is not the baseline’s, or does not describe the tensors", findings},
+	"files":       {"tokenizer and other files that change what the model says are the baseline’s", "a tokenizer or another file is not the baseline’s", fileCount},
+	"codes":       {"every code is the nearest to its weight under its own scale", "there are codes that no quantization of the baseline gives", tensorCount},
+	"activations": {"static scales fit the activations that the text gave", "static scales do not fit the activations", findings},
+	"evidence":    {"there were tokens enough for the limits", "tokens were too few for the limits", tokenCount},
+	"kept":        {"tensors that were not quantized equal the baseline’s", "tensors that should be untouched differ from the baseline’s", tensorCount},
+	"sqnr":        {"each quantized tensor is as near to the baseline’s as the format allows", "weights are further from the baseline’s than the format explains", ratioDB},
+	"kld_mean":    {"predictions differ little on average", "predictions differ too much on average", nats},
+	"kld_median":  {"the typical prediction differs little", "the typical prediction differs too much", nats},
+	"same_top":    {"the likeliest token is the same", "the likeliest token changes too often", share},
+	"mtp_drop":    {"multi-token prediction is accepted about as often", "multi-token prediction is accepted less often", shareLost},
+	"engines":     {"nothing is known that speaks against the engines that were named", "an engine that was named refuses or misreads it", objections},
 }
 
 // amount writes a value or limit of a gate.
@@ -51,6 +59,12 @@ func (u unit) amount(x float64) string {
 		return none
 	case u == tensorCount && x == math.Trunc(x) && math.Abs(x) < 1e15:
 		return plural(int(x), "tensor", "tensors")
+	case u == findings:
+		return plural(int(x), "finding", "findings")
+	case u == fileCount:
+		return plural(int(x), "file", "files")
+	case u == tokenCount:
+		return plural(int(x), "token", "tokens")
 	case u == objections:
 		return plural(int(x), "objection", "objections")
 	case u == ratioDB:
@@ -72,7 +86,8 @@ func (u unit) limit(x float64) string {
 	if strings.Contains(number, ".") && !strings.Contains(number, "·") {
 		number = strings.TrimRight(strings.TrimRight(number, "0"), ".")
 	}
-	if u == tensorCount || u == objections {
+	switch u {
+	case tensorCount, objections, findings, fileCount, tokenCount:
 		return number
 	}
 	return number + name
@@ -90,6 +105,8 @@ func used(g *verify.Gate) (float64, bool) {
 		x, allowed = math.Pow(10, (allowed-x)/20), 1 // amplitudes
 	case g.Name == "same_top":
 		x, allowed = 1-x, 1-allowed
+	case g.Name == "evidence":
+		x, allowed = allowed, x // of the tokens that there are, those needed
 	}
 	if !(allowed > 0) {
 		return 0, false
@@ -117,8 +134,11 @@ func gates(r *verify.Report) *section {
 			continue
 		}
 		state := cell{Text: "✓ passed", Class: "pass"}
-		if !g.Passed {
+		switch {
+		case !g.Passed:
 			state = cell{Text: "✗ failed", Class: "fail"}
+		case g.Undecided != "":
+			state = cell{Text: "– undecided", Note: visible(g.Undecided), Class: "skip"}
 		}
 		sign := "≤ "
 		if g.AtLeast() {
@@ -128,7 +148,7 @@ func gates(r *verify.Report) *section {
 		if m.Chart != "" {
 			t.Note = note
 		}
-		t.row(name, state, w.unit.amount(g.Value), sign+w.unit.limit(g.Limit), m)
+		t.row(name, state, cell{Text: w.unit.amount(g.Value), Note: uncertainty(g, w.unit)}, sign+w.unit.limit(g.Limit), m)
 	}
 	s.add(t.stack().block())
 	for i := range r.Gates {
@@ -141,6 +161,14 @@ func gates(r *verify.Report) *section {
 		}
 	}
 	return s
+}
+
+// uncertainty is the standard error of a gate's value, "" if it has none.
+func uncertainty(g *verify.Gate, u unit) string {
+	if g.Uncertainty == nil || !known(float64(*g.Uncertainty)) {
+		return ""
+	}
+	return "± " + u.amount(float64(*g.Uncertainty))
 }
 
 // margin is the last cell of a gate.

@@ -18,7 +18,7 @@ type judgement struct {
 // verdict says in words what the gates say, and no more than they do: a checkpoint that
 // was not run is not called as good as its baseline.
 func verdict(r *verify.Report) judgement {
-	var failed, unchecked []string
+	var failed, unchecked, undecided []string
 	for i := range r.Gates {
 		switch g := &r.Gates[i]; {
 		case !g.Passed:
@@ -29,6 +29,8 @@ func verdict(r *verify.Report) judgement {
 			failed = append(failed, what)
 		case g.Skipped != "":
 			unchecked = append(unchecked, visible(g.Name)+" ("+visible(g.Skipped)+")")
+		case g.Undecided != "":
+			undecided = append(undecided, visible(g.Name))
 		}
 	}
 	checked := len(r.Gates) - len(unchecked)
@@ -40,6 +42,9 @@ func verdict(r *verify.Report) judgement {
 	case checked == 0:
 		j = judgement{Class: "skip", Sign: "–", Word: "Not judged"}
 		j.Text = []string{"No gate applied to what was looked at."}
+	case len(undecided) > 0:
+		j = judgement{Class: "skip", Sign: "–", Word: "Not decided"}
+		j.Text = []string{"No gate failed, but there were too few tokens to decide about " + strings.Join(undecided, ", ") + "."}
 	case r.Metrics != nil:
 		j = judgement{Class: "pass", Sign: "✓", Word: "May be shipped"}
 		j.Text = []string{allPassed(checked, len(unchecked))}

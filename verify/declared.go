@@ -1,0 +1,266 @@
+package verify
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"quern/convert/modules"
+	"quern/convert/plan"
+	"quern/formats/model"
+	"quern/internal/strictjson"
+)
+
+// methods are the words of quant_method under which FP8 codes lie beside their scales,
+// with the names that the scales then have (formats-2026 §3).
+var methods = map[string][]string{
+	"fp8":                {"weight_scale_inv", "weight_scale", "scale", "scale_inv"},
+	"mxfp8":              {"weight_scale_inv", "weight_scale"},
+	"compressed-tensors": {"weight_scale"},
+	"modelopt":           {"weight_scale"},
+	"modelopt_mixed":     {"weight_scale"},
+	"fbgemm_fp8":         {"weight_scale"},
+	"quark":              {"weight_scale"},
+}
+
+// declared says what config.json tells of the quantization that the tensors do not
+// bear out.
+func (s *side) declared() []string {
+	d := declaration{side: s, q: s.c.Config.Quant}
+	for i := range s.tensors {
+		d.add(&s.tensors[i])
+	}
+	switch {
+	case d.q == nil && len(d.codes) == 0, len(s.packed) > 0:
+		return nil // packed weights have rules of their own
+	case d.q == nil:
+		if sideFile(s.c, "hf_quant_config.json") != nil {
+			return nil // it is declared there
+		}
+		return []string{fmt.Sprintf("no quantization_config, but %d modules have FP8 codes, %s first: engines would read them as weights", len(d.codes), d.codes[0].Meta.Module)}
+	case len(d.codes) == 0:
+		return []string{fmt.Sprintf("quantization_config says %q, but no weight has codes", d.q.Method)}
+	}
+	d.method()
+	d.block()
+	d.activations()
+	d.list()
+	return d.problems
+}
+
+// declaration holds quantization_config against the tensors.
+type declaration struct {
+	side     *side
+	q        *model.Quantization
+	codes    []*plan.Tensor // FP8 weights
+	kept     []*plan.Tensor // linears that are not quantized
+	inputs   map[string]bool
+	problems []string
+}
+
+func (d *declaration) fail(format string, args ...any) {
+	d.problems = append(d.problems, fmt.Sprintf(format, args...))
+}
+
+// add files a tensor. Linears are what engines have a linear layer for, the head and
+// routers among them; whether they make one of FP8 is for the list to say.
+func (d *declaration) add(t *plan.Tensor) {
+	switch t.Meta.Role {
+	case model.Scale:
+		if plan.IsInputScale(t.Meta.Param) {
+			if d.inputs == nil {
+				d.inputs = map[string]bool{}
+			}
+			d.inputs[t.Meta.Module] = true
+		}
+		return
+	case model.Head, model.MTPHead, model.Router, model.SharedExpertGate, model.MTPProjection, model.IndexerGate, model.LinearAttentionGate:
+	default:
+		if !t.Meta.Role.Linear() {
+			return
+		}
+	}
+	if _, float := plan.Elem(t.DType); isCodes(t) {
+		d.codes = append(d.codes, t)
+	} else if float && len(t.Shape) == 2 && t.Meta.Param == "weight" {
+		d.kept = append(d.kept, t)
+	}
+}
+
+// method checks the words for the format.
+func (d *declaration) method() {
+	suffixes, known := methods[d.q.Method]
+	if !known {
+		d.fail("quant_method %q is none under which weights are FP8 codes with scales, as %s is", d.q.Method, d.codes[0].Name)
+		return
+	}
+	for _, t := range d.codes {
+		scale := d.side.scales[t.Name]
+		if scale != nil && !t.Meta.Fused3D && !slices.Contains(suffixes, scale.Meta.Param) {
+			d.fail("quant_method %q has scales named %s, and here is %q", d.q.Method, strings.Join(suffixes, " or "), scale.Name)
+			break
+		}
+	}
+	switch d.q.Fmt {
+	case "", "e4m3", "float8_e4m3fn":
+	default:
+		d.fail("fmt %q, but codes are E4M3", d.q.Fmt)
+	}
+	switch d.q.ScaleFmt {
+	case "", "ue8m0", "float":
+	default:
+		d.fail("scale_fmt %q is none that is known: ue8m0, or none", d.q.ScaleFmt)
+	}
+	if d.q.Method == "compressed-tensors" && !slices.ContainsFunc(d.q.Groups, func(g model.QuantGroup) bool { return g.NumBits == 8 && g.Type == "float" }) {
+		d.fail("compressed-tensors without a group of 8-bit floats, but %d modules have FP8 codes", len(d.codes))
+	}
+	if strings.HasPrefix(d.q.Method, "modelopt") && !strings.Contains(d.q.Algo, "FP8") && d.q.Algo != "MIXED_PRECISION" {
+		d.fail("quant_algo %q, but %d modules have FP8 codes", d.q.Algo, len(d.codes))
+	}
+}
+
+// block checks weight_block_size.
+func (d *declaration) block() {
+	block := d.side.block
+	wrong, first := 0, ""
+	for _, t := range d.codes {
+		scale := d.side.scales[t.Name]
+		if scale == nil || len(t.Shape) != 2 {
+			continue
+		}
+		g, err := scaleGrid(t, scale, block)
+		switch {
+		case err != nil:
+		case len(block) == 2 && (g.TileRows != block[0] || g.TileCols != block[1]):
+		case len(block) == 0 && g.IsTile128() && g.Rows*g.Cols > 1 && d.q.Method == "fp8":
+		default:
+			continue
+		}
+		if wrong++; wrong == 1 {
+			first = fmt.Sprintf("%q of shape %v for %v", scale.Name, scale.Shape, t.Shape)
+		}
+	}
+	switch {
+	case wrong == 0:
+	case len(block) == 0:
+		d.fail("no weight_block_size, but %d weights have scales by tile, first %s", wrong, first)
+	default:
+		d.fail("weight_block_size %v, which the scales of %d weights do not have, first %s", block, wrong, first)
+	}
+}
+
+// activations checks activation_scheme.
+func (d *declaration) activations() {
+	if d.q.Method != "fp8" {
+		return
+	}
+	lacks, first := 0, ""
+	for _, t := range d.codes {
+		if !d.inputs[t.Meta.Module] {
+			if lacks++; lacks == 1 {
+				first = t.Meta.Module
+			}
+		}
+	}
+	switch d.q.ActivationScheme {
+	case "static":
+		if lacks > 0 {
+			d.fail("activation_scheme static, but %d of %d modules with codes have no input_scale, %s first", lacks, len(d.codes), first)
+		}
+	case "dynamic", "":
+		if len(d.inputs) > 0 {
+			d.fail("activation_scheme %q, but %d modules have an input_scale", d.q.ActivationScheme, len(d.inputs))
+		}
+	default:
+		d.fail("activation_scheme %q is neither dynamic nor static", d.q.ActivationScheme)
+	}
+}
+
+// listKeys are the names of the list of modules that are not quantized.
+var listKeys = []string{"modules_to_not_convert", "ignored_layers", "ignore", "exclude_modules"}
+
+// list checks the list of modules that are not quantized: there has to be an engine's
+// way of matching under which each linear gets its verdict. Without a list engines
+// spare heads and routers by what they are.
+func (d *declaration) list() {
+	present := slices.ContainsFunc(listKeys, func(key string) bool {
+		for _, at := range []*strictjson.Value{&d.side.c.ConfigValue, d.side.c.ConfigValue.Get("text_config")} {
+			for _, name := range []string{"quantization_config", "compression_config"} {
+				if v := at.Get(name).Get(key); v != nil && v.Kind == strictjson.KindArray {
+					return true
+				}
+			}
+		}
+		return false
+	})
+	if !present {
+		for _, t := range d.kept {
+			if t.Meta.Role.Linear() {
+				d.fail("no list of modules that are not converted, but %s has no codes", t.Meta.Module)
+				return
+			}
+		}
+		return
+	}
+	var best *misread
+	for _, match := range matchers(d.q.NotConverted) {
+		m := misread{}
+		for _, t := range d.codes {
+			if match(t.Meta.Module) {
+				m.note("%s has codes and is listed as not converted", t.Meta.Module)
+			}
+		}
+		for _, t := range d.kept {
+			if !match(t.Meta.Module) {
+				m.note("%s has no codes and is not listed as not converted", t.Meta.Module)
+			}
+		}
+		if best == nil || m.count < best.count {
+			best = &m
+		}
+	}
+	if best.count > 0 {
+		d.fail("under no engine's way of matching does the list of modules that are not converted fit the tensors: under the best %d are taken for the other kind, first: %s", best.count, best.first)
+	}
+}
+
+// misread counts the modules that a way of matching takes for the other kind.
+type misread struct {
+	count int
+	first string
+}
+
+func (m *misread) note(format string, module string) {
+	if m.count++; m.count == 1 {
+		m.first = fmt.Sprintf(format, module)
+	}
+}
+
+// matchers are the engines' ways of matching a list against the path of a module.
+func matchers(entries []string) []func(module string) bool {
+	m := modules.NewMatcher(entries)
+	return []func(string) bool{m.Exact, m.Prefix, m.Suffix, m.Substring, patterns(entries, m)}
+}
+
+// patterns is compressed-tensors' and ModelOpt's way: "re:" and a regular expression
+// that matches from the start, a shell pattern, or the path itself.
+func patterns(entries []string, m *modules.Matcher) func(module string) bool {
+	var expressions []*regexp.Regexp
+	var globs []string
+	for _, e := range entries {
+		if text, ok := strings.CutPrefix(e, "re:"); ok {
+			if x, err := regexp.Compile("^(?:" + text + ")"); err == nil {
+				expressions = append(expressions, x)
+			}
+		} else if strings.ContainsAny(e, "*?[") {
+			globs = append(globs, e)
+		}
+	}
+	return func(module string) bool {
+		return m.Exact(module) ||
+			slices.ContainsFunc(expressions, func(x *regexp.Regexp) bool { return x.MatchString(module) }) ||
+			slices.ContainsFunc(globs, func(g string) bool { ok, _ := path.Match(g, module); return ok })
+	}
+}
