@@ -57,7 +57,7 @@ func dequantize(block []int64) plan.Stage {
 			t := old[i]
 			switch {
 			case t.Meta.Role == model.Scale:
-				if !plan.IsWeightScale(t.Meta.Param) {
+				if !t.Meta.Multiplies {
 					dropped++
 				}
 				continue
@@ -67,11 +67,12 @@ func dequantize(block []int64) plan.Stage {
 				if err != nil {
 					return err
 				}
-				if grid.Parts > 1 {
+				if grid.Parts > 1 && len(t.Shape) == 2 {
 					p.Notes = append(p.Notes, fmt.Sprintf("%s: its scales %v are read as those of %d joined parts, each tiled for itself", t.Name, from.Shape, grid.Parts))
 				}
 				scale := from.Source
 				t.Op, t.DType, t.Scale, t.Grid = plan.Dequantize, safetensors.BF16, &scale, &grid
+				t.Source.Shape = plan.Flat(t.Shape)
 			}
 			p.Tensors = append(p.Tensors, t)
 		}

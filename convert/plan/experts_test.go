@@ -57,10 +57,10 @@ func TestPairScales(t *testing.T) {
 		return plan.Tensor{Name: name, DType: d, Shape: []int64{2, 2}, Meta: model.Tensor{Role: model.Attention, Param: "weight"}}
 	}
 	scale := func(name, of, param string) plan.Tensor {
-		return plan.Tensor{Name: name, DType: safetensors.F32, Shape: []int64{1}, Meta: model.Tensor{Role: model.Scale, ScaleOf: of, Param: param}}
+		return plan.Tensor{Name: name, DType: safetensors.F32, Shape: []int64{1}, Meta: model.Tensor{Role: model.Scale, ScaleOf: of, Param: param, Multiplies: param == "weight_scale_inv" || param == "weight_scale"}}
 	}
 	a, s := weight("a.weight", safetensors.F8E4M3), scale("a.weight_scale_inv", "a.weight", "weight_scale_inv")
-	p := &plan.Plan{Tensors: []plan.Tensor{s, a, weight("b.weight", safetensors.BF16), scale("a.input_scale", "a.weight", "input_scale")}}
+	p := &plan.Plan{Tensors: []plan.Tensor{s, a, weight("b.weight", safetensors.BF16), scale("a.input_scale", "a.weight", "input_scale"), scale("b.weight_scale_inv", "b.weight", "weight_scale_inv")}}
 	pairs, err := plan.PairScales(p)
 	if err != nil || len(pairs) != 1 || p.Tensors[pairs["a.weight"]].Name != s.Name {
 		t.Errorf("%v, %v", pairs, err)
@@ -69,7 +69,8 @@ func TestPairScales(t *testing.T) {
 		"no scale":         {a},
 		"no weight":        {s},
 		"two scales":       {a, s, scale("a.weight_scale", "a.weight", "weight_scale")},
-		"a BF16 weight":    {weight("a.weight", safetensors.BF16), s},
+		"an I8 weight":     {weight("a.weight", safetensors.I8), s},
+		"a second level":   {a, s, scale("a.weight_scale_2", "a.weight", "weight_scale_2")},
 		"only activations": {a, scale("a.input_scale", "a.weight", "input_scale")},
 		"E5M2":             {weight("a.weight", safetensors.F8E5M2), s},
 		"E4M3FNUZ":         {weight("a.weight", safetensors.F8E4M3FNUZ)},

@@ -32,9 +32,10 @@ func (g Grid) IsTile128() bool { return g.TileRows == 128 && g.TileCols == 128 &
 
 // GridOf recognises how scales of the given shape lie over a weight of shape
 // [rows, cols]. block is the config's weight_block_size, or nil. Known are one
-// scale for all, one per row, tiles of block (or 128×128) also in the 4-D form
-// [⌈o/128⌉,1,⌈i/128⌉,1], groups of a row ([o, i/n]), and tiles counted anew in
-// each of several joined parts; of several numbers of parts the least is taken.
+// scale for all, one per row or per column, tiles of block (or 128×128) also in the
+// 4-D form [⌈o/128⌉,1,⌈i/128⌉,1], groups of a row ([o, i/n]), and tiles counted anew
+// in each of several joined parts. [1,n] is read as broadcasting would: n columns,
+// or where the weight has not as many, n rows.
 func GridOf(rows, cols int64, scale []int64, block []int64) (Grid, error) {
 	shape := scale
 	if len(scale) == 4 && scale[1] == 1 && scale[3] == 1 {
@@ -56,6 +57,10 @@ func GridOf(rows, cols int64, scale []int64, block []int64) (Grid, error) {
 		return Grid{1, 1, max(rows, 1), max(cols, 1), 1}, nil
 	case len(shape) == 1 && shape[0] == rows, len(shape) == 2 && shape[0] == rows && shape[1] == 1:
 		return Grid{rows, 1, 1, max(cols, 1), 1}, nil
+	case len(shape) == 2 && shape[0] == 1 && shape[1] == cols:
+		return Grid{1, cols, max(rows, 1), 1, 1}, nil
+	case len(shape) == 2 && shape[0] == 1 && shape[1] == rows:
+		return Grid{rows, 1, 1, max(cols, 1), 1}, nil
 	case len(shape) == 2 && shape[0] == rows && shape[1] > 0 && cols%shape[1] == 0:
 		return Grid{rows, shape[1], 1, cols / shape[1], 1}, nil
 	case len(shape) == 2 && shape[1] == sc && shape[0] > sr:
@@ -74,6 +79,24 @@ func GridOf(rows, cols int64, scale []int64, block []int64) (Grid, error) {
 		}
 	}
 	return Grid{}, formats.Invalidf("scale shape %v fits no known layout over a weight of shape [%d %d] (tiles of %d×%d would be [%d %d])", scale, rows, cols, tr, tc, sr, sc)
+}
+
+// stackedGrid is GridOf for the matrices of [E, rows, cols], taken as one.
+func stackedGrid(weight, scale, block []int64) (Grid, error) {
+	n, err := safetensors.SizeOf(safetensors.U8, scale)
+	if err != nil {
+		return Grid{}, err
+	}
+	experts, rows, cols := weight[0], weight[1], weight[2]
+	if n == 1 {
+		return Grid{1, 1, max(experts*rows, 1), max(cols, 1), 1}, nil
+	}
+	if len(scale) == 0 || scale[0] != experts {
+		return Grid{}, formats.Invalidf("scale shape %v has no part for each of the %d matrices of a weight of shape %v", scale, experts, weight)
+	}
+	g, err := GridOf(rows, cols, scale[1:], block)
+	g.Rows, g.Parts = experts*g.Rows, experts*g.Parts
+	return g, err
 }
 
 func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }

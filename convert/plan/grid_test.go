@@ -79,7 +79,7 @@ func TestGridOfRefuses(t *testing.T) {
 		{300, 500, ints{4, 3}, nil},                         // neither
 		{300, 500, ints{2, 4}, nil},                         // tiles of 150 rows
 		{300, 500, ints{500}, nil},                          // one a column
-		{300, 500, ints{1, 500}, nil},                       // as before
+		{300, 500, ints{1, 400}, nil},                       // neither a row nor a column
 		{300, 500, ints{300, 3}, nil},                       // groups that do not divide a row
 		{300, 500, ints{300, 0}, nil},                       // none
 		{300, 500, ints{0}, nil},                            // none

@@ -22,11 +22,10 @@ func New(c *hf.Checkpoint) *Plan {
 	for _, s := range c.Side {
 		p.Input.Side = append(p.Input.Side, SideFile{Name: s.Name, Size: s.Size})
 	}
-	arch := c.Arch()
 	for fi, f := range c.Files {
 		for i := range f.Header.Tensors {
 			t := &f.Header.Tensors[i]
-			m := arch.Classify(t.Name, t.DType, t.Shape)
+			m := c.Classify(t)
 			p.Tensors = append(p.Tensors, Tensor{
 				Name: t.Name, DType: t.DType, Shape: t.Shape, Op: Copy,
 				Source: View{Name: t.Name, File: fi, DType: t.DType, Shape: t.Shape, Offset: t.Begin},

@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"fmt"
+	"strings"
+
 	"quern/formats"
 	"quern/formats/model"
 	"quern/formats/safetensors"
@@ -8,7 +11,8 @@ import (
 
 // PairScales maps the name of each FP8 weight to the index of its scale tensor,
 // and refuses a weight without scale and a scale without weight. Scales of
-// activations and caches belong to no weight and are left alone.
+// activations and caches belong to no weight and are left alone, and so are scales
+// of weights that are not quantized, see [Orphan].
 func PairScales(p *Plan) (map[string]int, error) {
 	byName := make(map[string]int, len(p.Tensors))
 	for i := range p.Tensors {
@@ -17,14 +21,20 @@ func PairScales(p *Plan) (map[string]int, error) {
 	scales := map[string]int{}
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
-		if t.Meta.Role != model.Scale || !IsWeightScale(t.Meta.Param) {
+		if t.Meta.Role != model.Scale || t.Meta.ScaleOf == "" {
 			continue
 		}
 		w, ok := byName[t.Meta.ScaleOf]
-		if !ok {
+		switch {
+		case ok && secondScales[t.Meta.Param] && isCodes(&p.Tensors[w]):
+			return nil, formats.Invalidf("tensor %q: %q would have to be multiplied by it too, which is not known of FP8 weights", t.Name, t.Meta.ScaleOf)
+		case !t.Meta.Multiplies:
+			continue
+		case !ok:
 			return nil, formats.Invalidf("tensor %q: a scale without its weight %q", t.Name, t.Meta.ScaleOf)
-		}
-		if p.Tensors[w].DType != safetensors.F8E4M3 && p.Tensors[w].DType != safetensors.F8E5M2 {
+		case Orphan(t, &p.Tensors[w]):
+			continue
+		case !isCodes(&p.Tensors[w]):
 			return nil, formats.Invalidf("tensor %q: a scale of %q, whose dtype %s needs none that is known here", t.Name, t.Meta.ScaleOf, p.Tensors[w].DType)
 		}
 		if other, ok := scales[t.Meta.ScaleOf]; ok {
@@ -40,7 +50,7 @@ func PairScales(p *Plan) (map[string]int, error) {
 		switch t.DType {
 		case safetensors.F8E4M3:
 			if _, ok := scales[t.Name]; !ok {
-				return nil, formats.Invalidf("tensor %q: an FP8 weight without a scale (%s)", t.Name, t.Name+"_scale_inv")
+				return nil, unscaled(p, t)
 			}
 		case safetensors.F8E5M2, safetensors.F8E4M3FNUZ, safetensors.F8E5M2FNUZ:
 			return nil, formats.Invalidf("tensor %q: dtype %s is not supported: engines read FP8 weights as F8_E4M3 only", t.Name, t.DType)
@@ -49,22 +59,46 @@ func PairScales(p *Plan) (map[string]int, error) {
 	return scales, nil
 }
 
-// IsWeightScale reports whether a scale parameter multiplies a weight.
-func IsWeightScale(param string) bool {
-	switch param {
-	case "weight_scale_inv", "weight_scale", "scale":
-		return true
+// secondScales are parameters without which codes times their scale are not yet the
+// weight: scales of the scales, and factors that were moved from activations.
+var secondScales = map[string]bool{"weight_scale_2": true, "weight_global_scale": true, "pre_quant_scale": true}
+
+// isCodes reports whether t is an FP8 weight.
+func isCodes(t *Tensor) bool {
+	return t.DType == safetensors.F8E4M3 || t.DType == safetensors.F8E5M2
+}
+
+// Orphan reports whether a scale belongs to a weight that is stored in BF16 or
+// another wide type: transformers writes such scales for modules that it left
+// alone, and nothing is to be multiplied by them.
+func Orphan(scale, weight *Tensor) bool {
+	_, wide := Elem(weight.DType)
+	return wide && scale.Meta.Role == model.Scale && scale.Meta.ScaleOf == weight.Name
+}
+
+// unscaled is the error about codes that have no scale. It names what stands beside
+// them and could be one that an exporter calls otherwise.
+func unscaled(p *Plan, t *Tensor) error {
+	var beside []string
+	for i := range p.Tensors {
+		o := &p.Tensors[i]
+		near := t.Meta.Module != "" && o.Meta.Module == t.Meta.Module && o.Name != t.Name
+		known := o.Meta.Role != model.Unknown && (o.Meta.Role != model.Scale || IsInputScale(o.Meta.Param) || IsCacheScale(&o.Meta))
+		if near && !known && len(beside) < 4 {
+			beside = append(beside, fmt.Sprintf("%q %s %v", o.Name, o.DType, o.Shape))
+		}
 	}
-	return false
+	if len(beside) == 0 {
+		return formats.Invalidf("tensor %q: an FP8 weight without a scale (%s)", t.Name, t.Name+"_scale_inv")
+	}
+	return formats.Invalidf("tensor %q: an FP8 weight, and nothing beside it has the name of its scale (%s): there is %s", t.Name, t.Name+"_scale_inv", strings.Join(beside, ", "))
 }
 
 // IsInputScale reports whether a scale parameter is that of a linear's input.
 func IsInputScale(param string) bool {
-	switch param {
-	case "input_scale", "activation_scale": // vLLM, modelopt; transformers
-		return true
-	}
-	return false
+	// input_scale: vLLM, modelopt; activation_scale: transformers. Experts in one
+	// tensor have their parameter's name before it.
+	return strings.HasSuffix(param, "input_scale") || strings.HasSuffix(param, "activation_scale")
 }
 
 // IsCacheScale reports whether m is a scale of keys or values that attention keeps.
@@ -79,9 +113,10 @@ func IsCacheScale(m *model.Tensor) bool {
 }
 
 // ScaleGrid recognises the layout of a weight's scales. block is the config's
-// weight_block_size, or nil.
+// weight_block_size, or nil. The matrices of fused experts [E,o,i] are taken as one
+// [E·o,i], whose scales begin anew with each: [E,…], or one for all.
 func ScaleGrid(w, scale *Tensor, block []int64) (Grid, error) {
-	if len(w.Shape) != 2 {
+	if n := len(w.Shape); n != 2 && n != 3 {
 		return Grid{}, formats.Invalidf("tensor %q: an FP8 weight of shape %v is no matrix", w.Name, w.Shape)
 	}
 	switch scale.DType {
@@ -89,9 +124,23 @@ func ScaleGrid(w, scale *Tensor, block []int64) (Grid, error) {
 	default:
 		return Grid{}, formats.Invalidf("tensor %q: scales of dtype %s are not known", scale.Name, scale.DType)
 	}
-	g, err := GridOf(w.Shape[0], w.Shape[1], scale.Shape, block)
+	var g Grid
+	var err error
+	if len(w.Shape) == 2 {
+		g, err = GridOf(w.Shape[0], w.Shape[1], scale.Shape, block)
+	} else {
+		g, err = stackedGrid(w.Shape, scale.Shape, block)
+	}
 	if err != nil {
 		return Grid{}, formats.Invalidf("tensor %q: %w", scale.Name, err)
 	}
 	return g, nil
+}
+
+// Flat is the shape of the one matrix that a grid of [ScaleGrid] lies over.
+func Flat(shape []int64) []int64 {
+	if len(shape) != 3 {
+		return shape
+	}
+	return []int64{shape[0] * shape[1], shape[2]}
 }

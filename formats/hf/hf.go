@@ -226,7 +226,7 @@ func (c *Checkpoint) All() iter.Seq[Ref] {
 func (c *Checkpoint) Classified() iter.Seq2[Ref, model.Tensor] {
 	return func(yield func(Ref, model.Tensor) bool) {
 		for r := range c.All() {
-			if !yield(r, c.arch.Classify(r.Tensor.Name, r.Tensor.DType, r.Tensor.Shape)) {
+			if !yield(r, c.Classify(r.Tensor)) {
 				return
 			}
 		}

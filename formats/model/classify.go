@@ -58,7 +58,7 @@ func (a *Arch) Classify(name string, dtype safetensors.DType, shape []int64) Ten
 	a.setLayer(&t, &p)
 	r, kind, ok := a.resolve(name, &t, &p, dtype)
 	t.Role = role(&t, &p, r, kind, ok, len(shape))
-	t.Part = r.part
+	t.Part, t.Multiplies = r.part, kind == multiplier
 	if t.Role == Norm {
 		t.Part = lastSegment(t.Module)
 	}
@@ -101,7 +101,7 @@ func (a *Arch) setLayer(t *Tensor, p *place) {
 // role combines what the module's rule and the parameter's name say.
 func role(t *Tensor, p *place, r rule, kind paramKind, ok bool, rank int) Role {
 	switch {
-	case kind == scale || kind == cacheScale:
+	case kind == scale || kind == multiplier || kind == cacheScale:
 		return Scale
 	case p.tower || p.n == 0 && towers[t.Param]:
 		return Vision

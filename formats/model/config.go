@@ -139,8 +139,10 @@ func (q *Quantization) Tile() []int64 {
 		return nil
 	}
 	edges := q.WeightBlockSize
-	if len(edges) == 0 && len(q.Groups) > 0 {
-		edges = q.Groups[0].BlockStructure
+	for i := range q.Groups {
+		if len(edges) == 0 {
+			edges = q.Groups[i].BlockStructure
+		}
 	}
 	var tile []int64
 	for _, n := range edges {

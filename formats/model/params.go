@@ -14,7 +14,8 @@ const (
 	weight                  // the module decides
 	packed                  // the weight of the module, several values to an element
 	bias
-	scale      // belongs to the quantized weight of the module
+	multiplier // of the quantized weight of the module: weight = code · it
+	scale      // what else belongs to the quantized weight of the module
 	cacheScale // of activations kept in a cache, whatever the module
 )
 
@@ -26,13 +27,14 @@ var params = map[string]paramKind{
 	"weight_packed": packed, // compressed-tensors: FP4 in U8, integers in I32
 	"qweight":       packed, // GPTQ, AWQ
 
-	"weight_scale_inv":    scale, // DeepSeek; a multiplier in spite of its name
-	"weight_scale":        scale, // compressed-tensors, modelopt
+	"weight_scale_inv":    multiplier, // DeepSeek; in spite of its name
+	"weight_scale":        multiplier, // compressed-tensors, modelopt
 	"weight_scale_2":      scale, // modelopt NVFP4, of the tensor
 	"weight_global_scale": scale, // compressed-tensors NVFP4, a divisor
 	"weight_zero_point":   scale,
 	"weight_shape":        scale, // of a packed weight
 	"weight_g_idx":        scale,
+	"pre_quant_scale":     scale, // modelopt AWQ: factors of the input
 	"input_scale":         scale, // static activation scales
 	"input_global_scale":  scale,
 	"input_zero_point":    scale,
@@ -56,12 +58,12 @@ var fusedSuffixes = []struct {
 	kind   paramKind
 	of     string // appended to the base: the weight that a scale belongs to
 }{
-	{"_weight_scale_inv", scale, ""},
+	{"_weight_scale_inv", multiplier, ""},
 	{"_weight_scale_2", scale, ""},
-	{"_weight_scale", scale, ""},
+	{"_weight_scale", multiplier, ""},
 	{"_input_scale", scale, ""},
-	{"_scale_inv", scale, ""},
-	{"_scale", scale, ""},
+	{"_scale_inv", multiplier, ""},
+	{"_scale", multiplier, ""},
 	{"_scales", scale, "_blocks"}, // MXFP4 of gpt-oss
 	{"_blocks", packed, ""},
 	{"_bias", bias, ""},
@@ -77,7 +79,7 @@ func (a *Arch) resolve(name string, t *Tensor, p *place, dtype safetensors.DType
 	kind := params[t.Param]
 	if kind != plain {
 		r, ok := table[string(p.path())]
-		if kind == scale {
+		if kind == scale || kind == multiplier {
 			t.ScaleOf = scaledWeight(name, t)
 		}
 		return r, kind, ok
@@ -88,7 +90,7 @@ func (a *Arch) resolve(name string, t *Tensor, p *place, dtype safetensors.DType
 	r, ok := table[string(p.path())]
 	if t.Param == "scale" && (dtype == safetensors.F8E8M0 || ok && scalable[r.role]) {
 		t.ScaleOf = scaledWeight(name, t)
-		return r, scale, ok
+		return r, multiplier, ok
 	}
 	for i := range fusedSuffixes {
 		s := &fusedSuffixes[i]
@@ -100,7 +102,7 @@ func (a *Arch) resolve(name string, t *Tensor, p *place, dtype safetensors.DType
 		if !ok || r.flags&fused3D == 0 {
 			break
 		}
-		if s.kind == scale {
+		if s.kind == scale || s.kind == multiplier {
 			t.ScaleOf = t.Module + "." + base + s.of
 		}
 		return r, s.kind, true

@@ -83,6 +83,9 @@ func (r Role) Linear() bool { return r < numRoles && roleText[r].why == "" }
 // small that no other dtype will do.
 func (r Role) Routes() bool { return r == Router || r == RouterBias }
 
+// Kept says for people why matrices of this role are not quantized; "" if they are.
+func (r Role) Kept() string { return roleText[r].why }
+
 // Tensor is what a name means. Its strings share memory with the name where they can.
 type Tensor struct {
 	Role Role
@@ -133,6 +136,9 @@ type Tensor struct {
 	// file packed, as ScaleOf + "_packed". "" for scales of activations kept for a
 	// cache (k_scale, v_scale), and when Role is not Scale.
 	ScaleOf string
+	// Multiplies is set when the codes of ScaleOf times this are its weights: not of
+	// scales of its input, nor of second ones.
+	Multiplies bool
 }
 
 // Name returns the full name of the tensor.
