@@ -70,7 +70,7 @@ func namedApart(p *plan.Plan, experts int) error {
 	if p.Config == "" {
 		return nil
 	}
-	root, err := strictjson.Parse([]byte(p.Config), strictjson.Options{})
+	root, err := strictjson.Parse([]byte(p.Config), strictjson.Options{NonFinite: true})
 	if err != nil {
 		return err
 	}

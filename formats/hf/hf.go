@@ -8,8 +8,10 @@
 // # Which files are what
 //
 //   - weights: the files that model.safetensors.index.json names, else
-//     model.safetensors, else the only .safetensors file of the folder, which
-//     people mean when they have given it a name of their own
+//     model.safetensors, else the one complete set NAME-i-of-N.safetensors, else the
+//     only .safetensors file of the folder, which people mean when they have given
+//     it a name of their own. An index that names files which are not there is left
+//     behind by an earlier form where one of the others is: a warning
 //   - the config: config.json
 //   - side files: all other regular files, also in sub-folders, except those whose
 //     name (or whose folder's) begins with a dot; they are copied
@@ -26,7 +28,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"quern/formats"
@@ -143,41 +144,6 @@ func (c *Checkpoint) openFolder() error {
 		return err
 	}
 	return c.checkIndex(index)
-}
-
-// weights returns the index, if there is one, and the names of the weight files.
-func (c *Checkpoint) weights(list *listing) (*index, []string, error) {
-	if list.top[IndexName] {
-		c.IndexName = IndexName
-		x, err := readIndex(filepath.Join(c.Dir, IndexName))
-		if err != nil {
-			return nil, nil, err
-		}
-		names := x.shardNames()
-		for _, name := range names {
-			if !list.top[name] {
-				return nil, nil, formats.Invalidf("reading %q: it names %q, which is not in the folder", IndexName, clip(name))
-			}
-		}
-		return x, names, nil
-	}
-	if list.top[SingleName] {
-		return nil, []string{SingleName}, nil
-	}
-	var others []string
-	for name := range list.top {
-		if filepath.Ext(name) == ".safetensors" {
-			others = append(others, name)
-		}
-	}
-	switch len(others) {
-	case 1:
-		return nil, others, nil
-	case 0:
-		return nil, nil, formats.Invalidf("%s: no weights: neither %s nor %s is there%s", c.Dir, IndexName, SingleName, list.otherWeights())
-	}
-	slices.Sort(others)
-	return nil, nil, formats.Invalidf("%s: %d .safetensors files (%s, …) and no %s that says which belong to the checkpoint", c.Dir, len(others), others[0], IndexName)
 }
 
 // Arch returns what is known about the architecture; never nil.

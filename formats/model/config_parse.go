@@ -188,7 +188,7 @@ func (r *reader) get(key string) *strictjson.Value {
 		if v == nil || v.Kind == strictjson.KindNull {
 			continue
 		}
-		if n, ok := v.Int64(); ok && n == -1 && minusOne[key] {
+		if n, ok := v.Whole(); ok && n == -1 && minusOne[key] {
 			continue
 		}
 		return v
@@ -325,7 +325,7 @@ func integer(f field, v *strictjson.Value) (int, error) {
 	if v.Kind != strictjson.KindNumber {
 		return 0, formats.Invalidf("%q: %s instead of an integer", f.key, shown(v))
 	}
-	n, ok := v.Int64()
+	n, ok := v.Whole()
 	if !ok || n < 0 || n > int64(most) {
 		return 0, formats.Invalidf("%q: %s is not an integer from 0 to %d", f.key, shown(v), most)
 	}
@@ -335,7 +335,7 @@ func integer(f field, v *strictjson.Value) (int, error) {
 // float reads a number that is not negative.
 func float(f field, v *strictjson.Value) (float64, error) {
 	x, ok := v.Float64()
-	if !ok || math.IsInf(x, 0) || x < 0 {
+	if !ok || math.IsInf(x, 0) || !(x >= 0) {
 		return 0, formats.Invalidf("%q: %s is no number that it can be", f.key, shown(v))
 	}
 	return x, nil

@@ -102,6 +102,9 @@ func TestConfigForms(t *testing.T) {
 		{"eos list", `{"eos_token_id":[1,2],"bos_token_id":-1}`, func(c *Config) bool { return len(c.EOS) == 2 && c.BOS == nil }},
 		{"nulls", `{"q_lora_rank":null,"rope_scaling":null,"quantization_config":null,"text_config":null}`, func(c *Config) bool { return c.QLoraRank == 0 && c.Quant == nil }},
 		{"size by layer, all alike", `{"moe_intermediate_size":[8,8]}`, func(c *Config) bool { return c.MoEIntermediateSize == 8 }},
+		{"integers as Python writes floats", `{"num_hidden_layers":4e1,"max_position_embeddings":131072.0,"sliding_window":-1.0}`, func(c *Config) bool {
+			return c.NumHiddenLayers == 40 && c.MaxPositions == 131072 && c.SlidingWindow == 0
+		}},
 		{"size by layer", `{"moe_intermediate_size":[8,9],"rope_theta":[1.0,2.0]}`, func(c *Config) bool { return c.MoEIntermediateSize == 0 && c.Rope.Theta == 0 }},
 		{"rope by layer type", `{"rope_parameters":{"full_attention":{"rope_theta":1e6,"rope_type":"default"},"sliding_attention":{"rope_theta":1e4}}}`, func(c *Config) bool {
 			return c.Rope.Theta == 1e6 && c.RopeByType["sliding_attention"].Theta == 1e4
@@ -124,8 +127,9 @@ func TestConfigImpossible(t *testing.T) {
 		`{"num_hidden_layers":-1}`: `"num_hidden_layers": -1 is not an integer from 0 to 10000`,
 		`{"num_hidden_layers":1000000000000000000,"n_routed_experts":1000000000000000000}`: `"num_hidden_layers": 1000000000000000000`,
 		`{"num_hidden_layers":10001}`:                                        "10001",
-		`{"num_hidden_layers":1e2}`:                                          "1e2",
-		`{"num_hidden_layers":2.0}`:                                          "2.0",
+		`{"num_hidden_layers":1e-2}`:                                         "1e-2",
+		`{"num_hidden_layers":2.5}`:                                          "2.5",
+		`{"num_hidden_layers":1e9}`:                                          "1e9",
 		`{"num_hidden_layers":"2"}`:                                          `"num_hidden_layers": a string instead of an integer`,
 		`{"num_hidden_layers":99999999999999999999999999999999999999999999}`: `a number is not`,
 		`{"n_routed_experts":100001}`:                                        "100001",

@@ -29,8 +29,8 @@ var params = map[string]paramKind{
 
 	"weight_scale_inv":    multiplier, // DeepSeek; in spite of its name
 	"weight_scale":        multiplier, // compressed-tensors, modelopt
-	"weight_scale_2":      scale, // modelopt NVFP4, of the tensor
-	"weight_global_scale": scale, // compressed-tensors NVFP4, a divisor
+	"weight_scale_2":      scale,      // modelopt NVFP4, of the tensor
+	"weight_global_scale": scale,      // compressed-tensors NVFP4, a divisor
 	"weight_zero_point":   scale,
 	"weight_shape":        scale, // of a packed weight
 	"weight_g_idx":        scale,

@@ -31,6 +31,7 @@ type Scanner struct {
 	pos    int     // of the next unread byte
 	last   int     // of the first byte of the last string or number read
 	max    int     // depth allowed
+	python bool    // Options.NonFinite
 	values int     // read into trees
 	open   []frame // the containers around pos, innermost last
 	buf    []byte  // the last string that had escapes, decoded
@@ -47,7 +48,7 @@ var errMisuse = errors.New("strictjson: Key or Next called outside of such a con
 
 // NewScanner returns a Scanner at the start of data, which it does not copy.
 func NewScanner(data []byte, o Options) *Scanner {
-	return &Scanner{data: data, max: o.maxDepth()}
+	return &Scanner{data: data, max: o.maxDepth(), python: o.NonFinite}
 }
 
 // Offset is the position in data, in bytes, of the next byte to be read.
@@ -69,7 +70,7 @@ func (s *Scanner) Peek() (Kind, error) {
 			return KindBool, nil
 		case c == 'n':
 			return KindNull, nil
-		case c == '-', '0' <= c && c <= '9':
+		case c == '-', '0' <= c && c <= '9', s.nonFinite() != "":
 			return KindNumber, nil
 		}
 	}

@@ -27,6 +27,9 @@ type Options struct {
 	// MaxDepth is how many arrays and objects may be open at once; 0 means
 	// DefaultMaxDepth, and more than 10,000 means 10,000.
 	MaxDepth int
+	// NonFinite lets NaN, Infinity and -Infinity stand as numbers: Python's json
+	// module writes and reads them.
+	NonFinite bool
 }
 
 func (o Options) maxDepth() int {

@@ -59,10 +59,27 @@ func (s *Scanner) delimited() bool {
 	return s.pos >= len(s.data)
 }
 
+// nonFinite returns the word that begins at the next byte and that is a number where
+// Options.NonFinite allows it, else "".
+func (s *Scanner) nonFinite() string {
+	if !s.python {
+		return ""
+	}
+	for _, word := range []string{"NaN", "Infinity", "-Infinity"} {
+		if bytes.HasPrefix(s.data[s.pos:], []byte(word)) {
+			return word
+		}
+	}
+	return ""
+}
+
 // number reads a number and returns it as it is written.
 func (s *Scanner) number() (string, error) {
 	start := s.pos
 	s.last = start
+	if word := s.nonFinite(); word != "" {
+		return word, s.literal(word)
+	}
 	if s.at() == '-' {
 		s.pos++
 	}

@@ -1,8 +1,11 @@
 package strictjson
 
 import (
+	"math"
+	"math/big"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Kind is the type of a JSON value. Its zero value is [KindNull].
@@ -133,8 +136,31 @@ func (v *Value) Int64() (int64, bool) {
 	return i, err == nil
 }
 
+// Whole returns the number when its value is exactly an integer, however it is
+// written: "131072.0" and "1e3" are, which Python writers leave. Beyond 2^53 only
+// plain integers are.
+func (v *Value) Whole() (int64, bool) {
+	if i, ok := v.Int64(); ok {
+		return i, true
+	}
+	f, ok := v.Float64()
+	if !ok || math.IsNaN(f) || math.Abs(f) >= 1<<53 || len(v.Text) > shown {
+		return 0, false
+	}
+	if math.Abs(f) < 1 { // only zero is whole, and 1e-999 is not zero
+		digits, _, _ := strings.Cut(strings.ToLower(v.Text), "e")
+		return 0, !strings.ContainsAny(digits, "123456789")
+	}
+	r, ok := new(big.Rat).SetString(v.Text) // exact; the exponent is small
+	if !ok || !r.IsInt() {
+		return 0, false
+	}
+	return r.Num().Int64(), true
+}
+
 // Float64 returns the number rounded to float64; false when v is no number or
-// beyond the range of float64.
+// beyond the range of float64. It may be infinite or NaN where
+// [Options.NonFinite] let the text say so.
 func (v *Value) Float64() (float64, bool) {
 	if v == nil || v.Kind != KindNumber {
 		return 0, false
