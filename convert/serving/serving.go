@@ -110,7 +110,7 @@ func Planned(p *plan.Plan, c *hf.Checkpoint) *Folder {
 	}
 	scales := map[string]*plan.Tensor{} // by weight
 	for i := range p.Tensors {
-		if t := &p.Tensors[i]; t.Meta.Role == model.Scale && plan.IsWeightScale(t.Meta.Param) {
+		if t := &p.Tensors[i]; t.Meta.Role == model.Scale && t.Meta.Multiplies {
 			scales[t.Meta.ScaleOf] = t
 		}
 	}

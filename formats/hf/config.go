@@ -3,6 +3,7 @@ package hf
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -44,6 +45,7 @@ func (c *Checkpoint) readConfig(l *listing) error {
 		return reading(ConfigName, err)
 	}
 	c.ConfigRaw, c.ConfigValue, c.HasConfig = data, v, true
+	c.readQuantization(l)
 	return nil
 }
 
@@ -78,6 +80,32 @@ func madeWithoutConfig(path string) bool {
 		return d.Decode(&input) == nil && len(input.Files) == 1 && input.Config == ""
 	}
 	return false
+}
+
+// QuantizationNames are the files in which exporters describe a quantization beside
+// or instead of config.json: modelopt, GPTQ and AWQ, msmodelslim. Of another form of
+// the checkpoint they say nothing true.
+var QuantizationNames = []string{"hf_quant_config.json", "quantize_config.json", "quant_config.json", "quant_model_description.json"}
+
+// readQuantization reads what such a file says where config.json says nothing. A
+// file that is no such description is a remark: the tensors speak for themselves.
+func (c *Checkpoint) readQuantization(l *listing) {
+	for _, name := range QuantizationNames {
+		if !l.top[name] || c.Config.Quant != nil {
+			continue
+		}
+		data, err := readSmall(filepath.Join(c.Dir, name), maxConfig)
+		var v strictjson.Value
+		if err == nil {
+			v, err = strictjson.Parse(data, strictjson.Options{NonFinite: true})
+		}
+		if err == nil {
+			c.Config.Quant, err = model.ParseQuantization(&v)
+		}
+		if err != nil {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("%s is not read: %v", name, err))
+		}
+	}
 }
 
 // readSmall reads a JSON file whole. What is often found in its place is named.

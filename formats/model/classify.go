@@ -59,6 +59,7 @@ func (a *Arch) Classify(name string, dtype safetensors.DType, shape []int64) Ten
 	r, kind, ok := a.resolve(name, &t, &p, dtype)
 	t.Role = role(&t, &p, r, kind, ok, len(shape))
 	t.Part, t.Multiplies = r.part, kind == multiplier
+	a.byShape(&t, &r, shape)
 	if t.Role == Norm {
 		t.Part = lastSegment(t.Module)
 	}
@@ -81,6 +82,17 @@ func (a *Arch) Classify(name string, dtype safetensors.DType, shape []int64) Ten
 	t.Why = a.kept(&t, dtype, shape)
 	t.Quantize = t.Why == ""
 	return t
+}
+
+// byShape sets right what a name alone says of tensors whose shape tells more.
+func (a *Arch) byShape(t *Tensor, r *rule, shape []int64) {
+	switch {
+	case t.Role == Attention && r.flags&headGate != 0 && len(shape) == 2 && a.config.NumHeads > 1 && shape[0] == int64(a.config.NumHeads):
+		t.Role, r.fused = LinearAttentionGate, ""
+	case t.Role == DenseMLP && len(shape) == 3: // Step: moe.gate_proj.weight [experts, out, in]
+		t.Role, r.fused = RoutedExpert, ""
+		r.flags |= fused3D | byExpert
+	}
 }
 
 // setLayer sets Layer and MTP by where the module lies.
@@ -144,8 +156,6 @@ func (a *Arch) kept(t *Tensor, dtype safetensors.DType, shape []int64) string {
 		return "invalid role"
 	case !t.Role.Linear():
 		return roleText[t.Role].why
-	case a.family.keep != "":
-		return a.family.keep
 	case t.Fused3D:
 		if why := a.keptFused(t, shape); why != "" {
 			return why

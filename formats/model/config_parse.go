@@ -2,6 +2,7 @@ package model
 
 import (
 	"math"
+	"strings"
 
 	"quern/formats"
 	"quern/internal/strictjson"
@@ -22,10 +23,13 @@ func (c *Config) fields() []field {
 	return []field{
 		{"model_type", &c.ModelType, 0},
 		{"num_hidden_layers", &c.NumHiddenLayers, maxLayers},
+		{"num_layers", &c.NumHiddenLayers, maxLayers}, // LongCat
+		{"n_layers", &c.NumHiddenLayers, maxLayers},   // DBRX
 		{"n_routed_experts", &c.NumExperts, maxExperts},
 		{"num_experts", &c.NumExperts, maxExperts},
 		{"num_local_experts", &c.NumExperts, maxExperts},
 		{"moe_num_experts", &c.NumExperts, maxExperts},
+		{"num_routed_experts", &c.NumExperts, maxExperts},
 		{"hidden_size", &c.HiddenSize, 0},
 		{"architectures", &c.Architectures, 0},
 		{"dtype", &c.DType, 0},
@@ -66,10 +70,18 @@ func (c *Config) fields() []field {
 		{"linear_conv_kernel_dim", &c.LinearConvKernel, 0},
 
 		{"num_experts_per_tok", &c.NumExpertsPerTok, maxExperts},
+		{"num_experts_per_token", &c.NumExpertsPerTok, maxExperts}, // Kimi Linear
+		{"experts_per_token", &c.NumExpertsPerTok, maxExperts},     // gpt_oss
+		{"moe_k", &c.NumExpertsPerTok, maxExperts},                 // ERNIE
+		{"moe_topk", &c.NumExpertsPerTok, maxExperts},              // Hunyuan, LongCat
+		{"moe_top_k", &c.NumExpertsPerTok, maxExperts},             // DBRX, Step
+		{"top_k_experts", &c.NumExpertsPerTok, maxExperts},         // Gemma 4
 		{"n_shared_experts", &c.NumSharedExperts, maxExperts},
 		{"num_shared_experts", &c.NumSharedExperts, maxExperts},
 		{"moe_intermediate_size", &c.MoEIntermediateSize, 0},
+		{"expert_ffn_hidden_size", &c.MoEIntermediateSize, 0}, // LongCat
 		{"shared_expert_intermediate_size", &c.SharedIntermediateSize, 0},
+		{"moe_shared_expert_intermediate_size", &c.SharedIntermediateSize, 0}, // Nemotron
 		{"n_group", &c.NGroup, maxExperts},
 		{"topk_group", &c.TopKGroup, maxExperts},
 		{"first_k_dense_replace", &c.FirstKDense, maxLayers},
@@ -93,8 +105,19 @@ func (c *Config) fields() []field {
 	}
 }
 
-// textKeys are where multimodal configs keep that of their text part.
-var textKeys = []string{"text_config", "language_config", "llm_config"}
+// textPaths are where multimodal configs keep that of their text part.
+var textPaths = [][]string{{"text_config"}, {"language_config"}, {"llm_config"}, {"thinker_config", "text_config"}}
+
+// descend follows a path of keys; nil where one is missing or null.
+func descend(v *strictjson.Value, path []string) *strictjson.Value {
+	for _, k := range path {
+		v = v.Get(k)
+	}
+	if v == nil || v.Kind == strictjson.KindNull {
+		return nil
+	}
+	return v
+}
 
 // ParseConfig reads the object of a config.json. Errors that blame it match
 // formats.ErrInvalid and begin with the key; keys that this package does not know
@@ -105,20 +128,30 @@ func ParseConfig(root *strictjson.Value) (*Config, error) {
 	}
 	r := reader{levels: []*strictjson.Value{root}, has: make(map[string]bool)}
 	c := &Config{has: r.has}
-	for _, k := range textKeys {
-		v := root.Get(k)
-		if v == nil || v.Kind == strictjson.KindNull {
+	for _, path := range textPaths {
+		v := descend(root, path)
+		if v == nil {
 			continue
 		}
 		if v.Kind != strictjson.KindObject {
-			return nil, formats.Invalidf("%q: %s instead of an object", k, v.Kind)
+			return nil, formats.Invalidf("%q: %s instead of an object", strings.Join(path, "."), v.Kind)
 		}
 		// What the text part lacks (dtype, token ids, quantization) stands outside.
-		r.levels = []*strictjson.Value{v, root}
+		r.levels = []*strictjson.Value{v}
+		for n := len(path) - 1; n > 0; n-- {
+			r.levels = append(r.levels, descend(root, path[:n]))
+		}
+		r.levels = append(r.levels, root)
 		c.Wrapper, _ = root.Get("model_type").Str()
 		break
 	}
 	c.levels = r.levels
+	for _, l := range r.levels { // DBRX: the numbers of its experts
+		if v := l.Get("ffn_config"); v != nil && v.Kind == strictjson.KindObject {
+			r.levels = append(r.levels, v)
+			break
+		}
+	}
 	if err := r.readAll(c.fields()); err != nil {
 		return nil, err
 	}

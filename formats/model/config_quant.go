@@ -26,6 +26,23 @@ func (r *reader) quantization() (*Quantization, error) {
 	return nil, nil
 }
 
+// ParseQuantization reads a file that describes a quantization beside config.json:
+// the object of quantization_config itself, or modelopt's with the same under
+// "quantization".
+func ParseQuantization(v *strictjson.Value) (*Quantization, error) {
+	if v == nil || v.Kind != strictjson.KindObject {
+		return nil, formats.Invalidf("it is %s, not an object", kindOf(v))
+	}
+	if in := v.Get("quantization"); in != nil && in.Kind == strictjson.KindObject {
+		v = in
+	}
+	q, err := parseQuantization(v)
+	if err == nil && q.Method == "" && q.Algo != "" {
+		q.Method = "modelopt"
+	}
+	return q, err
+}
+
 func parseQuantization(v *strictjson.Value) (*Quantization, error) {
 	q := new(Quantization)
 	r := reader{levels: []*strictjson.Value{v}, has: make(map[string]bool)}

@@ -13,8 +13,6 @@ type family struct {
 	rows    [][]row  // its tensors and their shapes
 
 	fused layout
-	// keep says why nothing of the family is quantized; "" when that is done.
-	keep string
 	// mtpLayers is set when layers behind the last are multi-token prediction, even
 	// if the config does not say how many there are.
 	mtpLayers bool
@@ -54,7 +52,6 @@ var families = []family{
 	{
 		name: "deepseek_v4", types: []string{"deepseek_v4"}, classes: []string{"DeepseekV4ForCausalLM"},
 		layer: v4Layer, root: v4Root, fused: unknownLayout, packsI8: true,
-		keep: "deepseek_v4 is published in FP8 and FP4, and kept as it is",
 	},
 	{
 		name: "glm4_moe", types: []string{"glm4_moe"}, classes: []string{"Glm4MoeForCausalLM"},
@@ -129,9 +126,10 @@ var families = []family{
 
 // v4Layer are the names of DeepSeek's own code, which V4 is published with.
 var v4Layer = []entry{
-	{"attn.wq_a", rule{role: Attention, part: "q_a"}},
+	// Engines fuse the two projections of the hidden state (vLLM deepseek_v4).
+	{"attn.wq_a", rule{role: Attention, part: "q_a", fused: "fused_wqa_wkv"}},
 	{"attn.wq_b", rule{role: Attention, part: "q_b"}},
-	{"attn.wkv", rule{role: Attention, part: "kv"}},
+	{"attn.wkv", rule{role: Attention, part: "kv", fused: "fused_wqa_wkv"}},
 	{"attn.wo_a", rule{role: Attention, part: "o_a"}},
 	{"attn.wo_b", rule{role: Attention, part: "o_b"}},
 	{"attn.attn_sink", rule{role: Sink}},

@@ -6,7 +6,7 @@ import "strings"
 // nothing: model.language_model.layers, language_model.model.layers, …
 var wrappers = map[string]bool{
 	"model": true, "language_model": true, "text_model": true, "llm": true,
-	"transformer": true, "module": true, "backbone": true,
+	"transformer": true, "module": true, "backbone": true, "thinker": true,
 }
 
 // towers are the segments that begin a part of another modality. A segment that
@@ -63,8 +63,18 @@ func locate(path string, p *place) {
 	case "mtp_layers": // MiMo
 		p.inMTP = true
 		seg, rest = p.enter(seg, rest)
+	case "mtp_block": // ERNIE: mtp_block.0.…
+		p.inMTP = true
+		seg, rest = p.enter(seg, rest)
 	case "layers":
 		seg, rest = p.enter(seg, rest)
+	default: // ERNIE: mtp_linear_proj.0, mtp_emb_norm.0
+		if strings.HasPrefix(seg, "mtp_") {
+			p.inMTP = true
+			if n, ok := number(rest); ok {
+				p.layer, rest = n, ""
+			}
+		}
 	}
 	for seg != "" {
 		n, ok := number(seg)

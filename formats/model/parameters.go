@@ -3,6 +3,7 @@ package model
 import (
 	"iter"
 	"math/bits"
+	"strings"
 )
 
 // Parameters are the sizes that models are known by.
@@ -11,9 +12,10 @@ type Parameters struct {
 	// packed weights count one by one.
 	Total int64 `json:"total"`
 	// Active is what one token uses: Total less the routed experts that are not
-	// chosen for it. The embedding and the output head are in it. It is 0 when
-	// there are routed experts and the config does not say how many are chosen.
-	Active int64 `json:"active"`
+	// chosen for it. The embedding and the output head are in it. It is 0, and not
+	// in JSON, when it is not known: the config does not say how many experts are
+	// chosen, or has experts and no rule says which tensors they are.
+	Active int64 `json:"active,omitempty"`
 	// MTP is the number of weights of MTP layers, their copies of the embedding and
 	// the output head included.
 	MTP int64 `json:"mtp"`
@@ -24,7 +26,8 @@ type Parameters struct {
 func (a *Arch) Parameters(tensors iter.Seq2[Tensor, int64]) Parameters {
 	var p Parameters
 	var routed int64
-	most := 0 // experts, when the config does not say
+	most := 0       // experts, when the config does not say
+	hidden := false // whether a tensor may be of experts that no rule places
 	for t, elements := range tensors {
 		n := elements * t.Weights
 		if t.MTP {
@@ -32,6 +35,7 @@ func (a *Arch) Parameters(tensors iter.Seq2[Tensor, int64]) Parameters {
 			continue
 		}
 		p.Total += n
+		hidden = hidden || t.Role == Unknown && t.ofExperts()
 		if t.Role == RoutedExpert || t.Role == Bias && t.ByExpert {
 			routed += n
 			most = max(most, t.Expert+1)
@@ -42,12 +46,20 @@ func (a *Arch) Parameters(tensors iter.Seq2[Tensor, int64]) Parameters {
 		all = int64(most)
 	}
 	switch {
+	case hidden:
 	case routed == 0:
-		p.Active = p.Total
+		if all <= 1 {
+			p.Active = p.Total
+		}
 	case chosen > 0 && chosen <= all:
 		p.Active = p.Total - routed + share(routed, chosen, all)
 	}
 	return p
+}
+
+// ofExperts reports whether the path of a tensor speaks of experts.
+func (t *Tensor) ofExperts() bool {
+	return strings.Contains(t.Module, "expert") || strings.Contains(t.Param, "expert")
 }
 
 // share is n·k/of without overflow; k ≤ of.

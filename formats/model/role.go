@@ -33,6 +33,7 @@ const (
 	HyperConnection                 // DeepSeek-V4 hc_*
 	Compressor                      // DeepSeek-V4 key-value compression
 	Buffer                          // computed from the config, not learned: inv_freq
+	StateSpace                      // projections of Mamba layers
 	Scale                           // belongs to a quantized tensor, see Tensor.ScaleOf
 	numRoles
 )
@@ -65,6 +66,7 @@ var roleText = [numRoles]struct{ name, why string }{
 	HyperConnection:     {"hyper_connection", "hyper-connection"},
 	Compressor:          {"compressor", "compressor of sparse attention"},
 	Buffer:              {"buffer", "buffer, not a weight"},
+	StateSpace:          {"state_space", "projection of a state-space layer"},
 	Scale:               {"scale", "scale of a quantized tensor"},
 }
 

@@ -19,6 +19,7 @@ const (
 	fused3D                    // holds the matrices of all routed experts
 	noWeight                   // integers that are looked up
 	mtpOnly                    // part of an MTP layer wherever it stands
+	headGate                   // no linear where it has one row a head
 )
 
 // entry is a row of the vocabulary. In its pattern "#" stands for a number, and a
@@ -30,8 +31,8 @@ type entry struct {
 
 // bases are the spellings of the two blocks of a decoder layer.
 var bases = map[string][]string{
-	"@attn": {"self_attn", "attn", "attention"},
-	"@mlp":  {"mlp", "block_sparse_moe", "feed_forward", "ffn", "moe"},
+	"@attn": {"self_attn", "attn", "attention", "mixer"}, // mixer: Nemotron-H, of either kind
+	"@mlp":  {"mlp", "block_sparse_moe", "feed_forward", "ffn", "moe", "mixer"},
 }
 
 // layerEntries are the names within a decoder layer. A pattern that ends in a
@@ -44,6 +45,18 @@ var layerEntries = []entry{
 	{"@attn.o_proj", rule{role: Attention, part: "o"}},
 	{"@attn.out_proj", rule{role: Attention, part: "o"}},
 	{"@attn.qkv_proj", rule{role: Attention, part: "qkv"}},
+	// The gate of the output, as wide as the queries (Kimi): engines fuse it with
+	// them. One that has a row for each head is a gate as those below.
+	{"@attn.g_proj", rule{Attention, "g", "qkv_proj", headGate}},
+	{"self_attn.gate_proj", rule{Attention, "g", "", headGate}}, // Hunyuan 4
+
+	// Kimi's delta attention: the small projections of decay and write strength.
+	{"@attn.b_proj", rule{role: LinearAttentionGate, part: "b"}},
+	{"@attn.f_proj", rule{role: LinearAttentionGate, part: "f"}},
+	{"@attn.f_a_proj", rule{role: LinearAttentionGate, part: "f_a"}},
+	{"@attn.f_b_proj", rule{role: LinearAttentionGate, part: "f_b"}},
+	{"@attn.A_log", rule{role: State}},
+	{"@attn.dt_bias", rule{role: State}},
 
 	// Multi-head latent attention. Engines fuse the two projections of the hidden
 	// state. Without a query latent (V2-Lite) there is a q_proj instead, and each
@@ -116,6 +129,16 @@ var layerEntries = []entry{
 	{"@mlp.shared_experts.w2", rule{role: SharedExpert, part: "down"}},
 	{"@mlp.shared_expert_gate", rule{role: SharedExpertGate}},
 
+	{"share_expert.gate_proj", rule{role: SharedExpert, part: "gate", fused: "gate_up_proj"}}, // Step
+	{"share_expert.up_proj", rule{role: SharedExpert, part: "up", fused: "gate_up_proj"}},
+	{"share_expert.down_proj", rule{role: SharedExpert, part: "down"}},
+
+	// State-space layers of Nemotron-H: their projections hold several things of
+	// other ranges in one matrix.
+	{"mixer.in_proj", rule{role: StateSpace, part: "in"}},
+	{"mixer.out_proj", rule{role: StateSpace, part: "out"}},
+	{"mixer.D", rule{role: State}},
+
 	// Routers.
 	{"@mlp.gate", rule{role: Router, flags: byExpert}},
 	{"@mlp.router", rule{role: Router, flags: byExpert}},
@@ -125,6 +148,7 @@ var layerEntries = []entry{
 	{"router.per_expert_scale", rule{role: RouterBias, flags: byExpert}},
 	{"@mlp.gate.e_score_correction_bias", rule{role: RouterBias, flags: byExpert}},
 	{"@mlp.e_score_correction_bias", rule{role: RouterBias, flags: byExpert}},
+	{"@mlp.router_bias", rule{role: RouterBias, flags: byExpert}},
 	{"@mlp.gate.expert_bias", rule{role: RouterBias, flags: byExpert}},
 	{"@mlp.expert_bias", rule{role: RouterBias, flags: byExpert}},
 	{"@mlp.moe_statics.e_score_correction_bias", rule{role: RouterBias, flags: byExpert}},
@@ -137,6 +161,9 @@ var layerEntries = []entry{
 	{"h_proj", rule{role: MTPProjection, flags: mtpOnly}},
 	{"input_proj", rule{role: MTPProjection, flags: mtpOnly}},
 	{"shared_head.head", rule{role: MTPHead, flags: mtpOnly}},
+	{"mtp_linear_proj", rule{role: MTPProjection, flags: mtpOnly}}, // ERNIE
+	{"mtp_emb_norm", rule{role: Norm, flags: mtpOnly}},
+	{"mtp_hidden_norm", rule{role: Norm, flags: mtpOnly}},
 }
 
 // rootEntries are the names outside of layers; below mtp they are the module's own.
@@ -144,6 +171,7 @@ var rootEntries = []entry{
 	{"embed_tokens", rule{role: Embedding}},
 	{"tok_embeddings", rule{role: Embedding}},
 	{"word_embeddings", rule{role: Embedding}},
+	{"embeddings", rule{role: Embedding}}, // Nemotron-H
 	{"wte", rule{role: Embedding}},
 	{"lm_head", rule{role: Head}},
 	{"embed_out", rule{role: Head}},

@@ -29,7 +29,7 @@ func (b *builder) account(m *Model) ([]string, error) {
 	count, first := make([]int, len(idle)), make([]string, len(idle))
 	for i := range b.all {
 		t := &b.all[i]
-		if b.used[t.Name] || t.Meta.Role == model.Scale && b.used[t.Meta.ScaleOf] && plan.IsWeightScale(t.Meta.Param) {
+		if b.used[t.Name] || t.Meta.Role == model.Scale && b.used[t.Meta.ScaleOf] && t.Meta.Multiplies {
 			continue
 		}
 		kind := kindOf(m, t)
