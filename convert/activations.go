@@ -25,12 +25,12 @@ func (q *quantizer) inputScales(p *plan.Plan) error {
 	fused := map[string]*plan.Tensor{} // fused module to a part's input scale
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
-		if t.Meta.Role == model.Scale && plan.IsInputScale(t.Meta.Param) {
+		if t.Meta.Role == model.Scale && plan.IsInputScale(t.Meta.Param) && !q.asIs[t.Meta.Module] {
 			dropped++
 			continue
 		}
 		out = append(out, *t)
-		if !q.StaticActivations || i == 0 || !isScaleOf(t, &p.Tensors[i-1]) {
+		if !q.StaticActivations || i == 0 || q.asIs[t.Meta.Module] || !isScaleOf(t, &p.Tensors[i-1]) {
 			continue
 		}
 		weight := &p.Tensors[i-1]

@@ -26,7 +26,7 @@ func PlanBF16(c *hf.Checkpoint, o BF16Options) (*plan.Plan, error) {
 	p := plan.New(c)
 	p.Tool, p.Command = tool, "convert"
 	p.Options = []plan.Option{{Name: "shard-size", Value: shardSize(o.ShardSize)}, {Name: "to", Value: "bf16"}}
-	for _, stage := range []plan.Stage{remarks(c), dequantize(quantization(c).Tile()), castKept(true), checkFinite, bf16Config(c)} {
+	for _, stage := range []plan.Stage{remarks(c), staleWords, dropOrphans, dequantize(quantization(c).Tile()), castKept(true), checkFinite, bf16Config(c)} {
 		if err := stage(p); err != nil {
 			return nil, err
 		}

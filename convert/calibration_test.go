@@ -355,7 +355,7 @@ func TestCacheScales(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	// Weights that are kept have caches too.
-	o.Keep = []string{"*"}
+	o.Keep = []string{"*self_attn*"}
 	if got := constants(mustPlan(t, c, o)); !maps.Equal(got, want) {
 		t.Errorf("kept: %v", got)
 	}
@@ -369,7 +369,7 @@ func TestCacheScales(t *testing.T) {
 			names[x.Name] = x.Op
 		}
 	}
-	if len(names) != 4 || names[llamaAttention+".q_scale"] != plan.Copy || names["model.layers.1.self_attn.k_proj.k_scale"] != plan.Copy || names[llamaAttention+".k_proj.k_scale"] != plan.Constant {
+	if len(names) != 6 || names[llamaAttention+".q_scale"] != plan.Copy || names["model.layers.1.self_attn.k_proj.k_scale"] != plan.Copy || names[llamaAttention+".k_proj.k_scale"] != plan.Constant {
 		t.Errorf("%v", names)
 	}
 	if notes := strings.Join(p.Notes, "\n"); !strings.Contains(notes, "2 scales of keys and values that the input has are replaced") {

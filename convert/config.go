@@ -1,6 +1,9 @@
 package convert
 
 import (
+	"slices"
+	"strings"
+
 	"quern/convert/modules"
 	"quern/convert/plan"
 	"quern/formats/hf"
@@ -22,10 +25,6 @@ func quantization(c *hf.Checkpoint) *model.Quantization {
 func (q *quantizer) config(p *plan.Plan) error {
 	list := modules.Of(p, q.checkpoint.Config)
 	p.Notes = append(p.Notes, list.Check()...)
-	if len(list.Quantized) == 0 {
-		p.Notes = append(p.Notes, "nothing is quantized: no tensor is a linear layer that the options allow")
-		return nil
-	}
 	if !q.checkpoint.HasConfig {
 		return nil
 	}
@@ -52,13 +51,24 @@ func (q *quantizer) config(p *plan.Plan) error {
 	}
 	quant.Set("modules_to_not_convert", strictjson.Array(entries...))
 	root := clone(q.checkpoint.ConfigValue)
-	text := root.Get("text_config")
-	if root.Get("quantization_config") == nil && text.Get("quantization_config") != nil {
-		text.Set("quantization_config", quant) // where the input has it
-	} else {
-		root.Set("quantization_config", quant)
+	at := &root
+	for _, c := range configs(&root) {
+		if c.Get("quantization_config") != nil {
+			at = c // where the input has it, the outermost if several have
+			break
+		}
 	}
-	root.Delete("compression_config") // an older name of the same
+	at.Set("quantization_config", quant)
+	for _, c := range slices.Backward(configs(&root)) {
+		if c.Get("quantization_config") != nil && c != at {
+			c.Delete("quantization_config")
+		}
+		c.Delete("compression_config") // an older name of the same
+	}
+	if root.Get("expert_dtype") != nil || q.checkpoint.Arch().ExpertsInFP4() {
+		// What engines assume without it is FP4 (vLLM deepseek_v4).
+		root.Set("expert_dtype", strictjson.String("fp8"))
+	}
 	if q.KeepBF16 {
 		setDType(&root)
 	}
@@ -73,11 +83,10 @@ func bf16Config(c *hf.Checkpoint) plan.Stage {
 			return nil
 		}
 		root := clone(c.ConfigValue)
-		for _, at := range []*strictjson.Value{&root, root.Get("text_config")} {
-			if at != nil {
-				at.Delete("quantization_config")
-				at.Delete("compression_config")
-			}
+		for _, at := range slices.Backward(configs(&root)) {
+			at.Delete("quantization_config")
+			at.Delete("compression_config")
+			at.Delete("expert_dtype")
 		}
 		setDType(&root)
 		p.Config = string(root.Indent("  ")) + "\n"
@@ -86,14 +95,11 @@ func bf16Config(c *hf.Checkpoint) plan.Stage {
 }
 
 // setDType sets the dtype fields that are there (torch_dtype, or dtype since
-// transformers 5), also those of the text part; older readers know only
-// torch_dtype, so a config without either gets that one.
+// transformers 5), also those of the parts of a multimodal model; older readers know
+// only torch_dtype, so a config without either gets that one.
 func setDType(root *strictjson.Value) {
 	found := false
-	for _, at := range []*strictjson.Value{root, root.Get("text_config")} {
-		if at == nil {
-			continue
-		}
+	for _, at := range configs(root) {
 		for _, key := range []string{"torch_dtype", "dtype"} {
 			if v := at.Get(key); v != nil {
 				at.Set(key, strictjson.String("bfloat16"))
@@ -104,6 +110,21 @@ func setDType(root *strictjson.Value) {
 	if !found {
 		root.Set("torch_dtype", strictjson.String("bfloat16"))
 	}
+}
+
+// configs are root and the configs of parts that lie in it, outer ones first:
+// text_config, llm_config, thinker_config and the text_config in that, and so on.
+// The pointers are into root, and stale when a key is added to or taken from a config
+// around them: who does that goes backward.
+func configs(root *strictjson.Value) []*strictjson.Value {
+	list := []*strictjson.Value{root}
+	for i := range root.Members {
+		m := &root.Members[i]
+		if m.Value.Kind == strictjson.KindObject && strings.HasSuffix(m.Key, "_config") && m.Key != "quantization_config" && m.Key != "compression_config" {
+			list = append(list, configs(&m.Value)...)
+		}
+	}
+	return list
 }
 
 // clone copies what Set and Delete change, so that the checkpoint's own value

@@ -1,9 +1,6 @@
 package convert
 
 import (
-	"fmt"
-	"slices"
-
 	"quern/convert/plan"
 	"quern/formats"
 	"quern/formats/foreign"
@@ -25,10 +22,10 @@ func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
 	}
 	p := plan.New(c)
 	p.Tool, p.Command, p.Options = tool, "quantize", o.list()
-	q := quantizer{QuantizeOptions: o, checkpoint: c}
+	q := quantizer{QuantizeOptions: o, checkpoint: c, listed: listedIn(c)}
 	for _, stage := range []plan.Stage{
-		q.calibrated, remarks(c), q.splitExperts, q.pairScales, q.decide, q.rewrite, q.inputScales, q.cacheScales,
-		castKept(o.KeepBF16), checkFinite, coverage, q.config,
+		q.calibrated, remarks(c), staleWords, dropOrphans, q.keepsMatch, q.splitExperts, q.pairScales, q.decide, q.something,
+		q.rewrite, q.inputScales, q.cacheScales, castKept(o.KeepBF16), checkFinite, coverage, q.config,
 	} {
 		if err := stage(p); err != nil {
 			return nil, err
@@ -45,8 +42,10 @@ type quantizer struct {
 	QuantizeOptions
 	checkpoint *hf.Checkpoint
 
-	scales    map[string]int // weight name to the index of its scale tensor
-	quantized []bool         // by tensor: it gets codes, or has them
+	scales    map[string]int  // weight name to the index of its scale tensor
+	quantized []bool          // by tensor: it gets codes, or has them
+	listed    *moduleList     // modules that the input's own config says are not quantized
+	asIs      map[string]bool // modules whose codes and scales stay byte for byte
 }
 
 // pairScales finds the scale of each FP8 weight and refuses what lacks its
@@ -61,121 +60,6 @@ func (q *quantizer) pairScales(p *plan.Plan) error {
 	q.scales, err = plan.PairScales(p)
 	return err
 }
-
-// decide marks what is quantized: the role says what can be, the options what
-// is to be kept, and fused partners go together.
-func (q *quantizer) decide(p *plan.Plan) error {
-	q.quantized = make([]bool, len(p.Tensors))
-	for i := range p.Tensors {
-		t := &p.Tensors[i]
-		_, isFloat := plan.Elem(t.DType)
-		switch {
-		case t.DType == safetensors.F8E4M3 && t.Meta.Role != model.Scale:
-			q.quantized[i] = true // as it is: nothing is gained by widening it again
-		case !isFloat && t.Meta.Role.Linear() && t.Meta.Param == "weight":
-			return formats.Invalidf("tensor %q: a %s weight of dtype %s cannot be quantized; only BF16, F16, F32, F64 and block FP8 can", t.Name, t.Meta.Role, t.DType)
-		case !t.Meta.Quantize:
-		case t.Meta.Fused3D: // splitExperts left it whole
-			t.Why = q.keepFused(t)
-		case len(t.Shape) != 2 || t.Shape[0] == 0 || t.Shape[1] == 0:
-			t.Why = fmt.Sprintf("shape %v is no matrix", t.Shape)
-			p.Notes = append(p.Notes, fmt.Sprintf("%s is kept: its %s", t.Name, t.Why))
-		default:
-			if t.Why = q.keep(t); t.Why == "" {
-				q.quantized[i] = true
-			}
-		}
-	}
-	q.unmatched(p)
-	q.followPartners(p)
-	return q.wholeLayers(p)
-}
-
-// unmatched remarks on patterns of --keep that no module answers to: a typo
-// would otherwise quantize what was to be kept.
-func (q *quantizer) unmatched(p *plan.Plan) {
-	for _, g := range q.Keep {
-		if !slices.ContainsFunc(p.Tensors, func(t plan.Tensor) bool { return glob(g, t.Meta.Module) }) {
-			p.Notes = append(p.Notes, fmt.Sprintf("--keep %s matches no module", g))
-		}
-	}
-}
-
-// keep says why an option keeps t, "" if none does.
-func (q *quantizer) keep(t *plan.Tensor) string {
-	for _, g := range q.Keep {
-		if glob(g, t.Meta.Module) {
-			return "--keep " + g
-		}
-	}
-	switch {
-	case q.KeepMTP && t.Meta.MTP:
-		return "--mtp keep"
-	case q.KeepRagged && ragged(t.Shape):
-		return "--ragged keep"
-	}
-	return ""
-}
-
-func ragged(shape []int64) bool { return shape[0]%fp8.Tile != 0 || shape[1]%fp8.Tile != 0 }
-
-// followPartners keeps whatever an engine fuses with something that is kept: it
-// reads such matrices all quantized or none.
-func (q *quantizer) followPartners(p *plan.Plan) {
-	kept := map[string]string{} // fused module to one kept part
-	for i := range p.Tensors {
-		t := &p.Tensors[i]
-		if f := t.Meta.Fused; f != "" && t.Meta.Param == "weight" && !q.quantized[i] && kept[f] == "" {
-			kept[f] = t.Meta.Module
-		}
-	}
-	for i := range p.Tensors {
-		t := &p.Tensors[i]
-		first := kept[t.Meta.Fused]
-		if t.Meta.Fused == "" || first == "" || !q.quantized[i] || t.DType == safetensors.F8E4M3 {
-			continue
-		}
-		q.quantized[i] = false
-		t.Why = "engines fuse it with " + first + ", which is kept"
-		p.Notes = append(p.Notes, fmt.Sprintf("%s is kept too: %s", t.Meta.Module, t.Why))
-	}
-}
-
-// wholeLayers refuses layers of which some routed experts are kept and others
-// are not: vLLM takes a kept expert's name as that of all (formats.md §2.1).
-func (q *quantizer) wholeLayers(p *plan.Plan) error {
-	if q.PartialExpert {
-		return nil
-	}
-	type both struct{ kept, quantized string }
-	layers := map[int]*both{}
-	for i := range p.Tensors {
-		t := &p.Tensors[i]
-		if t.Meta.Role != model.RoutedExpert || t.Meta.Param != "weight" {
-			continue
-		}
-		b := layers[t.Meta.Layer]
-		if b == nil {
-			b = &both{}
-			layers[t.Meta.Layer] = b
-		}
-		if q.quantized[i] {
-			b.quantized = t.Meta.Module
-		} else {
-			b.kept = t.Meta.Module
-		}
-		if b.kept != "" && b.quantized != "" {
-			return &UsageError{fmt.Sprintf("layer %d: %s would be kept and %s quantized: engines read such lists differently; keep all experts of a layer or give --allow-partial-experts", t.Meta.Layer, b.kept, b.quantized)}
-		}
-	}
-	return nil
-}
-
-// UsageError is a request that makes no sense for this checkpoint, as opposed
-// to a checkpoint that is at fault.
-type UsageError struct{ Message string }
-
-func (e *UsageError) Error() string { return e.Message }
 
 // rewrite replaces each weight that is quantized by codes and scale.
 func (q *quantizer) rewrite(p *plan.Plan) error {
@@ -238,6 +122,14 @@ func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, erro
 	if err != nil {
 		return nil, err
 	}
+	power := from.DType == safetensors.F8E8M0 || from.DType == safetensors.U8 || q.declaredUE8M0()
+	if q.asIs[t.Meta.Module] {
+		w.Op, w.Quant.UE8M0 = plan.Copy, power
+		return []plan.Tensor{w, *from}, nil
+	}
+	if len(t.Shape) != 2 {
+		return nil, formats.Invalidf("tensor %q: FP8 experts in one tensor of shape %v are divided only for qwen3_5_moe; convert it to BF16 first (quern convert --to bf16)", t.Name, t.Shape)
+	}
 	s.Shape = tiles(t.Shape) // not before: the grid has shown that it is a matrix
 	if q.Requantize {
 		scale := from.Source
@@ -247,7 +139,6 @@ func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, erro
 	if !grid.IsTile128() {
 		return nil, formats.Invalidf("tensor %q: its scales %q of shape %v are not one for each 128×128 tile; convert it to BF16 first (quern convert --to bf16)", t.Name, from.Name, from.Shape)
 	}
-	power := from.DType == safetensors.F8E8M0 || from.DType == safetensors.U8 || q.declaredUE8M0()
 	if q.UE8M0 && !power {
 		return nil, formats.Invalidf("tensor %q: its %s scales %q are no powers of two by their form: --scale-fmt ue8m0 would round the weights a second time (28.4 dB instead of 31.5); leave it out, start from the BF16 original, or accept it with --requantize", t.Name, from.DType, from.Name)
 	}

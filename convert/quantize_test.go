@@ -2,6 +2,7 @@ package convert_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -120,7 +121,7 @@ func TestIgnoreListReadings(t *testing.T) {
 	for _, name := range []string{"deepseek_v2", "deepseek_v2_lite", "deepseek_v3", "deepseek_v32", "glm4_moe", "gpt_oss", "kimi_k2", "llama", "minimax_m2", "mixtral", "qwen2_moe", "qwen3", "qwen3_5_moe", "qwen3_moe", "qwen3_next", "generic"} {
 		t.Run(name, func(t *testing.T) {
 			c := family(t, name)
-			for _, o := range []convert.QuantizeOptions{{}, {KeepMTP: true}, {Keep: []string{"*o_proj"}}} {
+			for _, o := range []convert.QuantizeOptions{{}, {KeepMTP: true}, {Keep: []string{map[bool]string{false: "*o_proj", true: "*q_proj"}[name == "generic"]}}} {
 				p := mustPlan(t, c, o)
 				for _, n := range p.Notes {
 					if strings.Contains(n, "modules_to_not_convert") {
@@ -262,12 +263,16 @@ func TestKeep(t *testing.T) {
 		{convert.QuantizeOptions{Keep: []string{"*q_proj"}}, "down gate o up"}, // k and v follow
 		{convert.QuantizeOptions{Keep: []string{"model.layers.0.mlp.up_proj"}}, "down k o q v"},
 		{convert.QuantizeOptions{Keep: []string{"*mlp*"}}, "k o q v"},
-		{convert.QuantizeOptions{Keep: []string{"nothing"}}, "down gate k o q up v"},
 		{convert.QuantizeOptions{KeepRagged: true}, "down gate o up"}, // k has 64 rows
 	} {
 		if got := quantized(x.o); got != x.want {
 			t.Errorf("%+v: %q, want %q", x.o, got, x.want)
 		}
+	}
+	// A typo must not quantize what was to be kept.
+	var usage *convert.UsageError
+	if _, err := convert.PlanQuantize(c, convert.QuantizeOptions{Keep: []string{"*q_proj", "*q_porj"}}); !errors.As(err, &usage) || !strings.Contains(err.Error(), "--keep *q_porj matches no module") {
+		t.Errorf("a pattern that matches nothing: %v", err)
 	}
 }
 

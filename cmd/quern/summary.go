@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"quern/convert"
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/convert/serving"
@@ -23,6 +24,7 @@ type summary struct {
 	Complete    bool               `json:"already_complete"`
 	InputBytes  int64              `json:"input_bytes"`
 	Totals      plan.Totals        `json:"output"`
+	Unchanged   string             `json:"unchanged,omitempty"` // why most bytes stay as they are, where they do
 	Quantized   int                `json:"quantized"`
 	Worst       []worst            `json:"worst"`
 	ShardsKept  int                `json:"shards_from_earlier_run"`
@@ -94,7 +96,7 @@ type worst struct {
 
 // alreadyComplete is the summary of a run that found nothing to do.
 func alreadyComplete(ck *hf.Checkpoint, p *plan.Plan, in, out string) *summary {
-	s := &summary{Input: in, Output: out, Complete: true, InputBytes: ck.Bytes(), Totals: p.Totals(), Worst: []worst{}, Calibration: calibratedBy(p), Regrouped: shard.Describe(p), Engines: serving.Planned(p, ck).Notes(), Notes: p.Notes}
+	s := &summary{Input: in, Output: out, Complete: true, InputBytes: ck.Bytes(), Totals: p.Totals(), Unchanged: unchanged(p), Worst: []worst{}, Calibration: calibratedBy(p), Regrouped: shard.Describe(p), Engines: serving.Planned(p, ck).Notes(), Notes: p.Notes}
 	if s.Notes == nil {
 		s.Notes = []string{}
 	}
@@ -126,7 +128,18 @@ func worstOf(m *manifest.Manifest, n int) []worst {
 	return list[:min(n, len(list))]
 }
 
+// unchanged is said of a quantization only: what is to stay needs no word.
+func unchanged(p *plan.Plan) string {
+	if p.Command != "quantize" {
+		return ""
+	}
+	return convert.Unchanged(p)
+}
+
 func (s *summary) print(w io.Writer) {
+	if s.Unchanged != "" {
+		fmt.Fprintln(w, wrap(clean(s.Unchanged), 0, 2))
+	}
 	fmt.Fprintf(w, "%s → %s (%s), %s tensors in %s", ui.Bytes(s.InputBytes), ui.Bytes(s.Totals.Bytes), share(s.Totals.Bytes, s.InputBytes), ui.Count(int64(s.Totals.Tensors)), count(s.Totals.Shards, "file"))
 	if s.ShardsKept > 0 {
 		fmt.Fprintf(w, ", %d of them from an earlier run", s.ShardsKept)

@@ -44,6 +44,10 @@ func (a *Arch) Name() string { return a.family.name }
 // Known reports whether the tables have the architecture.
 func (a *Arch) Known() bool { return a.family != &generic }
 
+// ExpertsInFP4 reports whether engines take routed experts of the architecture for
+// FP4 unless the config's expert_dtype says otherwise.
+func (a *Arch) ExpertsInFP4() bool { return a.family.packsI8 }
+
 // Config returns what the architecture was looked up with; never nil.
 func (a *Arch) Config() *Config { return a.config }
 
