@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -266,7 +267,7 @@ func (t *terminal) calibrateOwn(c *cli.Context, at scene, ck *hf.Checkpoint, run
 	out := filepath.Clean(at.out) + "-calibration.safetensors"
 	o := calibrate.Options{
 		Tool: "quern " + convert.Version, Checkpoint: time.Hour,
-		Runner: runner.Options{Workers: run.Workers, Memory: run.Memory, Device: run.Device},
+		Runner: runner.Options{Workers: run.Workers, Memory: cmp.Or(run.Memory, engine.DefaultMemory), Device: run.Device},
 	}
 	if _, err := t.measure(c, m, out, o, c.Bool("quiet") || c.Bool("json")); err != nil {
 		return nil, err

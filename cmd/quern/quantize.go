@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -132,8 +133,12 @@ func about(ck *hf.Checkpoint, err error) error {
 // enough makes a bound on memory that nothing can be done with a matter of
 // usage.
 func enough(ck *hf.Checkpoint, p *plan.Plan, out string, o convert.RunOptions) error {
-	if _, err := engine.Need(p, convert.EngineOptions(ck, out, o)); err != nil {
+	need, err := engine.Need(p, convert.EngineOptions(ck, out, o))
+	if err != nil {
 		return usagef("%v", err)
+	}
+	if o.Memory == 0 && need > engine.DefaultMemory {
+		debug.SetMemoryLimit(need)
 	}
 	return nil
 }

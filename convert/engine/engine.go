@@ -41,7 +41,7 @@ type Options struct {
 	Sources   []Source // weight files
 	SideDir   string   // folder that the plan's side files lie in
 	Workers   int      // goroutines that transform; 0: one a processor
-	Memory    int64    // bytes for the whole process; 0: DefaultMemory
+	Memory    int64    // bytes for the whole process; 0: DefaultMemory, or what the plan takes if that is more
 	Overwrite bool     // remove an earlier output in Dir first, but go on with what the same call has begun
 	FS        blockio.FS
 	// Channels returns the mean squares of a module's input channels, as the plan's
@@ -53,6 +53,8 @@ type Options struct {
 	// Progress, if set, is called from many goroutines with bytes of input
 	// that are done and that there are in all.
 	Progress func(done, total int64)
+
+	anyMemory bool // nobody set Memory
 }
 
 // deviceWorkers keeps the slots of a device busy (gpu.Options.Slots) while as many
@@ -74,7 +76,7 @@ func (o Options) withDefaults() Options {
 		o.Workers = max(o.Workers, deviceWorkers)
 	}
 	if o.Memory <= 0 {
-		o.Memory = DefaultMemory
+		o.Memory, o.anyMemory = DefaultMemory, true
 	}
 	return o
 }

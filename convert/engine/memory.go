@@ -28,7 +28,7 @@ const (
 // divide fits slabs and workers into the bound: first fewer and smaller slabs,
 // then fewer workers.
 func divide(p *plan.Plan, o Options) (memory, error) {
-	if o.unset { // nobody asked for the default: it is raised to what a large plan takes
+	if o.anyMemory { // nobody asked for the default: it is raised to what a large plan takes
 		o.Memory = max(o.Memory, fixed+perTensor*int64(len(p.Tensors))+DefaultMemory/2)
 	}
 	budget := o.Memory - fixed - perTensor*int64(len(p.Tensors))
