@@ -2,8 +2,10 @@ package convert
 
 import (
 	"fmt"
+	"slices"
 
 	"quern/convert/plan"
+	"quern/formats/safetensors"
 )
 
 // splitExperts gives each expert of a fused 3-D tensor the names that block-FP8
@@ -11,14 +13,34 @@ import (
 // [I,H], down_proj [E,H,I] E times down_proj. The parts are contiguous, so this
 // only renames; tensors that options keep stay fused.
 func (q *quantizer) splitExperts(p *plan.Plan) error {
+	scales := map[string]int{} // of fused FP8 experts, by the weight's name
+	for i := range p.Tensors {
+		if m := &p.Tensors[i].Meta; m.Multiplies {
+			scales[m.ScaleOf] = i
+		}
+	}
 	out := make([]plan.Tensor, 0, len(p.Tensors))
-	split := 0
+	split, gone := 0, map[string]bool{}
 	for i := range p.Tensors {
 		t := p.Tensors[i]
 		_, isFloat := plan.Elem(t.DType)
-		if !t.Meta.Fused3D || !t.Meta.Quantize || len(t.Shape) != 3 || !isFloat || q.keepFused(&t) != "" {
+		at, scaled := scales[t.Name]
+		isCodes := t.DType == safetensors.F8E4M3 && scaled
+		if !t.Meta.Fused3D || !t.Meta.Quantize || len(t.Shape) != 3 || !isFloat && !isCodes || q.keepFused(&t) != "" {
 			out = append(out, t)
 			continue
+		}
+		if isCodes {
+			from := &p.Tensors[at]
+			grid, err := plan.ScaleGrid(&t, from, quantization(q.checkpoint).Tile())
+			if err != nil {
+				return err
+			}
+			parts, err := plan.ExpertScales(t, *from, grid)
+			if err != nil {
+				return err
+			}
+			out, gone[from.Name] = append(out, parts...), true
 		}
 		parts, err := plan.ExpertParts(t)
 		if err != nil {
@@ -30,6 +52,7 @@ func (q *quantizer) splitExperts(p *plan.Plan) error {
 	if split > 0 {
 		p.Notes = append(p.Notes, fmt.Sprintf("%d fused expert tensors are split: engines read block FP8 by expert", split))
 	}
+	out = slices.DeleteFunc(out, func(t plan.Tensor) bool { return gone[t.Name] })
 	p.Tensors = out
 	p.Regroup(func(int) bool { return false })
 	return nil

@@ -112,6 +112,8 @@ func (t *terminal) execute(c *cli.Context, in, out, what string, by convert.Cali
 		return interrupted(err, "the same command goes on from here")
 	}
 	s := summarize(ck, p, done, in, out)
+	s.Notes = append(s.Notes, done.Remarks...)
+	t.notes(quiet || asJSON, done.Remarks)
 	switch {
 	case asJSON:
 		return t.json(s)

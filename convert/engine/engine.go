@@ -87,8 +87,9 @@ const DefaultMemory = 512 << 20
 // Result says what a run did.
 type Result struct {
 	Manifest *manifest.Manifest
-	Read     int64 // bytes of input
-	Resumed  int   // shards that an earlier run had finished
+	Read     int64    // bytes of input
+	Resumed  int      // shards that an earlier run had finished
+	Remarks  []string // what the data showed to be odd; of shards made by this run
 }
 
 // engine is a run under way.
@@ -100,6 +101,7 @@ type engine struct {
 	run   *manifest.Manifest // without tensors
 	state *state
 	mem   memory
+	large large
 	free  chan *slab
 	work  chan *chunk
 
@@ -147,6 +149,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (*Result, error) {
 		e.state.file.Close()
 		return nil, err
 	}
+	res.Remarks = e.large.remarks()
 	return res, nil
 }
 

@@ -80,7 +80,10 @@ func (e *engine) transform(c *chunk, scratch []byte) error {
 		if err := fp8.Dequantize(c.out, cols, fp8.ElemBF16, c.in, cols, int(c.span.rows), cols, *c.grid); err != nil {
 			return fmt.Errorf("tensor %q: %w", t.Name, err)
 		}
-		return e.checkProducts(c)
+		if err := e.checkProducts(c); err != nil {
+			return err
+		}
+		e.large.look(t.Name, c.grid.Scales, c.out)
 	case plan.Quantize:
 		from, _ := plan.Elem(t.Source.DType)
 		return e.quantize(c, c.in, from)

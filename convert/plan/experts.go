@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"quern/formats"
 	"quern/formats/model"
 )
@@ -42,4 +44,45 @@ func ExpertParts(t Tensor) ([]Tensor, error) {
 		}
 	}
 	return out, nil
+}
+
+// ExpertScales are the scales of the matrices that [ExpertParts] makes of w, whose
+// own lie over it as grid says. Tiles that reach from gate into up belong to both
+// only when they hold all of both; others are refused.
+func ExpertScales(w, scale Tensor, grid Grid) ([]Tensor, error) {
+	parts, err := ExpertParts(w)
+	if err != nil {
+		return nil, err
+	}
+	experts := w.Shape[0]
+	per := int64(len(parts)) / max(experts, 1) // matrices of an expert
+	rows := grid.Rows / max(experts, 1)        // scale rows of an expert
+	share, step := rows/max(per, 1), scale.DType.Bits()/8*grid.Cols
+	if inner := w.Shape[1] / max(per, 1); rows > 1 && per > 1 && inner%grid.TileRows != 0 {
+		return nil, formats.Invalidf("tensor %q: its tiles of %d rows reach from gate to up in %q; convert it to BF16 first (quern convert --to bf16)", scale.Name, grid.TileRows, w.Name)
+	}
+	for i := range parts {
+		p := &parts[i]
+		e, k := int64(i)/per, int64(i)%per
+		view := scale.Source
+		switch {
+		case grid.Rows == 1: // one for all experts
+			view.Shape = []int64{1, 1}
+		case rows == 1: // one row for all matrices of the expert
+			view.Shape = []int64{1, grid.Cols}
+			view.Offset += e * step
+		default:
+			view.Shape = []int64{share, grid.Cols}
+			view.Offset += (e*rows + k*share) * step
+		}
+		weight := p.Name
+		s := scale
+		s.Name, s.Shape, s.Source = weight+"_scale_inv", slices.Clone(view.Shape), view
+		s.Meta = p.Meta
+		s.Meta.Role, s.Meta.Param, s.Meta.ScaleOf, s.Meta.Multiplies = model.Scale, "weight_scale_inv", weight, true
+		s.Meta.Quantize, s.Meta.Why, s.Meta.Weights = false, "scale", 0
+		s.Why = "scale"
+		*p = s
+	}
+	return parts, nil
 }
