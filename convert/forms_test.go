@@ -247,3 +247,19 @@ func TestFamiliesOf2026(t *testing.T) {
 		}
 	}
 }
+
+// Values that no weight has are remarked: scales that are reciprocals lead there.
+func TestReciprocalScalesAreRemarked(t *testing.T) {
+	for scale, want := range map[float32]int{0.01: 0, 2000: 1} {
+		dir := checkpoint(t, withQuant(""), codes(proj+".weight", 128, 128), floatItem(proj+".weight_scale_inv", safetensors.F32, []float32{scale}, 1, 1))
+		in := open(t, dir)
+		p, err := convert.PlanBF16(in, convert.BF16Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := convert.Run(t.Context(), in, p, filepath.Join(t.TempDir(), "out"), convert.RunOptions{})
+		if err != nil || len(r.Remarks) != want {
+			t.Errorf("scale %v: %q, %v", scale, r.Remarks, err)
+		}
+	}
+}

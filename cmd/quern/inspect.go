@@ -161,8 +161,8 @@ func (r *inspection) print(w io.Writer, ck *hf.Checkpoint) {
 		fmt.Fprintf(w, "  %-13s %s\n", k, clean(fmt.Sprintf(format, args...)))
 	}
 	row("architecture", "%s", architecture(ck))
-	active := ""
-	if r.Parameters.Active > 0 { // else the config does not tell
+	active := ", how many are active for a token is unknown"
+	if r.Parameters.Active > 0 {
 		active = fmt.Sprintf(", %s active for a token", ui.Parameters(r.Parameters.Active))
 	}
 	row("parameters", "%s (%s)%s", ui.Parameters(r.Parameters.Total), ui.Count(r.Parameters.Total), active)

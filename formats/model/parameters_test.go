@@ -1,8 +1,10 @@
 package model
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"quern/formats/safetensors"
@@ -153,6 +155,57 @@ func BenchmarkClassify(b *testing.B) {
 	for b.Loop() {
 		for i := range names {
 			a.Classify(names[i], dtypes[i], shapes[i])
+		}
+	}
+}
+
+// What cannot be known is not stated: a model whose experts no rule finds, or whose
+// config does not say how many are chosen, under whatever key others say it.
+func TestActiveNotStated(t *testing.T) {
+	const expert, odd = "model.layers.0.mlp.experts.0.up_proj.weight", "model.layers.0.blob.expert_bank"
+	for _, c := range []struct {
+		config, tensor string
+		shape          []int64
+		active         int64
+	}{
+		{`{"num_experts":4,"num_experts_per_tok":2}`, expert, []int64{8, 8}, 32},
+		{`{"num_experts":4,"num_experts_per_token":1}`, expert, []int64{8, 8}, 16},
+		{`{"moe_num_experts":[4,4],"moe_k":1}`, expert, []int64{8, 8}, 16},
+		{`{"num_experts":4,"moe_topk":1}`, expert, []int64{8, 8}, 16},
+		{`{"num_experts":4,"moe_top_k":1}`, expert, []int64{8, 8}, 16},
+		{`{"num_experts":4,"top_k_experts":1}`, expert, []int64{8, 8}, 16},
+		{`{"ffn_config":{"moe_num_experts":4,"moe_top_k":1}}`, expert, []int64{8, 8}, 16},
+		{`{"thinker_config":{"text_config":{"num_experts":4,"num_experts_per_tok":1}}}`, "thinker." + expert, []int64{8, 8}, 16},
+		{`{"num_experts":4}`, expert, []int64{8, 8}, 0},
+		{`{"num_experts":4,"num_experts_per_tok":2}`, odd, []int64{4, 8, 8}, 0},
+		{`{"num_experts":4,"num_experts_per_tok":2}`, "model.layers.0.blob.weight", []int64{8, 8}, 0},
+		{`{}`, odd, []int64{4, 8, 8}, 0},
+		{`{}`, "model.layers.0.mlp.up_proj.weight", []int64{8, 8}, 64},
+	} {
+		cfg, err := parse(t, c.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := Lookup(cfg)
+		n := int64(1)
+		for _, d := range c.shape {
+			n *= d
+		}
+		p := a.Parameters(func(yield func(Tensor, int64) bool) { yield(a.Classify(c.tensor, safetensors.BF16, c.shape), n) })
+		if p.Active != c.active {
+			t.Errorf("%s, %s: %d active, want %d", c.config, c.tensor, p.Active, c.active)
+		}
+		text, _ := json.Marshal(p)
+		if strings.Contains(string(text), "active") != (c.active > 0) || p.Total != n {
+			t.Errorf("%s", text)
+		}
+	}
+	// ERNIE's MTP block and its projections are none of the model's own weights.
+	cfg, _ := parse(t, `{"num_hidden_layers":28}`)
+	a := Lookup(cfg)
+	for _, name := range []string{"model.mtp_block.0.mlp.up_proj.weight", "model.mtp_linear_proj.0.weight", "model.mtp_emb_norm.0.weight", "model.mtp_hidden_norm.0.weight"} {
+		if m := a.Classify(name, safetensors.BF16, []int64{8, 8}); !m.MTP || m.Layer != 28 || m.Role == Unknown {
+			t.Errorf("%s: %+v", name, m)
 		}
 	}
 }
