@@ -21,6 +21,7 @@ func pair(a, b uint32) uint64 { return uint64(a)<<32 | uint64(b) }
 // bpe is byte-pair encoding with the tables of one model.
 type bpe struct {
 	bytes  [256]uint32      // token of each byte, or none
+	chars  *alphabet        // of a model that is not byte-level, else nil
 	merges map[uint64]merge // by pair
 	whole  map[string]uint32
 	// whole has the tokens by their bytes where ignore_merges is set: a word that is
@@ -52,7 +53,7 @@ func (m *bpe) encode(word string, work *scratch, dst []uint32) ([]uint32, error)
 	if err != nil {
 		return dst, err
 	}
-	if len(word) <= shortWord {
+	if len(syms) <= shortWord {
 		syms = m.mergeShort(syms)
 		for _, s := range syms {
 			dst = append(dst, s.id)
@@ -66,19 +67,36 @@ func (m *bpe) encode(word string, work *scratch, dst []uint32) ([]uint32, error)
 	return dst, nil
 }
 
-// symbols appends a symbol for each byte of the word.
+// symbols appends the symbols that a word begins as, linked.
 func (m *bpe) symbols(word string, syms []link) ([]link, error) {
+	var err error
+	if m.chars != nil {
+		syms, err = m.chars.symbols(word, syms)
+	} else {
+		syms, err = m.byteSymbols(word, syms)
+	}
+	if err != nil || len(syms) == 0 {
+		return syms, err
+	}
+	for i := range syms {
+		syms[i].prev, syms[i].next = int32(i)-1, int32(i)+1
+	}
+	syms[len(syms)-1].next = -1
+	for i := range syms {
+		m.look(syms, int32(i))
+	}
+	return syms, nil
+}
+
+// byteSymbols appends a symbol for each byte of the word.
+func (m *bpe) byteSymbols(word string, syms []link) ([]link, error) {
 	syms = slices.Grow(syms, len(word))
 	for i := range len(word) {
 		id := m.bytes[word[i]]
 		if id == none {
 			return syms, formats.Invalidf("byte 0x%02x is not in the vocabulary", word[i])
 		}
-		syms = append(syms, link{id: id, prev: int32(i) - 1, next: int32(i) + 1})
-	}
-	syms[len(syms)-1].next = -1
-	for i := range syms {
-		m.look(syms, int32(i))
+		syms = append(syms, link{id: id})
 	}
 	return syms, nil
 }

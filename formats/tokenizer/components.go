@@ -1,7 +1,10 @@
 package tokenizer
 
 import (
+	"maps"
 	"math"
+	"slices"
+	"strings"
 
 	"quern/formats"
 	"quern/internal/strictjson"
@@ -41,51 +44,37 @@ func components(v *strictjson.Value, key string, dst []*strictjson.Value) ([]*st
 	return dst, nil
 }
 
-func (t *parsed) readNormalizer(v *strictjson.Value) error {
-	list, err := components(v, "normalizers", nil)
-	if err != nil {
-		return err
-	}
-	for _, c := range list {
-		if name, err := kindOf(c); err != nil || name != "NFC" {
-			return formats.Invalidf("%q is not supported; null and NFC are", short(name))
-		}
-		t.nfc = true
-	}
-	return nil
-}
-
 func (t *parsed) readPreTokenizer(v *strictjson.Value) error {
 	list, err := components(v, "pretokenizers", nil)
 	if err != nil {
 		return err
 	}
-	last := "null"
 	for i, c := range list {
-		if last, err = kindOf(c); err != nil {
+		name, err := kindOf(c)
+		if err != nil {
 			return err
 		}
-		if last == "ByteLevel" && i < len(list)-1 {
+		if name == "ByteLevel" && i < len(list)-1 {
 			return formats.Invalidf("ByteLevel before another pre-tokenizer is not supported")
 		}
 		var stages []stage
-		switch last {
+		switch name {
 		case "Split":
 			stages, err = readSplit(c)
 		case "Digits":
 			stages, err = readDigits(c)
 		case "ByteLevel":
+			t.byteLevel = true
 			stages, err = readByteLevel(c)
+		case "Metaspace":
+			stages, err = t.readMetaspaceStage(c, i)
 		default:
-			return formats.Invalidf("%q is not supported; Split, Digits and ByteLevel are", short(last))
+			return formats.Invalidf("%q is not supported; Split, Digits, Metaspace and ByteLevel are", short(name))
 		}
 		if err != nil {
-			return at(err, "%s", last)
+			return at(err, "%s", name)
 		}
 		t.stages = append(t.stages, stages...)
-	}
-	if last != "ByteLevel" {
-		return formats.Invalidf("%s without ByteLevel is not supported: only byte-level BPE is", last)
 	}
 	return nil
 }
@@ -147,20 +136,6 @@ func readByteLevel(v *strictjson.Value) ([]stage, error) {
 		out = append(out, newIsolate(known(patternGPT2)))
 	}
 	return out, nil
-}
-
-func readDecoder(v *strictjson.Value) error {
-	list, err := components(v, "decoders", nil)
-	if err != nil {
-		return err
-	}
-	if len(list) != 1 {
-		return formats.Invalidf("%d decoders; a single ByteLevel is supported", len(list))
-	}
-	if name, err := kindOf(list[0]); err != nil || name != "ByteLevel" {
-		return formats.Invalidf("%q is not supported; ByteLevel is", short(name))
-	}
-	return nil
 }
 
 // readAdded reads added_tokens and gives each its id. Hugging Face does not go by
@@ -237,8 +212,8 @@ func readAddedToken(v *strictjson.Value) (addedToken, error) {
 
 // lookedFor is the text that an added token is found by, and decoded to.
 func (t *parsed) lookedFor(a addedToken) string {
-	if a.normalized && t.nfc {
-		return nfc(a.content)
+	if a.normalized {
+		return t.normalize(a.content)
 	}
 	return a.content
 }
@@ -257,4 +232,9 @@ func (t *parsed) setAdded(added []addedToken) (err error) {
 		t.composed, err = newAddedSet(composed)
 	}
 	return err
+}
+
+// names lists the keys of a table for a message.
+func names[V any](table map[string]V) string {
+	return strings.Join(slices.Sorted(maps.Keys(table)), ", ")
 }

@@ -12,52 +12,41 @@ import (
 // that could begin a character. An id that is no token is an error that matches
 // formats.ErrInvalid. (Hugging Face skips such ids.)
 func (t *Tokenizer) Decode(ids []int) (string, error) {
-	var raw []byte
+	var text []byte
+	a := t.assembler()
 	for i, id := range ids {
-		b, ok := t.Token(id)
+		_, ok := t.Token(id)
 		switch {
 		case !ok && (id < 0 || id >= t.Size()):
 			return "", formats.Invalidf("id %d (the %s) is beyond the vocabulary of %d tokens", id, ordinal(i+1), t.Size())
 		case !ok:
 			return "", formats.Invalidf("id %d (the %s) is no token", id, ordinal(i+1))
 		}
-		raw = append(raw, b...)
+		text = a.add(text, id)
 	}
-	if utf8.Valid(raw) {
-		return string(raw), nil
-	}
-	text, _ := lossy(nil, raw, true)
-	return string(text), nil
+	return string(a.flush(text)), nil
 }
 
 // Stream decodes token by token. What it has returned is never taken back: the
-// bytes of a character that is not complete are kept until it is.
-type Stream struct {
-	t    *Tokenizer
-	held []byte
-}
+// bytes of a character that is not complete are kept until it is, and where tokens
+// are text and single bytes, bytes until text follows.
+type Stream struct{ assembler }
 
 // Stream returns a decoder for ids that arrive one by one. It is not safe for
 // concurrent use.
-func (t *Tokenizer) Stream() *Stream { return &Stream{t: t} }
+func (t *Tokenizer) Stream() *Stream { return &Stream{t.assembler()} }
 
 // Add returns the text that is complete with this token; often it is empty. All that
 // Add and Flush return, joined, is what Decode makes of the ids, but for ids that
 // are no tokens (models have more rows than tokens): they add nothing.
-func (s *Stream) Add(id int) string {
-	b, _ := s.t.Token(id)
-	s.held = append(s.held, b...)
-	text, n := lossy(nil, s.held, false)
-	s.held = append(s.held[:0], s.held[n:]...)
-	return string(text)
-}
+func (s *Stream) Add(id int) string { return string(s.add(nil, id)) }
 
 // Flush returns what is held back, which is the beginning of a character and so
 // becomes U+FFFD, and makes the stream ready for another text.
 func (s *Stream) Flush() string {
-	text, _ := lossy(nil, s.held, true)
-	s.held = s.held[:0]
-	return string(text)
+	text := string(s.flush(nil))
+	s.assembler = s.t.assembler()
+	return text
 }
 
 // lossy appends raw to dst as UTF-8, and returns how much of raw that took: all of

@@ -26,7 +26,8 @@ func (t *Tokenizer) Encode(text string) ([]int, error) {
 	e := t.encoders.Get().(*encoder)
 	e.ids = make([]int, 0, len(text)/3+8)
 	e.spent, e.allowed = 0, encodeTime+time.Duration(len(text))*encodeByte
-	err := t.plain.extract(text, e.id, e.normalized)
+	e.fresh = true
+	err := e.text(text)
 	ids := e.ids
 	e.release()
 	if err != nil {
@@ -41,6 +42,7 @@ type encoder struct {
 	t              *Tokenizer
 	ids            []int
 	work           scratch
+	fresh          bool // nothing of the text has gone by
 	words          []cached
 	seed           maphash.Seed
 	spent, allowed time.Duration // by regexp2
@@ -80,19 +82,31 @@ func (e *encoder) release() {
 	e.t.encoders.Put(e)
 }
 
+// text takes a whole text.
+func (e *encoder) text(s string) error {
+	if !e.t.long {
+		return e.t.plain.extract(s, e.id, e.normalized)
+	}
+	return cutLong(s, longText, longRun, func(s string) error { return e.t.plain.extract(s, e.id, e.normalized) })
+}
+
 // id is an added token.
-func (e *encoder) id(id uint32) { e.ids = append(e.ids, int(id)) }
+func (e *encoder) id(id uint32) {
+	e.ids = append(e.ids, int(id))
+	e.fresh = false
+}
 
 // normalized takes a part of the text between added tokens that are not normalized.
 func (e *encoder) normalized(s string) error {
-	if e.t.nfc {
-		s = nfc(s)
-	}
-	return e.t.composed.extract(s, e.id, e.first)
+	return e.t.composed.extract(e.t.normalize(s), e.id, e.first)
 }
 
 // first takes a part between added tokens of any kind.
-func (e *encoder) first(s string) error { return e.piece(0, s) }
+func (e *encoder) first(s string) error {
+	err := e.piece(0, s)
+	e.fresh = false
+	return err
+}
 
 // piece takes a piece to a stage of the pre-tokenizer, or to BPE.
 func (e *encoder) piece(stage int, s string) error {
@@ -102,7 +116,28 @@ func (e *encoder) piece(stage int, s string) error {
 	case stage < len(e.t.stages):
 		return e.t.stages[stage].split(e, stage+1, s)
 	}
+	if e.t.bpe.chars != nil {
+		return e.parts(s)
+	}
 	return e.word(s)
+}
+
+// parts takes a piece of a model that is not byte-level apart where no merge
+// reaches.
+func (e *encoder) parts(s string) error {
+	a := e.t.bpe.chars
+	if id, ok := a.whole[s]; ok {
+		e.ids = append(e.ids, int(id))
+		return nil
+	}
+	for s != "" {
+		n := a.part(s)
+		if err := e.word(s[:n]); err != nil {
+			return err
+		}
+		s = s[n:]
+	}
+	return nil
 }
 
 // word appends the ids of a word.

@@ -27,6 +27,13 @@ const (
 		`|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?` +
 		`|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 
+	// Kimi-K2 and its kin (tokenization_kimi.py, pat_str): o200k, but words have no
+	// Chinese characters, which stand by themselves.
+	patternKimi = `[\p{Han}]+` +
+		`|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?` +
+		`|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?` +
+		`|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+
 	// The three of DeepSeek-V3, applied one after the other. They escape the double
 	// quote in a class, which changes nothing.
 	patternDigits3  = `\p{N}{1,3}`
@@ -50,7 +57,9 @@ func known(pattern string) matcher {
 	case patternQwen35:
 		return cl100k{t, letter | mark, 1}
 	case patternO200k:
-		return o200k{t}
+		return o200k{t, 0}
+	case patternKimi:
+		return kimi{o200k{t, han}}
 	case patternDigits3:
 		return numbers{t, number, 3}
 	case patternCJK:

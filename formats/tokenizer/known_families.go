@@ -1,5 +1,7 @@
 package tokenizer
 
+import "unicode/utf8"
+
 // gpt2 is patternGPT2.
 type gpt2 struct{ *classTable }
 
@@ -99,7 +101,10 @@ func asciiLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 
 // o200k is patternO200k. Its first two alternatives are a word that ends in lower
 // case, and one that begins in upper case; letters without case and marks count as
 // both, so the first has to give back.
-type o200k struct{ *classTable }
+type o200k struct {
+	*classTable
+	not class // what words have nothing of
+}
 
 const (
 	head = upper | uncased | mark // [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]
@@ -107,6 +112,16 @@ const (
 )
 
 func (m o200k) match(s string, i int) int {
+	end, slashes := m.matchLine(s, i)
+	for slashes && end < len(s) && (s[end] == '\n' || s[end] == '\r' || s[end] == '/') {
+		end++
+	}
+	return end
+}
+
+// matchLine is match but for the end of [^\s\p{L}\p{N}]+[\r\n/]*; symbols tells that
+// it is that one which has matched.
+func (m o200k) matchLine(s string, i int) (end int, symbols bool) {
 	c, n := m.at(s, i)
 	before := c&(newline|letter|number) == 0 // what [^\r\n\p{L}\p{N}] takes
 	for _, word := range []func(string, int) int{m.lowerWord, m.upperWord} {
@@ -125,18 +140,15 @@ func (m o200k) match(s string, i int) int {
 				end = long
 			}
 		}
-		return end
+		return end, false
 	}
 	if c&number != 0 {
-		return numbers{m.classTable, number, 3}.match(s, i)
+		return numbers{m.classTable, number, 3}.match(s, i), false
 	}
 	if end := m.symbols(s, i, c, space|letter|number); end >= 0 {
-		for end < len(s) && (s[end] == '\n' || s[end] == '\r' || s[end] == '/') {
-			end++
-		}
-		return end
+		return end, true
 	}
-	return m.spaces(s, i, true)
+	return m.spaces(s, i, true), false
 }
 
 // lowerWord matches head*tail+ at byte i. head* takes all that it can; where no
@@ -146,9 +158,12 @@ func (m o200k) lowerWord(s string, i int) int {
 	both := -1
 	for i < len(s) {
 		c, n := m.at(s, i)
+		if c&m.not != 0 {
+			break
+		}
 		if c&head == 0 {
 			if c&tail != 0 {
-				return m.run(s, i+n, tail)
+				return m.runWord(s, i+n, tail)
 			}
 			break
 		}
@@ -162,9 +177,37 @@ func (m o200k) lowerWord(s string, i int) int {
 
 // upperWord matches head+tail* at byte i.
 func (m o200k) upperWord(s string, i int) int {
-	end := m.run(s, i, head)
+	end := m.runWord(s, i, head)
 	if end == i {
 		return -1
 	}
-	return m.run(s, end, tail)
+	return m.runWord(s, end, tail)
+}
+
+// runWord is run but for what words have nothing of.
+func (m o200k) runWord(s string, i int, want class) int {
+	for i < len(s) {
+		c, n := m.at(s, i)
+		if c&want == 0 || c&m.not != 0 {
+			break
+		}
+		i += n
+	}
+	return i
+}
+
+// kimi is patternKimi.
+type kimi struct{ words o200k }
+
+func (m kimi) match(s string, i int) int {
+	if s[i] >= utf8.RuneSelf {
+		if end := m.words.run(s, i, han); end > i {
+			return end
+		}
+	}
+	end, symbols := m.words.matchLine(s, i)
+	if symbols {
+		end = lines(s, end)
+	}
+	return end
 }

@@ -13,7 +13,7 @@ import (
 // published are the patterns with a matcher of their own.
 var published = map[string]string{
 	"gpt2": patternGPT2, "llama3": patternLlama3, "qwen2": patternQwen2, "numbers": patternNumbers, "qwen35": patternQwen35,
-	"o200k": patternO200k, "digits3": patternDigits3, "cjk": patternCJK, "deepseek": patternDeepSeek,
+	"o200k": patternO200k, "kimi": patternKimi, "digits3": patternDigits3, "cjk": patternCJK, "deepseek": patternDeepSeek,
 }
 
 type pairOfStages struct{ fast, slow stage }
@@ -41,7 +41,7 @@ func (p pairOfStages) compare(t *testing.T, name, text string) {
 // letters are what texts are made of: for each general category its first and last
 // code points and some between, and what the patterns name.
 func letters() []string {
-	out := strings.Split("'s|'S|'ſ|'t|'T|'re|'rE|'RE|'ve|'VE|'m|'M|'ll|'Ll|'lL|'d|'D|'x|''|'|'r|'l|'v| |  |   |\r|\n|\r\n|\t|\u00a0|\u2028|\u0085|a|b|A|B|aB|Ab|é|É|ǅ|ʰ|ª|中|ー|あ|ア|龥|龦|㐀|\u3040|\u30ff|\u3100|1|12|123|1234|½|Ⅷ|٣|!|?|/|//|-|_|(|$|+|^|<|…|«|€|\u0301|\u0903|\u20dd|\u200d|\ufeff|\u0378|\ue000|\x00|\x7f|😀", "|")
+	out := strings.Split("'s|'S|'ſ|'t|'T|'re|'rE|'RE|'ve|'VE|'m|'M|'ll|'Ll|'lL|'d|'D|'x|''|'|'r|'l|'v| |  |   |\r|\n|\r\n|\t|\u00a0|\u2028|\u0085|a|b|A|B|aB|Ab|é|É|ǅ|ʰ|ª|中|々|〇|⺀|\U00016ff0|ー|あ|ア|龥|龦|㐀|\u3040|\u30ff|\u3100|1|12|123|1234|½|Ⅷ|٣|!|?|/|//|-|_|(|$|+|^|<|…|«|€|\u0301|\u0903|\u20dd|\u200d|\ufeff|\u0378|\ue000|\x00|\x7f|😀", "|")
 	for name, set := range categories() {
 		if name == "C" || name == "Cs" {
 			continue

@@ -14,6 +14,9 @@ type model struct {
 	merges       [][2]string
 	ignoreMerges bool
 	fallback     bool // byte_fallback
+	fuse         bool // fuse_unk
+	unk          string
+	hasUnk       bool
 }
 
 // readModel reads the model. Options that could change ids must be as they are
@@ -68,7 +71,9 @@ func (m *model) option(key string, v *strictjson.Value) error {
 			return unsupported
 		}
 	case "unk_token":
-		// It stands for bytes that the vocabulary lacks, which are an error here.
+		// Where bytes are tokens, it stands for those that the vocabulary lacks, which
+		// are an error here.
+		m.unk, m.hasUnk = v.Str()
 		if v.Kind != strictjson.KindString && !null {
 			return unsupported
 		}
@@ -80,6 +85,8 @@ func (m *model) option(key string, v *strictjson.Value) error {
 		switch key {
 		case "byte_fallback":
 			m.fallback = b
+		case "fuse_unk":
+			m.fuse = b
 		case "ignore_merges":
 			m.ignoreMerges = b
 		}
@@ -182,7 +189,7 @@ func readPair(s *strictjson.Scanner, pair *[2]string) error {
 }
 
 // build makes the tables of BPE.
-func (m *model) build(b *bpe) error {
+func (m *model) build(b *bpe, byteLevel bool) error {
 	owner := make(map[uint32]string, len(m.vocab))
 	for s, id := range m.vocab {
 		if other, ok := owner[id]; ok {
@@ -190,6 +197,15 @@ func (m *model) build(b *bpe) error {
 		}
 		owner[id] = s
 	}
+	if err := m.buildMerges(b); err != nil || !byteLevel {
+		b.chars = newAlphabet(m)
+		return err
+	}
+	return m.buildBytes(b)
+}
+
+// buildBytes makes what byte-level BPE begins with.
+func (m *model) buildBytes(b *bpe) error {
 	missing := -1
 	for c := range b.bytes {
 		id, ok := m.vocab[string(byteRunes[c])]
@@ -202,6 +218,18 @@ func (m *model) build(b *bpe) error {
 	if m.fallback && missing >= 0 {
 		return formats.Invalidf("byte_fallback is not supported (the vocabulary lacks byte 0x%02x)", missing)
 	}
+	if m.ignoreMerges {
+		b.whole = make(map[string]uint32, len(m.vocab))
+		for s, id := range m.vocab {
+			if raw, ok := appendBytes(nil, s); ok {
+				b.whole[string(raw)] = id
+			}
+		}
+	}
+	return nil
+}
+
+func (m *model) buildMerges(b *bpe) error {
 	b.merges = make(map[uint64]merge, len(m.merges))
 	var joined []byte
 	for rank, p := range m.merges {
@@ -215,14 +243,6 @@ func (m *model) build(b *bpe) error {
 			}
 		}
 		b.merges[pair(left, right)] = merge{uint32(rank), id} // the last of equal ones holds
-	}
-	if m.ignoreMerges {
-		b.whole = make(map[string]uint32, len(m.vocab))
-		for s, id := range m.vocab {
-			if raw, ok := appendBytes(nil, s); ok {
-				b.whole[string(raw)] = id
-			}
-		}
 	}
 	return nil
 }

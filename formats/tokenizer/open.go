@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"quern/formats"
 	"quern/internal/strictjson"
@@ -23,9 +24,14 @@ const (
 	maxConfig = 16 << 20
 )
 
-// Open reads tokenizer.json of a folder, or the file itself, and the
-// tokenizer_config.json beside it where there is one. Errors that blame the files
-// match formats.ErrInvalid and begin with the file's name.
+// rankNames are the names of files of ranks, which are read where there is no
+// tokenizer.json: Kimi's, and Qwen's first.
+var rankNames = []string{"tiktoken.model", "qwen.tiktoken", "tokenizer.model"}
+
+// Open reads tokenizer.json of a folder, or else a file of ranks (tiktoken.model),
+// and the tokenizer_config.json beside it where there is one; path may be the file
+// itself. Errors that blame the files match formats.ErrInvalid and begin with the
+// file's name.
 func Open(path string) (*Tokenizer, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -33,7 +39,7 @@ func Open(path string) (*Tokenizer, error) {
 	}
 	file := path
 	if info.IsDir() {
-		file = filepath.Join(path, FileName)
+		file = choose(path)
 	}
 	if filepath.Ext(file) == ".safetensors" {
 		return nil, formats.Invalidf("reading %q: weights have no tokenizer; give a folder with %s, or that file", filepath.Base(file), FileName)
@@ -49,7 +55,16 @@ func Open(path string) (*Tokenizer, error) {
 			return nil, err
 		}
 	}
-	t, err := parse(data)
+	var t *parsed
+	switch {
+	case !ranked(file):
+		t, err = parse(data)
+	case sentencePiece(data):
+		err = formats.Invalidf("a model of SentencePiece is not supported; transformers makes a tokenizer.json of it (AutoTokenizer.from_pretrained, save_pretrained)")
+	default:
+		c.addBOS, c.addEOS = nil, nil // those classes do not know them
+		t, err = parseRanked(data, c)
+	}
 	if err != nil {
 		return nil, reading(file, err)
 	}
@@ -58,6 +73,30 @@ func Open(path string) (*Tokenizer, error) {
 	}
 	return t.Tokenizer, nil
 }
+
+// choose is the file that a folder's tokenizer is read from.
+func choose(dir string) string {
+	file := filepath.Join(dir, FileName)
+	if _, err := os.Lstat(file); err == nil {
+		return file
+	}
+	for _, name := range rankNames {
+		other := filepath.Join(dir, name)
+		if _, err := os.Lstat(other); err == nil {
+			return other
+		}
+	}
+	return file
+}
+
+// ranked tells a file of ranks by its name.
+func ranked(file string) bool {
+	return slices.Contains(rankNames, filepath.Base(file)) || filepath.Ext(file) == ".tiktoken"
+}
+
+// sentencePiece tells a model of SentencePiece by its first field: a piece, which is a
+// message of protobuf. Files of ranks begin with base64.
+func sentencePiece(data []byte) bool { return len(data) > 0 && data[0] == '\n' }
 
 // Parse reads a tokenizer.json. Errors match formats.ErrInvalid.
 func Parse(json []byte) (*Tokenizer, error) {

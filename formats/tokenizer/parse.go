@@ -19,7 +19,16 @@ const (
 // parsed is a tokenizer and what is needed only until it is complete.
 type parsed struct {
 	*Tokenizer
-	ids map[string]uint32 // of all tokens, by their text in the file
+	ids       map[string]uint32 // of all tokens, by their text in the file
+	byteLevel bool              // the text of tokens is in the byte alphabet
+	shifts    bool              // normalizers change which character stands where
+	leads     bool              // tokens differ at the beginning of a text
+}
+
+func newParsed(ids map[string]uint32) *parsed {
+	t := &parsed{Tokenizer: &Tokenizer{bos: -1, eos: -1}, ids: ids}
+	t.encoders.New = func() any { return newEncoder(t.Tokenizer) }
+	return t
 }
 
 // id is the id of a token by its text, or -1.
@@ -63,15 +72,14 @@ func parse(data []byte) (*parsed, error) {
 		return nil, formats.Invalidf("version %q is not supported; 1.0 is", short(v.Text))
 	}
 
-	t := &parsed{&Tokenizer{bos: -1, eos: -1}, m.vocab}
-	t.encoders.New = func() any { return newEncoder(t.Tokenizer) }
+	t := newParsed(m.vocab)
 	for _, step := range []struct {
 		key string
 		do  func(*strictjson.Value) error
 	}{
 		{"normalizer", t.readNormalizer},
 		{"pre_tokenizer", t.readPreTokenizer},
-		{"decoder", readDecoder},
+		{"decoder", t.readDecoder},
 		{"post_processor", t.readPostProcessor},
 	} {
 		v := parts[step.key]
@@ -79,7 +87,7 @@ func parse(data []byte) (*parsed, error) {
 			return nil, formats.Invalidf("%s: %w", step.key, err)
 		}
 	}
-	if err := m.build(&t.bpe); err != nil {
+	if err := m.build(&t.bpe, t.byteLevel); err != nil {
 		return nil, formats.Invalidf("model: %w", err)
 	}
 	added, err := t.readAdded(parts["added_tokens"])
@@ -144,9 +152,32 @@ func (t *parsed) fill(added []addedToken) {
 		set(a.id, t.lookedFor(a))
 	}
 	t.ends = make([]uint32, size)
+	t.raw = make([]uint64, len(t.absent))
 	for id, s := range text {
-		t.arena, _ = appendBytes(t.arena, s)
+		if t.byteLevel {
+			t.arena, _ = appendBytes(t.arena, s)
+		} else {
+			t.fillText(id, s)
+		}
 		t.ends[id] = uint32(len(t.arena))
+	}
+}
+
+// fillText appends what a token of text stands for.
+func (t *parsed) fillText(id int, s string) {
+	b, raw := t.decoder.token(s, false)
+	t.arena = append(t.arena, b...)
+	if raw {
+		t.raw[id/64] |= 1 << (id % 64)
+	}
+	if !t.leads {
+		return
+	}
+	if lead, _ := t.decoder.token(s, true); lead != b {
+		if t.lead == nil {
+			t.lead = map[int]string{}
+		}
+		t.lead[id] = lead
 	}
 }
 

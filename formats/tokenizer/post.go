@@ -104,6 +104,8 @@ func namedID(v *strictjson.Value, key string) (int, error) {
 type config struct {
 	bos, eos       *string
 	addBOS, addEOS *bool
+	class          *string
+	given          *strictjson.Value // added_tokens_decoder
 }
 
 func parseConfig(v *strictjson.Value) (config, error) {
@@ -128,6 +130,10 @@ func parseConfig(v *strictjson.Value) (config, error) {
 		}
 		*x.to = &s
 	}
+	if class, ok := v.Get("tokenizer_class").Str(); ok {
+		c.class = &class
+	}
+	c.given = v.Get("added_tokens_decoder")
 	for _, x := range []struct {
 		key string
 		to  **bool
@@ -171,4 +177,16 @@ func (t *parsed) configure(c config) error {
 		}
 	}
 	return nil
+}
+
+// rankClass is the class that tokenizer_config.json names.
+func (c *config) rankClass() (rankClass, error) {
+	if c.class == nil {
+		return rankClass{}, formats.Invalidf("%s names no tokenizer_class, which says how texts are split; %s are known", ConfigName, names(rankClasses))
+	}
+	x, ok := rankClasses[*c.class]
+	if !ok {
+		return x, formats.Invalidf("%s: tokenizer_class %q is not supported beside a file of ranks; %s are", ConfigName, short(*c.class), names(rankClasses))
+	}
+	return x, nil
 }

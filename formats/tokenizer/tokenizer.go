@@ -6,15 +6,22 @@ import (
 
 // Tokenizer turns text into token ids and back. It is safe for concurrent use.
 type Tokenizer struct {
-	bpe      bpe
-	nfc      bool
-	plain    *addedSet // added tokens that are looked for in the text as it is
-	composed *addedSet // and those that are looked for in the normalized text
-	stages   []stage
+	bpe         bpe
+	long        bool // long texts are cut as Kimi's code does
+	normalizers []normalizer
+	rewrites    bool      // they change texts for good
+	plain       *addedSet // added tokens that are looked for in the text as it is
+	composed    *addedSet // and those that are looked for in the normalized text
+	stages      []stage
+	decoder     decoder
 
 	arena  []byte   // the bytes of all tokens, by id
 	ends   []uint32 // where the bytes of each id end
 	absent []uint64 // a bit for each id below Size that is no token
+	raw    []uint64 // and for each that is a byte of its own among tokens of text
+	lead   map[int]string
+	// lead has what tokens stand for at the beginning of a text, where that is not
+	// what they are elsewhere.
 
 	before, after []int // the special tokens around a text
 	bos, eos      int   // -1: not known
@@ -55,6 +62,6 @@ func (t *Tokenizer) EOS() (id int, adds bool) {
 // single text. The slices are the tokenizer's.
 func (t *Tokenizer) Around() (before, after []int) { return t.before, t.after }
 
-// Normalizes reports whether texts are composed (NFC) before they are split, so
-// that decoding what was encoded may give another form of the same text.
-func (t *Tokenizer) Normalizes() bool { return t.nfc }
+// Normalizes reports whether texts are composed (NFC) or stripped before they are
+// split, so that decoding what was encoded may give another form of the same text.
+func (t *Tokenizer) Normalizes() bool { return t.rewrites }

@@ -21,6 +21,7 @@ const (
 	space                     // \s
 	newline                   // \r, \n; they are space too
 	numeric                   // what Rust's char::is_numeric says
+	han                       // \p{Han}
 
 	letter = upper | lower | uncased // \p{L}
 )
@@ -87,6 +88,7 @@ var classes = sync.OnceValue(func() *classTable {
 	add(punct, sets["P"])
 	add(symbol, sets["S"])
 	add(space, union(sets["Z"], controlSpaces))
+	add(han, scripts["han"])
 	add(newline, runeSet{{'\n', '\n'}, {'\r', '\r'}})
 
 	t := &classTable{}
