@@ -27,6 +27,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"tinyseek":   scriptTinyseek,
+			"kimi":       scriptKimi,
 			"synth":      scriptSynth,
 			"checkpoint": scriptCheckpoint,
 			"exits":      scriptExits,
@@ -59,6 +60,20 @@ func want(ts *testscript.TestScript, neg bool, args []string, n int, usage strin
 func scriptTinyseek(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 1, "tinyseek DIR")
 	must(ts, tinyseek.Extract(ts.MkAbs(args[0])))
+}
+
+// kimiFiles are the tokenizer that formats/tokenizer is tested with. Scripts run in
+// folders of their own, tests in that of their package.
+var kimiFiles, _ = filepath.Abs(filepath.Join("..", "..", "formats", "tokenizer", "testdata", "kimi"))
+
+// kimi DIR: a tiktoken.model and its tokenizer_config.json.
+func scriptKimi(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1, "kimi DIR")
+	for _, name := range []string{"tiktoken.model", "tokenizer_config.json"} {
+		raw, err := os.ReadFile(filepath.Join(kimiFiles, name))
+		must(ts, err)
+		must(ts, os.WriteFile(filepath.Join(ts.MkAbs(args[0]), name), raw, 0o644))
+	}
 }
 
 // synth DIR: a checkpoint of DeepSeek-V3's shape, 1.4 MB in 8 files.

@@ -34,7 +34,9 @@ type addedSet struct {
 // newAddedSet makes a set of tokens whose contents are what is looked for.
 func newAddedSet(tokens []addedToken) (*addedSet, error) {
 	x := &addedSet{tokens: tokens}
-	slices.SortFunc(tokens, func(a, b addedToken) int { return cmp.Compare(a.content, b.content) })
+	slices.SortFunc(tokens, func(a, b addedToken) int {
+		return cmp.Or(cmp.Compare(a.content, b.content), cmp.Compare(a.id, b.id))
+	})
 	for i, a := range tokens {
 		if i > 0 && tokens[i-1].content == a.content {
 			return nil, formats.Invalidf("%q is there twice, with ids %d and %d", short(a.content), tokens[i-1].id, a.id)

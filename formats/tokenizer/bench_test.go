@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,7 +61,7 @@ func tinyseekTokenizer(tb testing.TB) *Tokenizer {
 func BenchmarkEncode(b *testing.B) {
 	texts := corpus(b)
 	toks := map[string]*Tokenizer{"tinyseek": tinyseekTokenizer(b)}
-	for _, form := range forms {
+	for _, form := range slices.Concat(forms, otherForms) {
 		toks[form] = open(b, form)
 	}
 	for name, tok := range toks {

@@ -15,6 +15,11 @@ func naive(m *bpe, word string) []uint32 {
 	for i := range len(word) {
 		ids = append(ids, m.bytes[word[i]])
 	}
+	return m.join(ids)
+}
+
+// join merges symbols by the definition of BPE.
+func (m *bpe) join(ids []uint32) []uint32 {
 	for {
 		best, at := merge{rank: none}, -1
 		for i := 0; i+1 < len(ids); i++ {

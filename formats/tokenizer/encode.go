@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"quern/formats"
 )
@@ -84,6 +85,13 @@ func (e *encoder) release() {
 
 // text takes a whole text.
 func (e *encoder) text(s string) error {
+	if e.t.dated {
+		for i, r := range s {
+			if r >= utf8.RuneSelf && younger.has(r) {
+				return formats.Invalidf("character %U at offset %d of the text: its NFC depends on the version of Python that the model's own tokenizer runs in", r, i)
+			}
+		}
+	}
 	if !e.t.long {
 		return e.t.plain.extract(s, e.id, e.normalized)
 	}

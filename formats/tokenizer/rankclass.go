@@ -13,7 +13,7 @@ import (
 // class, which tokenizer_config.json names as tokenizer_class.
 type rankClass struct {
 	pattern string
-	nfc     bool
+	nfc     bool // Python composes the whole text first
 	long    bool // texts are cut before anything else: see cutLong
 	special func(base uint32, given map[uint32]string) map[uint32]string
 	// special names the special tokens: base is the number of tokens in the file,

@@ -3,6 +3,8 @@ package tokenizer
 import (
 	"bytes"
 	"encoding/base64"
+	"maps"
+	"slices"
 	"strconv"
 
 	"quern/formats"
@@ -100,7 +102,7 @@ func parseRanked(data []byte, c config) (*parsed, error) {
 	}
 	t.long = class.long
 	if class.nfc {
-		t.normalizers, t.rewrites = []normalizer{nfc}, true
+		t.normalizers, t.rewrites, t.dated = []normalizer{nfc}, true, true
 	}
 	t.stages = []stage{newIsolate(known(class.pattern))}
 
@@ -118,7 +120,8 @@ func parseRanked(data []byte, c config) (*parsed, error) {
 func (t *parsed) setRanked(tokens []string, special map[uint32]string) (err error) {
 	size := uint32(len(tokens))
 	var added []addedToken
-	for id, s := range special {
+	for _, id := range slices.Sorted(maps.Keys(special)) {
+		s := special[id]
 		if int(id) < len(tokens) {
 			return formats.Invalidf("%s: added_tokens_decoder: %d, %q, is the id of another token", ConfigName, id, short(s))
 		}

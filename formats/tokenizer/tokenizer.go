@@ -8,6 +8,7 @@ import (
 type Tokenizer struct {
 	bpe         bpe
 	long        bool // long texts are cut as Kimi's code does
+	dated       bool // texts whose NFC is not the same to all versions of Unicode have no ids
 	normalizers []normalizer
 	rewrites    bool      // they change texts for good
 	plain       *addedSet // added tokens that are looked for in the text as it is

@@ -15,6 +15,10 @@ import (
 // forms are the golden tokenizers.
 var forms = []string{"deepseek_v3", "digits", "gpt2", "llama3", "o200k", "qwen2"}
 
+// otherForms are tokenizers made by testdata/_generate.py: ranks as Kimi has them, and
+// BPE over characters.
+var otherForms = []string{"kimi", "llama2", "gemma"}
+
 // golden is a line of cases.jsonl: what Hugging Face tokenizers 0.23.3 gives.
 type golden struct {
 	Text    string  `json:"text"`

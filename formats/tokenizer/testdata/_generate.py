@@ -2,15 +2,19 @@
 """Makes the tokenizers and cases of kimi/, llama2/, gemma/ and characters.jsonl, and
 compares quern with their references on random texts.
 
-    python3 _generate.py make          run in this folder
+    python3 _generate.py make          run in this folder; gemma's trainer settles ties
+        another way each time, so its files and characters.jsonl change
     python3 _generate.py fuzz QUERN N [SEED]   N texts for each form
+    python3 _generate.py real QUERN N FILE…    N texts for published tokenizers: models of
+        SentencePiece (mistral_common has some), qwen.tiktoken (dashscope has it), and
+        tekken.json, whose ranks are taken with Kimi's pattern
 
 Needs tokenizers 0.23.3, tiktoken 0.14.0 and sentencepiece 0.2.3. The tokenizers are
 trained here, on this repository's documents and the lines below: no published one is
 part of the repository. What gives the ids is tokenizers (llama2, gemma, characters)
 and tiktoken (kimi), the latter called as tokenization_kimi.py does.
 """
-import base64, copy, glob, io, json, os, random, subprocess, sys, tempfile
+import base64, copy, glob, io, json, os, random, shutil, subprocess, sys, tempfile, unicodedata
 
 import sentencepiece
 import tiktoken
@@ -122,15 +126,26 @@ def make_kimi(folder, texts):
 
 
 class Kimi:
+    pattern = KIMI
+
     def __init__(self, folder):
-        ranks = {}
-        for line in open(folder + "/tiktoken.model"):
+        self.ranks = {}
+        for line in open(f"{folder}/{self.file}"):
             token, rank = line.split()
-            ranks[base64.b64decode(token)] = int(rank)
+            self.ranks[base64.b64decode(token)] = int(rank)
+        special = self.special(folder)
+        self.size = max(special.values()) + 1
+        self.model = tiktoken.Encoding("ranks", pat_str=self.pattern, mergeable_ranks=self.ranks, special_tokens=special)
+
+    file = "tiktoken.model"
+
+    def usable(self, text):
+        return text
+
+    def special(self, folder):
+        n = len(self.ranks)
         given = {int(k): v["content"] for k, v in json.load(open(folder + "/tokenizer_config.json"))["added_tokens_decoder"].items()}
-        special = {given.get(i, f"<|reserved_token_{i}|>"): i for i in range(len(ranks), len(ranks) + 258)}
-        self.size = len(ranks) + 258
-        self.model = tiktoken.Encoding("kimi", pat_str=KIMI, mergeable_ranks=ranks, special_tokens=special)
+        return {given.get(i, f"<|reserved_token_{i}|>"): i for i in range(n, n + 258)}
 
     def parts(self, s, most):
         """At most so many characters in a row that are spaces, or are none."""
@@ -155,6 +170,22 @@ class Kimi:
         return self.model.decode(ids)
 
 
+class Qwen(Kimi):
+    """tokenization_qwen.py: NFC, special tokens by number, no cuts."""
+    file = "qwen.tiktoken"
+    pattern = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+
+    def special(self, folder):
+        return {s: 151643 + i for i, s in enumerate(["<|endoftext|>", "<|im_start|>", "<|im_end|>"] + [f"<|extra_{i}|>" for i in range(205)])}
+
+    def usable(self, text):
+        """Without marks that are younger than Unicode 3.2: quern refuses some of them."""
+        return "".join(c for c in text if unicodedata.ucd_3_2_0.category(c) != "Cn" or unicodedata.category(c) not in ("Mn", "Mc", "Cn"))
+
+    def encode(self, text):
+        return self.model.encode(unicodedata.normalize("NFC", text), allowed_special="all")
+
+
 # SentencePiece-style BPE.
 
 REPLACE = dict(type="Replace", pattern=dict(String=" "), content="▁")
@@ -177,13 +208,9 @@ def document(vocab, merges, added_tokens, **parts):
                 post_processor=None, decoder=None, model=model) | parts
 
 
-def make_llama2(folder, texts):
-    """A model of SentencePiece's own trainer, with the merges that transformers makes of it."""
-    out = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter("\n".join(texts).split("\n")), model_writer=out, model_type="bpe", vocab_size=900,
-                                             byte_fallback=True, character_coverage=0.98, normalization_rule_name="identity", remove_extra_whitespaces=False,
-                                             split_digits=True, allow_whitespace_only_pieces=True, num_threads=1, minloglevel=2)
-    sp = sentencepiece.SentencePieceProcessor(model_proto=out.getvalue())
+def sentencepiece_bpe(proto):
+    """The vocabulary of a model, the merges that transformers makes of it, and its control pieces."""
+    sp = sentencepiece.SentencePieceProcessor(model_proto=proto)
     vocab = {sp.id_to_piece(i): i for i in range(sp.get_piece_size())}
     score = {s: sp.get_score(i) for s, i in vocab.items()}
     merges = []
@@ -191,9 +218,19 @@ def make_llama2(folder, texts):
         local = [(s[:i], s[i:]) for i in range(1, len(s)) if s[:i] in vocab and s[i:] in vocab]
         merges += [(l, r, score[s]) for l, r in sorted(local, key=lambda x: (vocab[x[0]], vocab[x[1]]))]
     merges.sort(key=lambda x: x[2], reverse=True)
+    return vocab, [(l, r) for l, r, _ in merges], [s for s, i in vocab.items() if sp.is_control(i) or sp.is_unknown(i)]
+
+
+def make_llama2(folder, texts):
+    """A model of SentencePiece's own trainer, with the merges that transformers makes of it."""
+    out = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter("\n".join(texts).split("\n")), model_writer=out, model_type="bpe", vocab_size=900,
+                                             byte_fallback=True, character_coverage=0.98, normalization_rule_name="identity", remove_extra_whitespaces=False,
+                                             split_digits=True, allow_whitespace_only_pieces=True, num_threads=1, minloglevel=2)
+    vocab, merges, _ = sentencepiece_bpe(out.getvalue())
     post = dict(type="TemplateProcessing", single=[dict(SpecialToken=dict(id="<s>", type_id=0)), dict(Sequence=dict(id="A", type_id=0))], pair=[dict(Sequence=dict(id="A", type_id=0)), dict(Sequence=dict(id="B", type_id=1))],
                 special_tokens={"<s>": dict(id="<s>", ids=[1], tokens=["<s>"])})
-    doc = document(vocab, [f"{l} {r}" for l, r, _ in merges], [added(vocab, s) for s in ("<unk>", "<s>", "</s>")],
+    doc = document(vocab, [f"{l} {r}" for l, r in merges], [added(vocab, s) for s in ("<unk>", "<s>", "</s>")],
                    normalizer=SEQ("normalizers", PREPEND, REPLACE), decoder=FULL, post_processor=post)
     write(folder, doc)
     json.dump(dict(add_bos_token=True, add_eos_token=False, bos_token="<s>", eos_token="</s>", unk_token="<unk>", tokenizer_class="LlamaTokenizer"), open(folder + "/tokenizer_config.json", "w"))
@@ -293,42 +330,70 @@ def make():
 
 def fuzz(quern, count, seed):
     texts = corpus()
-    tests = [(n, n, None) for n in ("kimi", "llama2", "gemma")] + [(n, b, (top, model)) for n, b, top, model in forms()]
     bad = 0
-    for name, base, change in tests:
+    for name in ("kimi", "llama2", "gemma"):
+        folder = os.path.join(HERE, name)
+        bad += compare(quern, count, f"{seed} {name}", folder, Kimi(folder) if name == "kimi" else load(folder), texts)
+    for name, base, top, model in forms():
         with tempfile.TemporaryDirectory() as tmp:
-            folder = os.path.join(HERE, base)
-            if change:
-                folder = tmp
-                write(tmp, changed(json.load(open(f"{HERE}/{base}/tokenizer.json")), *change))
-            t = Kimi(folder) if name == "kimi" else load(folder)
-            size = t.size if name == "kimi" else t.get_vocab_size()
-            r = random.Random(f"{seed} {name}")
-            want = [line(t, some_text(r, texts)) for _ in range(count)]
-            if name == "kimi":  # where long texts are cut
-                want += [line(t, long_text(r, texts)) for _ in range(40)]
-            flags = [dict(ids=w["ids"]) for w in want]
-            for _ in range(count // 4):  # ids that no text has
-                ids = [r.randrange(size) for _ in range(r.randrange(1, 12))]
-                if name in ("llama2", "gemma") and r.random() < 0.7:
-                    ids = [r.choice([r.randrange(3, 270), r.randrange(size)]) for _ in ids]
-                flags.append(dict(ids=ids, text=t.decode(ids) if name == "kimi" else t.decode(ids, skip_special_tokens=False)))
-            def ask(lines, *more):
-                data = "".join(json.dumps(x) + "\n" for x in lines).encode()
-                p = subprocess.run([quern, "tokenize", "--jsonl", *more, folder], input=data, capture_output=True)
-                if p.returncode:
-                    sys.exit(f"{name}: {p.stderr.decode()}")
-                return [json.loads(x) for x in p.stdout.decode().split("\n") if x]
-            wrong = [(w, g) for w, g in zip(want, ask([dict(text=w["text"]) for w in want]), strict=True) if w["ids"] != g["ids"]]
-            asked = [w["decoded"] for w in want] + [x["text"] for x in flags[len(want):]]
-            lost = [(x["ids"], w, g["text"]) for x, w, g in zip(flags, asked, ask([dict(ids=x["ids"]) for x in flags], "--decode"), strict=True) if w != g["text"]]
-            bad += len(wrong) + len(lost)
-            print(f"{name}: {len(want)} texts, {len(wrong)} with other ids; {len(flags)} lists of ids, {len(lost)} with other texts", flush=True)
-            for w, g in wrong[:3]:
-                print("  ", ascii(w["text"]), w["ids"], g["ids"])
-            for ids, w, g in lost[:3]:
-                print("  ", ids, ascii(w), ascii(g))
+            write(tmp, changed(json.load(open(f"{HERE}/{base}/tokenizer.json")), top, model))
+            bad += compare(quern, count, f"{seed} {name}", tmp, load(tmp), texts)
     sys.exit(bad > 0)
+
+
+def real(quern, count, files):
+    texts = corpus()
+    bad = 0
+    for f in files:
+        with tempfile.TemporaryDirectory() as tmp:
+            if f.endswith(".tiktoken"):
+                shutil.copy(f, tmp + "/qwen.tiktoken")
+                json.dump(dict(tokenizer_class="QWenTokenizer"), open(tmp + "/tokenizer_config.json", "w"))
+                bad += compare(quern, count, f, tmp, Qwen(tmp), texts)
+            elif f.endswith(".json"):
+                with open(tmp + "/tiktoken.model", "w") as out:
+                    for x in json.load(open(f))["vocab"]:
+                        out.write(f"{x['token_bytes']} {x['rank']}\n")
+                json.dump(dict(tokenizer_class="TikTokenTokenizer", added_tokens_decoder={}), open(tmp + "/tokenizer_config.json", "w"))
+                bad += compare(quern, count, f, tmp, Kimi(tmp), texts)
+            else:
+                vocab, merges, control = sentencepiece_bpe(open(f, "rb").read())
+                for parts in (dict(normalizer=SEQ("normalizers", PREPEND, REPLACE)), dict(pre_tokenizer=META("first", False))):
+                    write(tmp, document(vocab, merges, [added(vocab, s) for s in control], decoder=FULL, **parts))
+                    bad += compare(quern, count, f"{f}, {', '.join(parts)}", tmp, load(tmp), texts)
+    sys.exit(bad > 0)
+
+
+def compare(quern, count, name, folder, t, texts):
+    ranked = isinstance(t, Kimi)
+    size = t.size if ranked else t.get_vocab_size()
+    r = random.Random(name)
+    want = [line(t, t.usable(some_text(r, texts)) if ranked else some_text(r, texts)) for _ in range(count)]
+    if ranked:  # where long texts are cut
+        want += [line(t, long_text(r, texts)) for _ in range(40)]
+    flags = [dict(ids=w["ids"]) for w in want]
+    for _ in range(count // 4):  # ids that no text has
+        ids = [r.randrange(size) for _ in range(r.randrange(1, 12))]
+        if not ranked and r.random() < 0.7:
+            ids = [r.choice([r.randrange(3, 270), r.randrange(size)]) for _ in ids]
+        flags.append(dict(ids=ids, text=t.decode(ids) if ranked else t.decode(ids, skip_special_tokens=False)))
+
+    def ask(lines, *more):
+        data = "".join(json.dumps(x) + "\n" for x in lines).encode()
+        p = subprocess.run([quern, "tokenize", "--jsonl", *more, folder], input=data, capture_output=True)
+        if p.returncode:
+            sys.exit(f"{name}: {p.stderr.decode()}")
+        return [json.loads(x) for x in p.stdout.decode().split("\n") if x]
+
+    wrong = [(w, g) for w, g in zip(want, ask([dict(text=w["text"]) for w in want]), strict=True) if w["ids"] != g["ids"]]
+    asked = [w["decoded"] for w in want] + [x["text"] for x in flags[len(want):]]
+    lost = [(x["ids"], w, g["text"]) for x, w, g in zip(flags, asked, ask([dict(ids=x["ids"]) for x in flags], "--decode"), strict=True) if w != g["text"]]
+    print(f"{name}: {len(want)} texts, {len(wrong)} with other ids; {len(flags)} lists of ids, {len(lost)} with other texts", flush=True)
+    for w, g in wrong[:3]:
+        print("  ", ascii(w["text"])[:200], w["ids"][:60], g["ids"][:60])
+    for ids, w, g in lost[:3]:
+        print("  ", ids[:60], ascii(w)[:200], ascii(g)[:200])
+    return len(wrong) + len(lost)
 
 
 if __name__ == "__main__":
@@ -336,5 +401,7 @@ if __name__ == "__main__":
         make()
     elif sys.argv[1:2] == ["fuzz"] and len(sys.argv) in (4, 5):
         fuzz(sys.argv[2], int(sys.argv[3]), (sys.argv + ["1"])[4])
+    elif sys.argv[1:2] == ["real"] and len(sys.argv) > 4:
+        real(sys.argv[2], int(sys.argv[3]), sys.argv[4:])
     else:
         sys.exit(__doc__)
