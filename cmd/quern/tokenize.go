@@ -29,11 +29,12 @@ func tokenizeCommand(t *terminal) *cli.Command {
 		Name:      "tokenize",
 		Usage:     "turn text into token ids and back",
 		ArgsUsage: "[flags] CKPT",
-		Description: "Reads a text from standard input and prints its ids as Hugging Face tokenizers gives\n" +
+		Description: "Reads a text from standard input and prints its ids as the model's own tokenizer gives\n" +
 			"them, without special tokens around it; those that stand in the text are recognised.\n" +
-			"CKPT is a folder with a tokenizer.json, or that file; nothing else of a checkpoint is\n" +
-			"needed. JSONL is one object a line: {\"text\": …} in, {\"text\": …, \"ids\": […]} out, and\n" +
-			"with --decode {\"ids\": […]} in, {\"ids\": […], \"text\": …} out.\n\n" +
+			"CKPT is a folder with a tokenizer.json, or a tiktoken.model and tokenizer_config.json, or\n" +
+			"that file; nothing else of a checkpoint is needed. JSONL is one object a line:\n" +
+			"{\"text\": …} in, {\"text\": …, \"ids\": […]} out, and with --decode {\"ids\": […]} in,\n" +
+			"{\"ids\": […], \"text\": …} out.\n\n" +
 			"Example:\n   quern tokenize ./my-model < text.txt > ids.txt\n" +
 			"   quern tokenize --decode ./my-model < ids.txt",
 		Flags: []cli.Flag{

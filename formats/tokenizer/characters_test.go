@@ -246,3 +246,24 @@ func TestCharactersRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// FuzzStream: a stream says what Decode says, for any ids.
+func FuzzStream(f *testing.F) {
+	toks := map[string]*Tokenizer{}
+	for _, form := range otherForms {
+		toks[form] = open(f, form)
+	}
+	f.Add([]byte("\x01\x00\x00\xe7\x00\xbb\x00\xb0\x00\xe7\x01\xff"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		for form, tok := range toks {
+			var ids []int
+			for i := 0; i+1 < len(raw); i += 2 {
+				ids = append(ids, (int(raw[i])<<8|int(raw[i+1]))%tok.Size())
+			}
+			want, err := tok.Decode(ids)
+			if got := streamed(tok, ids); err != nil || got != want {
+				t.Fatalf("%s: %v: streamed %q, decoded %q, %v", form, ids, got, want, err)
+			}
+		}
+	})
+}

@@ -1,30 +1,38 @@
-// Package tokenizer turns text into token ids and back, as a checkpoint's
-// tokenizer.json says: byte-level BPE, the kind that GPT-2 brought and that
-// DeepSeek, Qwen, Llama 3, GLM, MiniMax and gpt-oss use.
+// Package tokenizer turns text into token ids and back, as a checkpoint's files say:
+// byte-level BPE from tokenizer.json (DeepSeek, Qwen, Llama 3, GLM, MiniMax, gpt-oss),
+// BPE over characters with byte fallback from the same file (Mixtral, Mistral, Llama 2,
+// Gemma), and byte-level BPE by ranks from tiktoken.model (Kimi).
 //
-// The ids are those of Hugging Face tokenizers 0.23 for every text, down to its
-// oddities; where this package knows no way to be equal, [Parse] or [Open] refuses
-// the file with an error that names the part (and matches formats.ErrInvalid).
+// The ids are those of Hugging Face tokenizers 0.23 and of tiktoken for every text, down
+// to their oddities; where this package knows no way to be equal, [Parse] or [Open]
+// refuses the file with an error that names the part (and matches formats.ErrInvalid).
 // Nothing is approximated.
 //
 // # From text to ids
 //
 //  1. Added tokens that are not normalized are found in the text, longest first
 //     (added.go). What lies between them goes on.
-//  2. NFC, where the file asks for it (nfc.go); then the added tokens that are
+//  2. The normalizers change it (normalize.go, nfc.go); then the added tokens that are
 //     normalized are found in that.
 //  3. The pre-tokenizers split what is left into words, one after the other: Split
-//     by a regular expression or a string, Digits, ByteLevel (pretokenizer.go).
-//  4. Byte-pair encoding of each word's bytes: the pair of neighbours that stands
-//     first among the merges is joined, the leftmost one of them first, until no
-//     merge is left (bpe.go).
+//     by a regular expression or a string, Digits, ByteLevel (split.go), Metaspace
+//     (metaspace.go).
+//  4. Byte-pair encoding of each word: the pair of neighbours that stands first among
+//     the merges is joined, the leftmost one of them first, until no merge is left
+//     (bpe.go). It begins with bytes, or with characters, those that are no tokens as
+//     the tokens of their bytes (characters.go). With ranks, each two tokens that make
+//     a token together are a merge (ranks.go).
 //
-// Supported are: normalizer null, NFC, or a Sequence of such; pre_tokenizer
-// ByteLevel, or a Sequence of Split, Digits and, at the end, ByteLevel; model BPE
-// without dropout, prefixes and suffixes; decoder ByteLevel; any added tokens. The
-// post_processor is read for one purpose: which special tokens it puts around a
-// text ([Tokenizer.BOS]). Truncation and padding are not applied, as in
-// transformers, which resets both before each call.
+// Of tokenizer.json are supported: normalizers NFC, Prepend, Replace and Strip;
+// pre_tokenizers Split, Digits, Metaspace and, at the end, ByteLevel; model BPE
+// without dropout, prefixes and suffixes; decoders ByteLevel, or Replace, Metaspace,
+// ByteFallback, Fuse and Strip in this order (decoder.go); Sequences of all these; any
+// added tokens. The post_processor is read for one purpose: which special tokens it
+// puts around a text ([Tokenizer.Around]). Truncation and padding are not applied, as
+// in transformers, which resets both before each call.
+//
+// A file of ranks has neither patterns nor special tokens; those are known by the
+// class that tokenizer_config.json names (rankclass.go).
 //
 // # Regular expressions
 //

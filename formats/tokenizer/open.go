@@ -25,8 +25,8 @@ const (
 )
 
 // rankNames are the names of files of ranks, which are read where there is no
-// tokenizer.json: Kimi's, and Qwen's first.
-var rankNames = []string{"tiktoken.model", "qwen.tiktoken", "tokenizer.model"}
+// tokenizer.json: Kimi's, Qwen's, GLM's.
+var rankNames = []string{"tiktoken.model", "*.tiktoken", "tokenizer.model"}
 
 // Open reads tokenizer.json of a folder, or else a file of ranks (tiktoken.model),
 // and the tokenizer_config.json beside it where there is one; path may be the file
@@ -80,10 +80,15 @@ func choose(dir string) string {
 	if _, err := os.Lstat(file); err == nil {
 		return file
 	}
-	for _, name := range rankNames {
-		other := filepath.Join(dir, name)
-		if _, err := os.Lstat(other); err == nil {
-			return other
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return file
+	}
+	for _, pattern := range rankNames {
+		for _, e := range entries {
+			if ok, _ := filepath.Match(pattern, e.Name()); ok {
+				return filepath.Join(dir, e.Name())
+			}
 		}
 	}
 	return file
@@ -91,7 +96,10 @@ func choose(dir string) string {
 
 // ranked tells a file of ranks by its name.
 func ranked(file string) bool {
-	return slices.Contains(rankNames, filepath.Base(file)) || filepath.Ext(file) == ".tiktoken"
+	return slices.ContainsFunc(rankNames, func(pattern string) bool {
+		ok, _ := filepath.Match(pattern, filepath.Base(file))
+		return ok
+	})
 }
 
 // sentencePiece tells a model of SentencePiece by its first field: a piece, which is a

@@ -81,6 +81,9 @@ func rankedBPE(tokens []string) (bpe, error) {
 				b.merges[pair(left, right)] = merge{uint32(id), uint32(id)}
 			}
 		}
+		if len(b.merges) > maxTokens {
+			return b, formats.Invalidf("more than %d pairs of tokens are a token together", maxTokens)
+		}
 	}
 	return b, nil
 }

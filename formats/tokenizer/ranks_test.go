@@ -182,7 +182,7 @@ func TestKimiTokens(t *testing.T) {
 // TestRankClasses: what the code of other models adds.
 func TestRankClasses(t *testing.T) {
 	ranks := ranksOf(append(allBytes(), "\u00e9", "12", "123"))
-	qwen := opened(t, map[string]string{"qwen.tiktoken": ranks, ConfigName: `{"tokenizer_class": "QWenTokenizer"}`})
+	qwen := opened(t, map[string]string{"my.tiktoken": ranks, ConfigName: `{"tokenizer_class": "QWenTokenizer"}`})
 	if got := encoded(t, qwen, "e\u0301123<|extra_204|>>\u0338"); !slices.Equal(got, []int{256, '1', '2', '3', 151850, 0xe2, 0x89, 0xaf}) {
 		t.Error(got)
 	}
