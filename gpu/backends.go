@@ -8,4 +8,4 @@ import (
 )
 
 // backends are in the order of preference.
-var backends = []backend{{"cuda", cuda.Devices}, {"opencl", opencl.Devices}}
+var backends = []backend{{"cuda", cuda.Built, cuda.Devices}, {"opencl", true, opencl.Devices}}

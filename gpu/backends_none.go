@@ -8,7 +8,7 @@ import (
 	"quern/gpu/driver"
 )
 
-var backends = []backend{{"cuda", without}, {"opencl", without}}
+var backends = []backend{{"cuda", false, without}, {"opencl", false, without}}
 
 func without() ([]driver.Found, error) {
 	return nil, errors.New("this binary was built without it")

@@ -41,7 +41,20 @@ func List() (found []Listed, absent []Absent) {
 // backend is a way to devices.
 type backend struct {
 	kind    string
+	built   bool // this binary has it
 	devices func() ([]driver.Found, error)
+}
+
+// Kinds returns the kinds of devices that this binary can drive where the machine has
+// them; the processor is not among them.
+func Kinds() []string {
+	var kinds []string
+	for _, b := range backends {
+		if b.built {
+			kinds = append(kinds, b.kind)
+		}
+	}
+	return kinds
 }
 
 // Open readies the device and tests it. Most take a second for that the first time,

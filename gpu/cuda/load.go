@@ -11,6 +11,9 @@ import (
 	"quern/gpu/internal/dynlib"
 )
 
+// Built says that this binary can look for CUDA.
+const Built = true
+
 // Devices returns the devices of the machine, in the order and number that
 // CUDA_VISIBLE_DEVICES gives them. The error says why there are none.
 func Devices() ([]driver.Found, error) {

@@ -8,6 +8,9 @@ import (
 	"quern/gpu/driver"
 )
 
+// Built says that this binary can look for CUDA.
+const Built = false
+
 // Devices returns an error: there is no CUDA driver for this system, or this
 // binary was built without it.
 func Devices() ([]driver.Found, error) {
