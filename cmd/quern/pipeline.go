@@ -94,6 +94,7 @@ func places(args []string) (scene, error) {
 	if len(args) == 2 {
 		return scene{in: args[0], out: args[1]}, nil
 	}
+	_ = os.MkdirAll(os.TempDir(), 0o777|os.ModeSticky) // an empty root directory has none
 	tmp, err := os.MkdirTemp("", "quern-")
 	if err != nil {
 		return scene{}, fmt.Errorf("making a temporary folder: %w", err)
