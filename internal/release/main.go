@@ -1,9 +1,9 @@
 // Release makes the parts of a release for which a shell is too coarse. .ci/release
 // runs it.
 //
-//	go run ./internal/release archive OUT.tar.gz|OUT.zip DIR   all of DIR, the same bytes each time
-//	go run ./internal/release sbom BINARY >BOM.cdx.json        what a binary is made of
-//	go run ./internal/release licences BINARY >FILE            under which conditions
+//	go run ./internal/release archive OUT.tar.gz|OUT.zip DIR      all of DIR, the same bytes each time
+//	go run ./internal/release sbom BINARY VERSION >BOM.cdx.json   what a binary is made of
+//	go run ./internal/release licences BINARY >FILE               under which conditions
 //
 // SOURCE_DATE_EPOCH is the time that it writes wherever one is wanted.
 package main
@@ -31,10 +31,10 @@ func run(args []string) error {
 	switch {
 	case len(args) == 3 && args[0] == "archive":
 		return archive(args[1], args[2], at)
-	case len(args) == 2 && args[0] == "sbom":
-		return sbom(os.Stdout, args[1], at)
+	case len(args) == 3 && args[0] == "sbom":
+		return sbom(os.Stdout, args[1], args[2], at)
 	case len(args) == 2 && args[0] == "licences":
 		return licences(os.Stdout, args[1])
 	}
-	return fmt.Errorf("usage: release archive OUT DIR | sbom BINARY | licences BINARY")
+	return fmt.Errorf("usage: release archive OUT DIR | sbom BINARY VERSION | licences BINARY")
 }

@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"quern/convert"
 )
 
 // The part of CycloneDX 1.6 that a Go binary needs
@@ -55,12 +53,12 @@ type depends struct {
 
 // sbom writes what a binary says of its own parts. It is made of the binary and not of
 // go.mod, which also lists what only tests, other systems and other tags need.
-func sbom(w io.Writer, binary string, at time.Time) error {
+func sbom(w io.Writer, binary, version string, at time.Time) error {
 	info, list, err := modules(binary)
 	if err != nil {
 		return err
 	}
-	program := part("application", "quern", convert.Version, "Apache-2.0")
+	program := part("application", "quern", version, "Apache-2.0")
 	program.Properties = []property{{"file", filepath.Base(binary)}}
 	for _, s := range info.Settings {
 		switch {
