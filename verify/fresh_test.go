@@ -93,7 +93,7 @@ func forget(t *testing.T, dir string) {
 func TestFresh(t *testing.T) {
 	src := tiny(t)
 	for name, o := range map[string]convert.QuantizeOptions{
-		"default": {}, "ue8m0": {UE8M0: true}, "mse": {Search: fp8.SearchMSE}, "both": {UE8M0: true, Search: fp8.SearchMSE}, "some": {KeepMTP: true, KeepRagged: true},
+		"default": {}, "ue8m0": {UE8M0: true}, "mse": {Search: fp8.SearchMSE}, "both": {UE8M0: true, Search: fp8.SearchMSE}, "some": {KeepMTP: true, Keep: []string{"*o_proj"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := quantized(t, src, o)

@@ -62,7 +62,7 @@ func agrees(t *testing.T, dir string, r *verify.WeightsReport) {
 func TestQuantized(t *testing.T) {
 	src := tiny(t)
 	for name, o := range map[string]convert.QuantizeOptions{
-		"default": {}, "ue8m0": {UE8M0: true}, "search": {Search: fp8.SearchMSE}, "bf16": {KeepBF16: true}, "mtp": {KeepMTP: true}, "ragged": {KeepRagged: true},
+		"default": {}, "ue8m0": {UE8M0: true}, "search": {Search: fp8.SearchMSE}, "bf16": {KeepBF16: true}, "mtp": {KeepMTP: true}, "some": {Keep: []string{"*o_proj"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := quantized(t, src, o)

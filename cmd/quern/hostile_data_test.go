@@ -80,7 +80,7 @@ func hostileData() []hostile {
 	fine := scale(st.F32, one, 0x3c000000)
 	add("FP8 without scale", nil, []string{weight, "without a scale"}, codes)
 	add("scale without weight", nil, []string{weight + "_scale_inv", "without its weight"}, good[1], fine)
-	add("scale of a BF16 weight", nil, []string{weight + "_scale_inv", "BF16"}, good[0], fine)
+	add("scale of a weight of integers", nil, []string{weight, "I8"}, tensor(weight, st.I8, []int64{128, 128}, make([]uint64, 128*128)...), fine)
 	add("two scales", nil, []string{weight + "_scale", "second scale"}, codes, fine, tensor(weight+"_scale", st.F32, one, 0x3c000000))
 	add("scale of 3×3", nil, []string{weight + "_scale_inv", "[3 3]", "[128 128]"}, codes, scale(st.F32, []int64{3, 3}, 0x3c000000))
 	add("scale of 5 dimensions", nil, []string{weight + "_scale_inv", "[1 1 1 1 2]"}, codes, scale(st.F32, []int64{1, 1, 1, 1, 2}, 0x3c000000))

@@ -166,8 +166,8 @@ func TestAnotherRunsFolder(t *testing.T) {
 // The same options on other weights are another run.
 func TestAnotherInput(t *testing.T) {
 	shape := []int64{4, 4}
-	one := checkpoint(t, generic, tensor{name: "a", dtype: 14, shape: shape})
-	two := checkpoint(t, generic, tensor{name: "b", dtype: 14, shape: shape})
+	one := checkpoint(t, generic, tensor{name: "model.layers.0.mlp.up_proj.weight", dtype: 14, shape: shape})
+	two := checkpoint(t, generic, tensor{name: "model.layers.1.mlp.up_proj.weight", dtype: 14, shape: shape})
 	ck, p := mustOpen(t, one, 0)
 	out := filepath.Join(temp(t), "out")
 	want := convertTo(t, ck, p, out, quick)

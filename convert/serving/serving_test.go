@@ -164,7 +164,8 @@ func TestReleasedV3(t *testing.T) {
 }
 
 func TestNothingQuantized(t *testing.T) {
-	if list := notes(t, llama, convert.QuantizeOptions{}, map[string][]int64{"model.norm.weight": {8}}); len(list) != 0 {
+	c := folder(t, llama, []safetensors.Tensor{{Name: "model.norm.weight", DType: safetensors.BF16, Shape: []int64{8}}})
+	if list := serving.AtHand(c).Notes(); len(list) != 0 {
 		t.Errorf("%v", list)
 	}
 }

@@ -31,8 +31,9 @@ func (c *Checkpoint) weights(list *listing) (*index, []string, error) {
 	}
 	// Whoever saves a model again in another number of files leaves the index of the
 	// earlier form behind. What is whole without any file of the index is the
-	// checkpoint.
+	// checkpoint, if the index names files as such forms do.
 	gone := clip(names[i])
+	former := func(name string) bool { return name == SingleName || numbered.MatchString(name) }
 	missing := formats.Invalidf("reading %q: it names %q, which is not in the folder", IndexName, gone)
 	named := make(map[string]bool, len(names))
 	for _, name := range names {
@@ -40,7 +41,8 @@ func (c *Checkpoint) weights(list *listing) (*index, []string, error) {
 	}
 	var whole [][]string
 	for _, set := range append(completeSets(list), list.single()...) {
-		if !slices.ContainsFunc(set, func(name string) bool { return named[name] }) {
+		odd := slices.ContainsFunc(names, func(name string) bool { return !former(name) })
+		if !odd && !slices.ContainsFunc(set, func(name string) bool { return named[name] }) {
 			whole = append(whole, set)
 		}
 	}
@@ -105,7 +107,7 @@ func (c *Checkpoint) unindexed(list *listing) ([]string, error) {
 }
 
 // numbered are the names of files of a set: model-00002-of-00007.safetensors.
-var numbered = regexp.MustCompile(`^(.+)-([0-9]{1,6})-of-([0-9]{1,6})\.safetensors$`)
+var numbered = regexp.MustCompile(`^(.{1,200})-([0-9]{1,6})-of-([0-9]{1,6})\.safetensors$`)
 
 // completeSets returns the sets NAME-i-of-N of which every file is there, numbered
 // from 1 or, as some exporters do, from 0. Each is sorted, and they are by name.
