@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,7 +59,11 @@ func TestKillAtRandomMoments(t *testing.T) {
 	r := source(seed)
 	t.Logf("seed %d, a run takes %v", seed, whole.Round(time.Millisecond))
 	hit := map[string]int{}
-	for k := 0; k < 20; {
+	kills := 20 // QUERN_TEST_KILLS asks for more
+	if n, err := strconv.Atoi(os.Getenv("QUERN_TEST_KILLS")); err == nil {
+		kills = n
+	}
+	for k := 0; k < kills; {
 		out := filepath.Join(temp(t), "out")
 		span := whole
 		for range 1 + r.IntN(3) {

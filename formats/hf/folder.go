@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -33,6 +34,7 @@ type listing struct {
 	top     map[string]bool // regular files directly in it
 	files   []SideFile      // all regular files
 	ignored []string        // other kinds, and what begins with a dot
+	outside []string        // links that lead out of the checkpoint, and where
 }
 
 // scan lists the folder and its sub-folders. Links to files are followed; a link
@@ -78,6 +80,11 @@ func scan(dir string) (*listing, error) {
 			l.ignored = append(l.ignored, name)
 			return nil
 		}
+		if d.Type()&fs.ModeSymlink != 0 {
+			if to, err := filepath.EvalSymlinks(path); err == nil && !belongs(root, to) {
+				l.outside = append(l.outside, fmt.Sprintf("%q to %q", name, to))
+			}
+		}
 		if !strings.Contains(name, "/") {
 			l.top[name] = true
 		}
@@ -87,10 +94,25 @@ func scan(dir string) (*listing, error) {
 	return l, err
 }
 
+// belongs reports whether what a link leads to is the checkpoint's own: in its folder,
+// or, in a hub cache, a blob of the same repository (snapshots/REVISION/NAME leads to
+// ../../blobs/DIGEST).
+func belongs(root, path string) bool {
+	in := func(dir string) bool {
+		rel, err := filepath.Rel(dir, path)
+		return err == nil && filepath.IsLocal(rel)
+	}
+	snapshots := filepath.Dir(root)
+	return in(root) || filepath.Base(snapshots) == "snapshots" && in(filepath.Join(filepath.Dir(snapshots), "blobs"))
+}
+
 // sort divides the files that are neither weights of the checkpoint nor its config
 // into those that are copied and those that are not.
 func (c *Checkpoint) sort(l *listing, weights []string) {
 	c.Ignored = l.ignored
+	if n := len(l.outside); n > 0 {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%d files are links that lead out of the folder, %s first: what they hold is read, and copied where it is no weight", n, l.outside[0]))
+	}
 	for _, f := range l.files {
 		switch {
 		case ownFiles[f.Name] || slices.Contains(weights, f.Name):
