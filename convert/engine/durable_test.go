@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -111,6 +112,9 @@ func TestLockOfAFileThatWent(t *testing.T) {
 	fsys.Hook = func(c faultfs.Call) *faultfs.Fault {
 		if c.Kind == faultfs.Lock && c.N == 1 {
 			if err := fsys.Remove(state); err != nil { // as a run does that has just finished
+				t.Error(err)
+			}
+			if err := os.WriteFile(state, nil, 0o644); err != nil { // and the next that begins
 				t.Error(err)
 			}
 		}
