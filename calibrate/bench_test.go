@@ -12,14 +12,14 @@ import (
 	"time"
 
 	"quern/calibrate"
+	"quern/corpus"
 	"quern/formats/tokenizer"
 	"quern/internal/tinyseek"
-	"quern/verify/evaluation"
-	"quern/verify/runner"
+	"quern/runner"
 )
 
 // tinyText is the embedded model and the text that it is calibrated on, in chunks.
-func tinyText(t testing.TB) (*runner.Model, []evaluation.Text, []evaluation.Chunk) {
+func tinyText(t testing.TB) (*runner.Model, []corpus.Text, []corpus.Chunk) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "tinyseek")
 	if err := tinyseek.Extract(dir); err != nil {
@@ -33,8 +33,8 @@ func tinyText(t testing.TB) (*runner.Model, []evaluation.Text, []evaluation.Chun
 	if err != nil {
 		t.Fatal(err)
 	}
-	texts := []evaluation.Text{{Name: tinyseek.CalibrationText, IDs: ids}}
-	chunks, err := evaluation.Chunks(texts, evaluation.ChunkOptions{Context: 512, Prefix: []int{0}, Score: evaluation.ScoreAll})
+	texts := []corpus.Text{{Name: tinyseek.CalibrationText, IDs: ids}}
+	chunks, err := corpus.Chunks(texts, corpus.ChunkOptions{Context: 512, Prefix: []int{0}, Score: corpus.ScoreAll})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,13 +12,13 @@ import (
 
 	"quern/calibrate"
 	"quern/calibrate/file"
+	"quern/corpus"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
-	"quern/verify/evaluation"
-	"quern/verify/runner"
+	"quern/runner"
 )
 
-const models = "../verify/runner/testdata/models/"
+const models = "../runner/testdata/models/"
 
 // tensors reads a small safetensors file as numbers.
 func tensors(t testing.TB, path string) map[string][]float64 {
@@ -84,12 +84,12 @@ func openFile(t testing.TB, path string) *file.File {
 }
 
 // run calibrates on sequences and fails the test if that fails.
-func run(t testing.TB, m *runner.Model, texts []evaluation.Text, path string, o calibrate.Options) *calibrate.Result {
+func run(t testing.TB, m *runner.Model, texts []corpus.Text, path string, o calibrate.Options) *calibrate.Result {
 	t.Helper()
 	if o.Tool == "" {
 		o.Tool = "test"
 	}
-	r, err := calibrate.Run(context.Background(), m, texts, evaluation.Whole(texts), path, o)
+	r, err := calibrate.Run(context.Background(), m, texts, corpus.Whole(texts), path, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestGoldens(t *testing.T) {
 	for _, family := range []string{"deepseek_v3", "qwen3_moe", "glm4_moe", "deepseek_v2_lite"} {
 		t.Run(family, func(t *testing.T) {
 			dir := models + family
-			texts, err := evaluation.ReadIDs(dir + "/reference.safetensors")
+			texts, err := corpus.ReadIDs(dir + "/reference.safetensors")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,14 +10,14 @@ import (
 
 	"quern/calibrate/file"
 	"quern/calibrate/sketch"
-	"quern/formats"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 	"quern/internal/outfile"
 )
 
 // Merge writes to path what the calibrations of paths say together: maxima, sums and
 // counts of all of them. It does not matter in which order they are given. Files of
-// different models, and a file given twice, match formats.ErrInvalid. fs nil is the
+// different models, and a file given twice, match invalid.Input. fs nil is the
 // machine's file system.
 func Merge(fs blockio.FS, path string, paths []string) (*Result, error) {
 	out := outfile.File{Flag: "-o", Path: path, Kind: outfile.Calibration}
@@ -70,13 +70,13 @@ func (m *merger) info() (*file.Info, error) {
 		x := b.Info()
 		switch {
 		case a.Identity() != b.Identity():
-			return nil, formats.Invalidf("%q is of model %s, %q of model %s: calibrations of different models are not merged", a.Path(), a.Identity(), b.Path(), b.Identity())
+			return nil, invalid.Errorf("%q is of model %s, %q of model %s: calibrations of different models are not merged", a.Path(), a.Identity(), b.Path(), b.Identity())
 		case b.Digest() == m.files[i].Digest():
-			return nil, formats.Invalidf("%q and %q are the same: their tokens would count twice", m.files[i].Path(), b.Path())
+			return nil, invalid.Errorf("%q and %q are the same: their tokens would count twice", m.files[i].Path(), b.Path())
 		case out.Options.AllExperts != x.Options.AllExperts:
-			return nil, formats.Invalidf("of %q and %q one measured the inputs of experts with every token (--all-experts), the other with those that chose the expert: they are not merged", a.Path(), b.Path())
+			return nil, invalid.Errorf("of %q and %q one measured the inputs of experts with every token (--all-experts), the other with those that chose the expert: they are not merged", a.Path(), b.Path())
 		case out.Experts != x.Experts || !slices.Equal(out.MTPLayers, x.MTPLayers):
-			return nil, formats.Invalidf("%q and %q say different things of their model's experts", a.Path(), b.Path())
+			return nil, invalid.Errorf("%q and %q say different things of their model's experts", a.Path(), b.Path())
 		}
 		if x.Tool != out.Tool {
 			out.Tool = max(out.Tool, x.Tool)
@@ -158,13 +158,13 @@ func (m *merger) module(name string, o file.Options, add adder) error {
 			continue
 		}
 		if width != 0 && n != width {
-			return formats.Invalidf("reading %q: module %q has %d input channels, %d in another file", f.Path(), name, n, width)
+			return invalid.Errorf("reading %q: module %q has %d input channels, %d in another file", f.Path(), name, n, width)
 		}
 		width = n
 		x, _ := f.InputAmax(name)
 		amax = max(amax, x)
 		if f.Count(name) > math.MaxInt64-count {
-			return formats.Invalidf("reading %q: the tokens of module %q overflow", f.Path(), name)
+			return invalid.Errorf("reading %q: the tokens of module %q overflow", f.Path(), name)
 		}
 		count += f.Count(name)
 	}
@@ -199,7 +199,7 @@ func (m *merger) sketch(name string, groups bool) (sketch.Sketch, error) {
 		}
 	}
 	if _, ok := all.Total(); !ok {
-		return all, formats.Invalidf("the distribution of module %q overflows", name)
+		return all, invalid.Errorf("the distribution of module %q overflows", name)
 	}
 	return all, nil
 }

@@ -9,16 +9,16 @@ import (
 	"time"
 
 	"quern/calibrate/file"
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/vec"
-	"quern/verify/runner"
+	"quern/runner"
 )
 
 // recorder is behind the hooks of a run.
 type recorder struct {
 	path       string // of the model, for errors
 	info       *file.Info
-	corpus     *corpus
+	corpus     *tokens
 	observer   *observer
 	state      *state
 	trace      *trace // or nil
@@ -110,7 +110,7 @@ func (r *recorder) nonFinite(what string, a *runner.Activations, i int) error {
 	if at < 0 {
 		place = fmt.Sprintf("the token %d that sequences begin with", token)
 	}
-	return formats.Invalidf("%q: %s is %v at channel %d, for text %q, %s: the model computes no number there", r.path, what, a.X[i], i%a.Width, name, place)
+	return invalid.Errorf("%q: %s is %v at channel %d, for text %q, %s: the model computes no number there", r.path, what, a.X[i], i%a.Width, name, place)
 }
 
 func (r *recorder) route(layer, first int, ids []int32, weights []float32, k int) {

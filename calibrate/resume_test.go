@@ -13,18 +13,18 @@ import (
 	"testing"
 
 	"quern/calibrate"
-	"quern/formats"
+	"quern/corpus"
 	"quern/formats/hf"
 	"quern/internal/blockio"
 	"quern/internal/blockio/faultfs"
-	"quern/verify/evaluation"
-	"quern/verify/runner"
+	"quern/internal/invalid"
+	"quern/runner"
 )
 
 // job is a run with its options, as tests repeat it.
 type job struct {
 	model *runner.Model
-	texts []evaluation.Text
+	texts []corpus.Text
 }
 
 func newJob(t testing.TB) job {
@@ -35,7 +35,7 @@ func newJob(t testing.TB) job {
 // start runs it in a folder, with hidden states saved after every layer.
 func (j job) start(dir string, fs blockio.FS) (*calibrate.Result, error) {
 	o := calibrate.Options{Tool: "test", Pairs: true, Trace: dir + "/trace", FS: fs}
-	return calibrate.Run(context.Background(), j.model, j.texts, evaluation.Whole(j.texts), dir+"/c", o)
+	return calibrate.Run(context.Background(), j.model, j.texts, corpus.Whole(j.texts), dir+"/c", o)
 }
 
 // folder is the content of the files in a folder.
@@ -161,7 +161,7 @@ func TestDamagedState(t *testing.T) {
 			return nil
 		}}
 		o := calibrate.Options{Tool: "test", Pairs: true, Trace: dir + "/trace", FS: fs}
-		_, err := calibrate.Run(ctx, j.model, j.texts, evaluation.Whole(j.texts), dir+"/c", o)
+		_, err := calibrate.Run(ctx, j.model, j.texts, corpus.Whole(j.texts), dir+"/c", o)
 		if !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
@@ -215,7 +215,7 @@ func TestResumeInOtherMemory(t *testing.T) {
 		dir := t.TempDir()
 		run := func(ctx context.Context, memory int64, fs blockio.FS) (*calibrate.Result, error) {
 			o := calibrate.Options{Tool: "test", Pairs: true, Trace: dir + "/trace", FS: fs, Runner: runner.Options{Memory: memory, TempDir: t.TempDir()}}
-			return calibrate.Run(ctx, j.model, j.texts, evaluation.Whole(j.texts), dir+"/c", o)
+			return calibrate.Run(ctx, j.model, j.texts, corpus.Whole(j.texts), dir+"/c", o)
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
@@ -254,10 +254,10 @@ func TestOtherRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	left := folder(t, dir)
-	try := func(what string, m *runner.Model, texts []evaluation.Text, o calibrate.Options, want string) {
+	try := func(what string, m *runner.Model, texts []corpus.Text, o calibrate.Options, want string) {
 		t.Helper()
-		_, err := calibrate.Run(context.Background(), m, texts, evaluation.Whole(texts), dir+"/c", o)
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--overwrite") {
+		_, err := calibrate.Run(context.Background(), m, texts, corpus.Whole(texts), dir+"/c", o)
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--overwrite") {
 			t.Errorf("%s: %v", what, err)
 		}
 		sameFolder(t, what, folder(t, dir), left)
@@ -282,14 +282,14 @@ func TestOtherRun(t *testing.T) {
 	try("written to", openModel(t, copied), j.texts, o, "were written to since")
 
 	o.Overwrite = true
-	r, err := calibrate.Run(context.Background(), j.model, j.texts, evaluation.Whole(j.texts), dir+"/c", o)
+	r, err := calibrate.Run(context.Background(), j.model, j.texts, corpus.Whole(j.texts), dir+"/c", o)
 	if err != nil || r.Resumed != 0 {
 		t.Fatal(r, err)
 	}
 	sameFolder(t, "overwritten", folder(t, dir), j.clean(t))
 	// Now it is complete; once more only if asked.
 	o.Overwrite = false
-	if r2, err := calibrate.Run(context.Background(), j.model, j.texts, evaluation.Whole(j.texts), dir+"/c", o); !errors.Is(err, calibrate.ErrComplete) || r2.Digest != r.Digest {
+	if r2, err := calibrate.Run(context.Background(), j.model, j.texts, corpus.Whole(j.texts), dir+"/c", o); !errors.Is(err, calibrate.ErrComplete) || r2.Digest != r.Digest {
 		t.Error(r2, err)
 	}
 	// Another calibration is replaced; files that quern did not write stay as they are,
@@ -307,8 +307,8 @@ func TestOtherRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		o.Overwrite, o.Trace = true, dir+"/trace"
-		_, err := calibrate.Run(context.Background(), j.model, j.texts, evaluation.Whole(j.texts), dir+"/c", o)
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "quern did not write") {
+		_, err := calibrate.Run(context.Background(), j.model, j.texts, corpus.Whole(j.texts), dir+"/c", o)
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "quern did not write") {
 			t.Errorf("%s: %v", name, err)
 		}
 		sameFolder(t, name, folder(t, dir), map[string]string{name: "precious"})

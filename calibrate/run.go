@@ -12,11 +12,11 @@ import (
 	"unsafe"
 
 	"quern/calibrate/file"
-	"quern/formats"
+	"quern/corpus"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 	"quern/internal/outfile"
-	"quern/verify/evaluation"
-	"quern/verify/runner"
+	"quern/runner"
 )
 
 // Options say what to measure and how.
@@ -74,12 +74,12 @@ const maxTexts = 256
 // Run runs a model over chunks of texts and writes what it measures to path. If an
 // earlier run of the same was cut, it goes on where that was; the file has the same
 // bytes then. Errors that blame the model, the texts or what lies in the way match
-// formats.ErrInvalid.
-func Run(ctx context.Context, m *runner.Model, texts []evaluation.Text, chunks []evaluation.Chunk, path string, o Options) (_ *Result, err error) {
+// invalid.Input.
+func Run(ctx context.Context, m *runner.Model, texts []corpus.Text, chunks []corpus.Chunk, path string, o Options) (_ *Result, err error) {
 	if o.FS == nil {
 		o.FS = blockio.OS
 	}
-	c := newCorpus(texts, chunks)
+	c := newTokens(texts, chunks)
 	if err := c.check(m.Vocab()); err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func Run(ctx context.Context, m *runner.Model, texts []evaluation.Text, chunks [
 	var t *trace
 	if o.Trace != "" {
 		if len(routed) == 0 {
-			return nil, formats.Invalidf("%q: there is no routing to trace: the model has no routed experts", m.Checkpoint().Path)
+			return nil, invalid.Errorf("%q: there is no routing to trace: the model has no routed experts", m.Checkpoint().Path)
 		}
 		if t, err = newTrace(o.FS, o.Trace, &job.Info, routed, c); err != nil {
 			return nil, fmt.Errorf("writing %q: %w", o.Trace, err)
@@ -114,7 +114,7 @@ func Run(ctx context.Context, m *runner.Model, texts []evaluation.Text, chunks [
 	keep := false
 	defer func() {
 		// What blames the input would happen again.
-		keep = keep || err != nil && !errors.Is(err, formats.ErrInvalid)
+		keep = keep || err != nil && !errors.Is(err, invalid.Input)
 		t.close(keep && s.commit != nil)
 		s.close(keep)
 	}()
@@ -174,7 +174,7 @@ func workers(n int) int {
 }
 
 // describe says what a run is, so that only the same one goes on with it.
-func describe(m *runner.Model, c *corpus, o Options) (*identity, error) {
+func describe(m *runner.Model, c *tokens, o Options) (*identity, error) {
 	ck := m.Checkpoint()
 	model, err := file.Identify(ck)
 	if err != nil {

@@ -15,19 +15,19 @@ import (
 
 	"quern/calibrate"
 	"quern/calibrate/file"
-	"quern/formats"
+	"quern/corpus"
 	"quern/formats/hf"
 	"quern/internal/cpu"
 	"quern/internal/cpu/cputest"
+	"quern/internal/invalid"
+	"quern/runner"
 	"quern/shard/placement"
-	"quern/verify/evaluation"
-	"quern/verify/runner"
 )
 
 // some are texts of random tokens, of different lengths.
-func some(seed uint64, vocab int, lengths ...int) []evaluation.Text {
+func some(seed uint64, vocab int, lengths ...int) []corpus.Text {
 	r := rand.New(rand.NewPCG(seed, 1))
-	out := make([]evaluation.Text, len(lengths))
+	out := make([]corpus.Text, len(lengths))
 	for i, n := range lengths {
 		out[i].Name = string(rune('a' + i))
 		for range n {
@@ -218,7 +218,7 @@ func TestMergeRefuses(t *testing.T) {
 		{"gone", "there is no such file"},
 	} {
 		_, err := calibrate.Merge(nil, dir+"/m", []string{dir + "/a", dir + "/" + c.with})
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.with, err)
 		}
 	}
@@ -436,8 +436,8 @@ func TestNonFinite(t *testing.T) {
 	} {
 		m := broken(t, "deepseek_v3", c.tensor, c.element, c.value)
 		out := filepath.Join(t.TempDir(), "c")
-		_, err := calibrate.Run(context.Background(), m, texts, evaluation.Whole(texts), out, calibrate.Options{Tool: "test"})
-		if !errors.Is(err, formats.ErrInvalid) {
+		_, err := calibrate.Run(context.Background(), m, texts, corpus.Whole(texts), out, calibrate.Options{Tool: "test"})
+		if !errors.Is(err, invalid.Input) {
 			t.Errorf("%s: %v", c.tensor, err)
 			continue
 		}
@@ -455,17 +455,17 @@ func TestNonFinite(t *testing.T) {
 func TestBadTexts(t *testing.T) {
 	m := openModel(t, models+"qwen3")
 	for name, c := range map[string]struct {
-		texts []evaluation.Text
+		texts []corpus.Text
 		want  string
 	}{
 		"none":    {nil, "there is no text"},
-		"foreign": {[]evaluation.Text{{Name: "x.json", IDs: []int{3, 99999}}}, `"x.json": position 1: token id 99999 is not in the model's vocabulary of 160`},
-		"below":   {[]evaluation.Text{{Name: "x.json", IDs: []int{-1}}}, "token id -1"},
-		"empty":   {[]evaluation.Text{{Name: "x.json"}}, "is empty"},
+		"foreign": {[]corpus.Text{{Name: "x.json", IDs: []int{3, 99999}}}, `"x.json": position 1: token id 99999 is not in the model's vocabulary of 160`},
+		"below":   {[]corpus.Text{{Name: "x.json", IDs: []int{-1}}}, "token id -1"},
+		"empty":   {[]corpus.Text{{Name: "x.json"}}, "is empty"},
 	} {
 		out := filepath.Join(t.TempDir(), "c")
-		_, err := calibrate.Run(context.Background(), m, c.texts, evaluation.Whole(c.texts), out, calibrate.Options{})
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
+		_, err := calibrate.Run(context.Background(), m, c.texts, corpus.Whole(c.texts), out, calibrate.Options{})
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if left, _ := filepath.Glob(out + "*"); len(left) > 0 {
@@ -480,8 +480,8 @@ func TestBadTexts(t *testing.T) {
 		trace string
 		want  string
 	}{{dir + "/c", dir + "/t", "no routed experts"}, {dir, "", "not a regular file"}, {dir + "/no/c", "", "no folder"}} {
-		_, err := calibrate.Run(context.Background(), m, texts, evaluation.Whole(texts), c.path, calibrate.Options{Trace: c.trace})
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
+		_, err := calibrate.Run(context.Background(), m, texts, corpus.Whole(texts), c.path, calibrate.Options{Trace: c.trace})
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.path, err)
 		}
 	}
@@ -495,7 +495,7 @@ func TestBadTexts(t *testing.T) {
 func TestChunks(t *testing.T) {
 	m := openModel(t, models+"deepseek_v3")
 	texts := some(7, m.Vocab(), 20, 9)
-	chunks, err := evaluation.Chunks(texts, evaluation.ChunkOptions{Context: 8, Prefix: []int{0}, Score: evaluation.ScoreAll, Tokens: 20})
+	chunks, err := corpus.Chunks(texts, corpus.ChunkOptions{Context: 8, Prefix: []int{0}, Score: corpus.ScoreAll, Tokens: 20})
 	if err != nil {
 		t.Fatal(err)
 	}

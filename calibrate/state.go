@@ -13,10 +13,10 @@ import (
 	"github.com/zeebo/blake3"
 
 	"quern/calibrate/file"
-	"quern/formats"
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
-	"quern/verify/runner"
+	"quern/internal/invalid"
+	"quern/runner"
 )
 
 // state are the files of a run that is under way.
@@ -102,7 +102,7 @@ func (s *state) load(run *identity, forget bool) error {
 		return err // nothing that a run could have left
 	}
 	if d := first.Run.difference(run); d != "" {
-		return formats.Invalidf("%q: there is an unfinished calibration that differs: %s; finish it with its own command, or give it up with --overwrite", s.logName(), d)
+		return invalid.Errorf("%q: there is an unfinished calibration that differs: %s; finish it with its own command, or give it up with --overwrite", s.logName(), d)
 	}
 	var blobs []blob
 	for {

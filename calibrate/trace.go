@@ -11,7 +11,7 @@ import (
 	"quern/calibrate/file"
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
-	"quern/verify/runner"
+	"quern/runner"
 )
 
 // traceRouter is the tensor with the experts that a layer's router chose.
@@ -42,7 +42,7 @@ type place struct {
 }
 
 // newTrace lays a trace out. It creates nothing.
-func newTrace(fsys blockio.FS, path string, info *file.Info, routed []runner.Routed, c *corpus) (*trace, error) {
+func newTrace(fsys blockio.FS, path string, info *file.Info, routed []runner.Routed, c *tokens) (*trace, error) {
 	t := &trace{fs: fsys, path: path, at: map[int]place{}}
 	rows, mtp := int64(c.starts[len(c.ids)]), int64(c.mtpStarts[len(c.ids)])
 	tensors := []safetensors.Tensor{

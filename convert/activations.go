@@ -4,9 +4,9 @@ import (
 	"fmt"
 
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/model"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // inputScales is the stage that gives each module with codes the scale of what it
@@ -42,7 +42,7 @@ func (q *quantizer) inputScales(p *plan.Plan) error {
 			if other := fused[f]; other == nil {
 				fused[f] = s
 			} else if other.Value != s.Value {
-				return formats.Invalidf("calibration: %s and %s have one input, but its scale would be %v for one and %v for the other", other.Meta.Module, s.Meta.Module, other.Value, s.Value)
+				return invalid.Errorf("calibration: %s and %s have one input, but its scale would be %v for one and %v for the other", other.Meta.Module, s.Meta.Module, other.Value, s.Value)
 			}
 		}
 		out = append(out, *s)
@@ -105,7 +105,7 @@ func (q *quantizer) inputScale(t *plan.Tensor, largest map[inputs]float32) (*pla
 			amax, ok = largest[inputsOf(t)]
 		}
 		if !ok {
-			return nil, formats.Invalidf("calibration: module %q was never reached%s, so that nothing is known of its input: measure more text, leave --act-scales static out, or keep the module as it is with --keep", t.Meta.Module, alone(t))
+			return nil, invalid.Errorf("calibration: module %q was never reached%s, so that nothing is known of its input: measure more text, leave --act-scales static out, or keep the module as it is with --keep", t.Meta.Module, alone(t))
 		}
 	}
 	s := constant(t, t.Meta.Module, "input_scale", scaleFor(amax))

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"quern/convert"
-	"quern/internal/synth"
+	"quern/formats/synth"
 )
 
 // BenchmarkRun converts 0.6 GB of BF16 end to end, disk included.

@@ -4,11 +4,11 @@ import (
 	"fmt"
 
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/foreign"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // BF16Options are the choices of PlanBF16 that affect bytes.
@@ -43,7 +43,7 @@ func dequantize(block []int64) plan.Stage {
 		for i := range p.Tensors { // first: their scales have names that pair with nothing
 			t := &p.Tensors[i]
 			if t.Meta.Packed() || (!t.DType.IsFloat() || t.DType.Bits() < 8) && t.Meta.Role.Linear() && t.Meta.Param == "weight" {
-				return formats.Invalidf("tensor %q: packed or integer weights of dtype %s cannot be converted to BF16", t.Name, t.DType)
+				return invalid.Errorf("tensor %q: packed or integer weights of dtype %s cannot be converted to BF16", t.Name, t.DType)
 			}
 		}
 		scales, err := plan.PairScales(p)

@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/model"
+	"quern/internal/invalid"
 )
 
 // cacheScales is the stage that gives attention blocks the scales of what they
@@ -42,7 +42,7 @@ func (q *quantizer) cacheScales(p *plan.Plan) error {
 	}
 	switch {
 	case len(blocks) == len(without):
-		return formats.Invalidf("calibration: it has nothing of what this model's attention keeps, so that --kv-scales has nothing to go by")
+		return invalid.Errorf("calibration: it has nothing of what this model's attention keeps, so that --kv-scales has nothing to go by")
 	case len(without) > 0:
 		p.Notes = append(p.Notes, fmt.Sprintf("the calibration never reached %s: no scales of keys and values, for which engines take 1", few(without, "attention blocks")))
 	}

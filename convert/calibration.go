@@ -7,10 +7,10 @@ import (
 	"strings"
 
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/model"
 	"quern/formats/safetensors"
 	"quern/fp8"
+	"quern/internal/invalid"
 )
 
 // Calibration is what was measured of a model's activations, by module path. The
@@ -60,7 +60,7 @@ func (q *quantizer) calibrated(p *plan.Plan) error {
 		return err
 	}
 	if of := q.Calibration.Identity(); is != of {
-		return formats.Invalidf("the calibration is of another model: it was measured with %s, this is %s", of, is)
+		return invalid.Errorf("the calibration is of another model: it was measured with %s, this is %s", of, is)
 	}
 	return nil
 }
@@ -74,7 +74,7 @@ func (q *quantizer) statistics(t *plan.Tensor) (module string, reached bool, err
 			continue
 		}
 		if n := q.Calibration.Channels(module); int64(n) != t.Shape[1] {
-			return "", false, formats.Invalidf("calibration: module %q has %d input channels, the weight %q has %d columns", module, n, t.Name, t.Shape[1])
+			return "", false, invalid.Errorf("calibration: module %q has %d input channels, the weight %q has %d columns", module, n, t.Name, t.Shape[1])
 		}
 		return module, true, nil
 	}
@@ -103,9 +103,9 @@ func (q *quantizer) weigh(t *plan.Tensor) error {
 func maximum(amax float32, ok bool, what, module string) (float32, error) {
 	switch {
 	case !ok:
-		return 0, formats.Invalidf("calibration: module %q was reached, but its %s is not there", module, what)
+		return 0, invalid.Errorf("calibration: module %q was reached, but its %s is not there", module, what)
 	case !(amax >= 0 && amax <= math.MaxFloat32):
-		return 0, formats.Invalidf("calibration: the %s of module %q is %v", what, module, amax)
+		return 0, invalid.Errorf("calibration: the %s of module %q is %v", what, module, amax)
 	}
 	return amax, nil
 }

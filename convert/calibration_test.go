@@ -17,12 +17,12 @@ import (
 	"quern/convert/engine"
 	"quern/convert/manifest"
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/formats/safetensors"
+	"quern/formats/synth"
 	"quern/fp8"
-	"quern/internal/synth"
+	"quern/internal/invalid"
 )
 
 // measured is a calibration in memory.
@@ -393,12 +393,12 @@ func TestCacheNotReached(t *testing.T) {
 		}
 	}
 	m.cache = map[string]float32{}
-	if _, err := convert.PlanQuantize(c, o); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "--kv-scales") {
+	if _, err := convert.PlanQuantize(c, o); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "--kv-scales") {
 		t.Errorf("%v", err)
 	}
 	c, m = llamaHoles(t)
 	delete(m.cache, llamaAttention+" v")
-	if _, err := convert.PlanQuantize(c, with(m)); !errors.Is(err, formats.ErrInvalid) {
+	if _, err := convert.PlanQuantize(c, with(m)); !errors.Is(err, invalid.Input) {
 		t.Errorf("keys without values: %v", err)
 	}
 }
@@ -442,7 +442,7 @@ func TestBadCalibration(t *testing.T) {
 		c, m := llamaHoles(t)
 		x.change(m)
 		_, err := convert.PlanQuantize(c, with(m))
-		if !errors.Is(err, formats.ErrInvalid) {
+		if !errors.Is(err, invalid.Input) {
 			t.Errorf("%s: %v", what, err)
 			continue
 		}
@@ -463,7 +463,7 @@ func TestNoExpertReached(t *testing.T) {
 			m.forget(module)
 		}
 	}
-	if _, err := convert.PlanQuantize(c, with(m)); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "nor any other expert of its layer") {
+	if _, err := convert.PlanQuantize(c, with(m)); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "nor any other expert of its layer") {
 		t.Errorf("%v", err)
 	}
 	o := with(m)
@@ -600,7 +600,7 @@ func TestCalibrationNamesTheRun(t *testing.T) {
 	}
 	other := measure(c).latent()
 	other.digest[31] = 1
-	if err := run(other); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "the calibration file's digest was") {
+	if err := run(other); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "the calibration file's digest was") {
 		t.Errorf("%v", err)
 	}
 	if err := run(m); !errors.Is(err, engine.ErrComplete) {

@@ -5,10 +5,10 @@ import (
 	"slices"
 
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/model"
 	"quern/formats/safetensors"
 	"quern/fp8"
+	"quern/internal/invalid"
 )
 
 // decide marks what is quantized: the role says what can be, the options what
@@ -25,7 +25,7 @@ func (q *quantizer) decide(p *plan.Plan) error {
 				q.asIs[t.Meta.Module] = true
 			}
 		case !isFloat && t.Meta.Role.Linear() && t.Meta.Param == "weight":
-			return formats.Invalidf("tensor %q: a %s weight of dtype %s cannot be quantized; only BF16, F16, F32, F64 and block FP8 can", t.Name, t.Meta.Role, t.DType)
+			return invalid.Errorf("tensor %q: a %s weight of dtype %s cannot be quantized; only BF16, F16, F32, F64 and block FP8 can", t.Name, t.Meta.Role, t.DType)
 		case !t.Meta.Quantize:
 		case t.Meta.Fused3D: // splitExperts left it whole
 			t.Why = q.keepFused(t)

@@ -12,10 +12,10 @@ import (
 
 	"quern/convert"
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
 	"quern/fp8"
+	"quern/internal/invalid"
 )
 
 // stacked are codes of several matrices in one tensor.
@@ -95,7 +95,7 @@ func TestScaleThatDoesNotFit(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = convert.PlanBF16(in, convert.BF16Options{})
-		if !errors.Is(err, formats.ErrInvalid) {
+		if !errors.Is(err, invalid.Input) {
 			t.Fatalf("%s: %v", c.name, err)
 		}
 		for _, s := range c.say {

@@ -15,9 +15,9 @@ import (
 
 	"quern/convert"
 	"quern/convert/manifest"
-	"quern/formats"
 	"quern/formats/safetensors"
 	"quern/fp8"
+	"quern/internal/invalid"
 )
 
 // item is a tensor with its data.
@@ -132,7 +132,7 @@ func TestFP8InputIsTakenOver(t *testing.T) {
 func TestSecondRounding(t *testing.T) {
 	in := checkpoint(t, withQuant(""), codes(proj+".weight", 300, 200), floatItem(proj+".weight_scale_inv", safetensors.F32, []float32{.1, .2, .3, .4, .5, .6}, 3, 2))
 	_, err := convert.PlanQuantize(open(t, in), convert.QuantizeOptions{UE8M0: true})
-	if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "28.4 dB") || !strings.Contains(err.Error(), "--requantize") {
+	if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "28.4 dB") || !strings.Contains(err.Error(), "--requantize") {
 		t.Errorf("a second rounding without being asked for: %v", err)
 	}
 	c := quantize(t, in, convert.QuantizeOptions{UE8M0: true, Requantize: true})

@@ -2,12 +2,12 @@ package convert
 
 import (
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/foreign"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/formats/safetensors"
 	"quern/fp8"
+	"quern/internal/invalid"
 )
 
 // PlanQuantize plans the block-FP8 form of c (design: W ≈ q·s over tiles of
@@ -15,7 +15,7 @@ import (
 // layer included, become codes X.weight F8_E4M3 [o,i] and scales
 // X.weight_scale_inv F32 [⌈o/128⌉,⌈i/128⌉]; everything else is kept. Block FP8
 // in the input is taken over code by code. Errors that blame the input match
-// formats.ErrInvalid.
+// invalid.Input.
 func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
 	if err := foreign.Refuse(c); err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ type quantizer struct {
 func (q *quantizer) pairScales(p *plan.Plan) error {
 	for i := range p.Tensors { // first: their scales have names that pair with nothing
 		if t := &p.Tensors[i]; t.Meta.Packed() {
-			return formats.Invalidf("tensor %q: packed weights of dtype %s: of quantized input only block FP8 can be taken over", t.Name, t.DType)
+			return invalid.Errorf("tensor %q: packed weights of dtype %s: of quantized input only block FP8 can be taken over", t.Name, t.DType)
 		}
 	}
 	var err error
@@ -128,7 +128,7 @@ func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, erro
 		return []plan.Tensor{w, *from}, nil
 	}
 	if len(t.Shape) != 2 {
-		return nil, formats.Invalidf("tensor %q: FP8 experts in one tensor of shape %v are divided only for qwen3_5_moe; convert it to BF16 first (quern convert --to bf16)", t.Name, t.Shape)
+		return nil, invalid.Errorf("tensor %q: FP8 experts in one tensor of shape %v are divided only for qwen3_5_moe; convert it to BF16 first (quern convert --to bf16)", t.Name, t.Shape)
 	}
 	s.Shape = tiles(t.Shape) // not before: the grid has shown that it is a matrix
 	if q.Requantize {
@@ -137,10 +137,10 @@ func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, erro
 		return []plan.Tensor{w, s}, q.weigh(&w)
 	}
 	if !grid.IsTile128() {
-		return nil, formats.Invalidf("tensor %q: its scales %q of shape %v are not one for each 128×128 tile; convert it to BF16 first (quern convert --to bf16)", t.Name, from.Name, from.Shape)
+		return nil, invalid.Errorf("tensor %q: its scales %q of shape %v are not one for each 128×128 tile; convert it to BF16 first (quern convert --to bf16)", t.Name, from.Name, from.Shape)
 	}
 	if q.UE8M0 && !power {
-		return nil, formats.Invalidf("tensor %q: its %s scales %q are no powers of two by their form: --scale-fmt ue8m0 would round the weights a second time (28.4 dB instead of 31.5); leave it out, start from the BF16 original, or accept it with --requantize", t.Name, from.DType, from.Name)
+		return nil, invalid.Errorf("tensor %q: its %s scales %q are no powers of two by their form: --scale-fmt ue8m0 would round the weights a second time (28.4 dB instead of 31.5); leave it out, start from the BF16 original, or accept it with --requantize", t.Name, from.DType, from.Name)
 	}
 	w.Op, w.Quant.UE8M0 = plan.Copy, power
 	s.Op, s.Source = plan.Widen, from.Source

@@ -18,7 +18,7 @@ import (
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/formats/safetensors"
-	"quern/internal/synth"
+	"quern/formats/synth"
 )
 
 // holes writes a checkpoint of holes: headers and config only matter to plans.

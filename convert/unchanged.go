@@ -5,9 +5,9 @@ import (
 	"sort"
 
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/model"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // something is the stage that refuses a quantization of nothing: whoever asked for
@@ -27,11 +27,11 @@ func (q *quantizer) something(p *plan.Plan) error {
 	}
 	switch arch := q.checkpoint.Arch(); {
 	case largest == nil:
-		return formats.Invalidf("nothing to quantize: there is no linear layer among its %d tensors", len(p.Tensors))
+		return invalid.Errorf("nothing to quantize: there is no linear layer among its %d tensors", len(p.Tensors))
 	case largest.Meta.Role == model.Unknown:
-		return formats.Invalidf("nothing to quantize: no rule places its matrices (architecture %q; %q %v is the largest)", arch.Name(), largest.Name, largest.Shape)
+		return invalid.Errorf("nothing to quantize: no rule places its matrices (architecture %q; %q %v is the largest)", arch.Name(), largest.Name, largest.Shape)
 	default:
-		return formats.Invalidf("nothing to quantize: every matrix is kept (%q: %s)", largest.Name, largest.Why)
+		return invalid.Errorf("nothing to quantize: every matrix is kept (%q: %s)", largest.Name, largest.Why)
 	}
 }
 

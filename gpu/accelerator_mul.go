@@ -1,8 +1,8 @@
 package gpu
 
 import (
+	"quern/gemm"
 	"quern/gpu/kernels"
-	"quern/internal/gemm"
 )
 
 // Mul keeps as many rows of x on the device as fit into the arena, and sends the

@@ -6,8 +6,8 @@ import (
 	"runtime"
 
 	"quern/fp8"
+	"quern/gemm"
 	paths "quern/internal/cpu"
-	"quern/internal/gemm"
 )
 
 // CPU returns the processor as a device. Its calls are done when they return: it

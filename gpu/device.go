@@ -4,8 +4,8 @@ import (
 	"sync"
 
 	"quern/fp8"
+	"quern/gemm"
 	"quern/gpu/driver"
-	"quern/internal/gemm"
 )
 
 // Info says what a device is.

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 
 	"quern/fp8"
-	"quern/internal/gemm"
+	"quern/gemm"
 )
 
 // WithFallback returns a device that does on the processor what d does not manage:

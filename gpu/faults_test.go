@@ -13,11 +13,11 @@ import (
 	"time"
 
 	"quern/fp8"
+	"quern/gemm"
 	"quern/gpu"
 	"quern/gpu/driver"
 	"quern/gpu/internal/fakecuda"
 	"quern/gpu/internal/faults"
-	"quern/internal/gemm"
 )
 
 // work is what a device is asked for while its driver fails.

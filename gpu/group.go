@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 
 	"quern/fp8"
-	"quern/internal/gemm"
+	"quern/gemm"
 )
 
 // group spreads calls over several devices of one kind. Each call goes to the one

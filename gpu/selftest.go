@@ -6,7 +6,7 @@ import (
 	"math"
 
 	"quern/fp8"
-	"quern/internal/gemm"
+	"quern/gemm"
 )
 
 // selfTest is what a device has to pass before it is used: the short form of the

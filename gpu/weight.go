@@ -6,7 +6,7 @@ import (
 	"math"
 
 	"quern/fp8"
-	"quern/internal/gemm"
+	"quern/gemm"
 )
 
 // stride is the distance of two rows of w.

@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/model"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 	"quern/shard/placement"
 )
@@ -14,7 +14,7 @@ import (
 // bake renumbers the experts of p by slot. Slots of a rank may change places before.
 func bake(p *plan.Plan, arch *model.Arch, pl *placement.Placement) error {
 	if !arch.Known() {
-		return formats.Invalidf("--bake: the architecture is not in the table, and so it is not known which of its tensors go by expert")
+		return invalid.Errorf("--bake: the architecture is not in the table, and so it is not known which of its tensors go by expert")
 	}
 	groups := groupsOf(arch.Config())
 	order := make(map[int][]int, len(pl.Layers))
@@ -44,7 +44,7 @@ func settle(pl *placement.Placement, l *placement.Layer, groups int) error {
 	for s, e := range l.Phy2Log {
 		l.Log2Phy[e] = []int{s}
 		if first := l.Phy2Log[s/size*size]; e/size != first/size {
-			return formats.Invalidf("--bake: layer %d: experts %d and %d would share a group, of which the router chooses among %d: the model would be another", l.Number, first, e, groups)
+			return invalid.Errorf("--bake: layer %d: experts %d and %d would share a group, of which the router chooses among %d: the model would be another", l.Number, first, e, groups)
 		}
 	}
 	return nil
@@ -97,7 +97,7 @@ func namedApart(p *plan.Plan, experts int) error {
 	for key, numbers := range named {
 		if len(numbers) != experts {
 			layer, _, _ := strings.Cut(key, " ")
-			return formats.Invalidf("--bake: config.json lists %d of the %d experts of %q as not quantized: with other numbers it would name others", len(numbers), experts, layer)
+			return invalid.Errorf("--bake: config.json lists %d of the %d experts of %q as not quantized: with other numbers it would name others", len(numbers), experts, layer)
 		}
 	}
 	return nil

@@ -12,15 +12,16 @@ import (
 
 	"quern/convert"
 	"quern/convert/plan"
-	"quern/formats"
+	"quern/corpus"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
+	"quern/runner"
 	"quern/shard"
 	"quern/shard/placement"
 	"quern/verify"
 	"quern/verify/evaluation"
 	"quern/verify/outputs"
-	"quern/verify/runner"
 )
 
 // outputsOf runs a checkpoint over a text.
@@ -32,7 +33,7 @@ func outputsOf(t *testing.T, c *hf.Checkpoint, ids []int) *outputs.File {
 	}
 	defer m.Close()
 	path := filepath.Join(t.TempDir(), "outputs.safetensors")
-	chunks := evaluation.Whole([]evaluation.Text{{Name: "text", IDs: ids}})
+	chunks := corpus.Whole([]corpus.Text{{Name: "text", IDs: ids}})
 	if err := evaluation.Emit(context.Background(), m, chunks, path, false, evaluation.Options{}); err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +284,7 @@ func TestBakeRefuses(t *testing.T) {
 		for e := range n {
 			in.Counts.Load[0][e] = float64(1 + 8*(e%2)) // which changes their places
 		}
-		if err := try(c, shard.Options{Config: placement.Config{Ranks: 2, Algorithm: placement.EPLB}, Input: in}); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), x.want) {
+		if err := try(c, shard.Options{Config: placement.Config{Ranks: 2, Algorithm: placement.EPLB}, Input: in}); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), x.want) {
 			t.Errorf("%s: %v", x.want, err)
 		}
 	}

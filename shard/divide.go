@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"quern/convert/plan"
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/shard/placement"
 )
 
@@ -55,7 +55,7 @@ func (d *division) collect(pl *placement.Placement) (map[expert][]int, error) {
 		t := &d.plan.Tensors[i]
 		if t.Meta.Expert >= 0 && placed[t.Meta.Layer] {
 			if t.Meta.Expert >= pl.Shape.Experts {
-				return nil, formats.Invalidf("tensor %q: expert %d of a layer that has %d", t.Name, t.Meta.Expert, pl.Shape.Experts)
+				return nil, invalid.Errorf("tensor %q: expert %d of a layer that has %d", t.Name, t.Meta.Expert, pl.Shape.Experts)
 			}
 			e := expert{t.Meta.Layer, t.Meta.Expert}
 			experts[e] = append(experts[e], i)

@@ -22,7 +22,7 @@ import (
 
 // goldens are small models of known architectures, of which the runner's tests have
 // the outputs.
-const goldens = "../verify/runner/testdata/models/"
+const goldens = "../runner/testdata/models/"
 
 func open(t testing.TB, dir string) *hf.Checkpoint {
 	t.Helper()

@@ -7,8 +7,8 @@ import (
 
 	"quern/convert"
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/model"
+	"quern/internal/invalid"
 	"quern/shard/placement"
 )
 
@@ -48,13 +48,13 @@ func shapeOf(p *plan.Plan, arch *model.Arch) (placement.Shape, error) {
 		}
 		switch {
 		case known && n > s.Experts:
-			return s, formats.Invalidf("tensor %q: it is of expert %d, but config.json says that a layer has %d", t.Name, n-1, s.Experts)
+			return s, invalid.Errorf("tensor %q: it is of expert %d, but config.json says that a layer has %d", t.Name, n-1, s.Experts)
 		case !known:
 			s.Experts = max(s.Experts, n)
 		}
 	}
 	if len(s.Layers) == 0 {
-		return s, formats.Invalidf("there are no routed experts: nothing can be regrouped")
+		return s, invalid.Errorf("there are no routed experts: nothing can be regrouped")
 	}
 	slices.Sort(s.Layers)
 	slices.Sort(s.MTP)
@@ -69,7 +69,7 @@ func (o Options) place(ctx context.Context, p *plan.Plan, arch *model.Arch) (*pl
 	}
 	c := o.Config
 	if c.Groups = groupsOf(arch.Config()); s.Experts%c.Groups != 0 {
-		return nil, formats.Invalidf("config.json: n_group %d does not divide %d experts", c.Groups, s.Experts)
+		return nil, invalid.Errorf("config.json: n_group %d does not divide %d experts", c.Groups, s.Experts)
 	}
 	parts, note, err := o.inputs(s)
 	if err != nil {

@@ -31,7 +31,7 @@ type Result struct {
 // Regroup is the stage that divides p, a plan for a model of the given architecture,
 // into files by rank. It comes last: it replaces the shards that p may have. Errors
 // that blame the configuration are *convert.UsageError or *placement.UsageError,
-// those that blame the input match formats.ErrInvalid.
+// those that blame the input match invalid.Input.
 func Regroup(ctx context.Context, p *plan.Plan, arch *model.Arch, o Options) (*Result, error) {
 	cmp, err := o.place(ctx, p, arch)
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"testing"
 
 	"quern/convert"
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 	"quern/shard"
 	"quern/shard/placement"
 )
@@ -241,7 +241,7 @@ func TestComplete(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, placement.JSONName)); err != nil {
 		t.Fatal(err)
 	}
-	if err := again(); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), placement.JSONName) {
+	if err := again(); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), placement.JSONName) {
 		t.Fatal(err)
 	}
 	// The copy of a regrouped checkpoint has new files and so a map of its own.

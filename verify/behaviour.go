@@ -39,7 +39,7 @@ type Behaviour struct {
 type Setup struct {
 	Version     string       `json:"version"`               // of quern
 	Context     int          `json:"context,omitempty"`     // tokens of a chunk
-	Score       string       `json:"score,omitempty"`       // see evaluation.ChunkOptions
+	Score       string       `json:"score,omitempty"`       // see corpus.ChunkOptions
 	Activations string       `json:"activations,omitempty"` // "bf16" (as they come) or "fp8" (emulated)
 	Sources     []TextSource `json:"sources,omitempty"`
 	Command     []string     `json:"command,omitempty"` // arguments of the program

@@ -7,7 +7,7 @@ import (
 
 	"quern/convert/plan"
 	"quern/fp8"
-	"quern/verify/source"
+	"quern/source"
 )
 
 // digestCheck takes the digest of a tensor's bytes.

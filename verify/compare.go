@@ -11,7 +11,7 @@ import (
 	"quern/formats/safetensors"
 	"quern/fp8"
 	"quern/internal/ui"
-	"quern/verify/source"
+	"quern/source"
 )
 
 // baseline is a tensor, or the part of a fused one, that another was made from.

@@ -16,9 +16,9 @@ import (
 
 	"quern/convert"
 	"quern/convert/manifest"
-	"quern/formats"
 	"quern/formats/safetensors"
 	"quern/fp8"
+	"quern/internal/invalid"
 	"quern/internal/tinyseek"
 	"quern/verify"
 )
@@ -144,7 +144,7 @@ const (
 
 // damages are ways to spoil a quantized tinyseek of which figures over a text show
 // little or nothing, and the gate that sees each; "" is an error that matches
-// formats.ErrInvalid.
+// invalid.Input.
 var damages = []struct {
 	name, gate string
 	do         func(p patient)
@@ -391,7 +391,7 @@ func TestDamagedTinyseek(t *testing.T) {
 			d.do(p)
 			r, err := verify.Compare(context.Background(), base, open(t, p.dir), verify.Options{Workers: 1})
 			if d.gate == "" {
-				if !errors.Is(err, formats.ErrInvalid) {
+				if !errors.Is(err, invalid.Input) {
 					t.Fatal(err)
 				}
 				return

@@ -4,9 +4,9 @@ import (
 	"fmt"
 
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/fp8"
-	"quern/verify/source"
+	"quern/internal/invalid"
+	"quern/source"
 )
 
 // scaled is an FP8 weight with its scales. The matrices of fused experts are taken
@@ -23,7 +23,7 @@ type scaled struct {
 func (s *side) newScaled(weight *plan.Tensor) (*scaled, error) {
 	scale := s.scales[weight.Name]
 	if scale == nil {
-		return nil, formats.Invalidf("tensor %q: an FP8 weight without a scale", weight.Name)
+		return nil, invalid.Errorf("tensor %q: an FP8 weight without a scale", weight.Name)
 	}
 	grid, err := scaleGrid(weight, scale, s.block)
 	if err != nil {
@@ -41,7 +41,7 @@ func scaleGrid(weight, scale *plan.Tensor, block []int64) (plan.Grid, error) {
 	}
 	experts := weight.Shape[0]
 	if len(scale.Shape) == 0 || scale.Shape[0] != experts {
-		return plan.Grid{}, formats.Invalidf("tensor %q: scale shape %v has no part for each of the %d matrices of %q, shape %v", scale.Name, scale.Shape, experts, weight.Name, weight.Shape)
+		return plan.Grid{}, invalid.Errorf("tensor %q: scale shape %v has no part for each of the %d matrices of %q, shape %v", scale.Name, scale.Shape, experts, weight.Name, weight.Shape)
 	}
 	w, s := *weight, *scale
 	w.Shape, s.Shape = w.Shape[1:], s.Shape[1:]
@@ -78,7 +78,7 @@ func (s *scaled) load(first, n int64) (patch, error) {
 	}
 	p.scales = make([]float32, p.rows*p.cols)
 	if !source.Floats(p.scales, raw, s.scale.DType) {
-		return patch{}, formats.Invalidf("tensor %q: scales of dtype %s are not known", s.scale.Name, s.scale.DType)
+		return patch{}, invalid.Errorf("tensor %q: scales of dtype %s are not known", s.scale.Name, s.scale.DType)
 	}
 	return p, nil
 }

@@ -13,9 +13,9 @@ import (
 	"quern/convert/manifest"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
+	"quern/formats/synth"
 	"quern/fp8"
 	"quern/internal/blockio"
-	"quern/internal/synth"
 	"quern/verify"
 )
 

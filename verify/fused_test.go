@@ -11,9 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"quern/formats"
 	"quern/formats/safetensors"
 	"quern/fp8"
+	"quern/internal/invalid"
 	"quern/verify"
 )
 
@@ -117,11 +117,11 @@ func TestFusedScales(t *testing.T) {
 		wantFailed(t, r, []string{"scales"}, fused+"_scale_inv")
 	}
 	_, err := verify.Integrity(context.Background(), open(t, checkpoint(t, fusedConfig, codes, scales("_scale_inv", 3, 3, 3), scales("_scale", 3, 3, 3))), verify.Options{})
-	if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "a second scale") {
+	if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "a second scale") {
 		t.Errorf("two scales: %v", err)
 	}
 	_, err = verify.Integrity(context.Background(), open(t, checkpoint(t, fusedConfig, codes, scales("_input_scale", 3))), verify.Options{})
-	if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "without a scale") {
+	if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "without a scale") {
 		t.Errorf("a scale of activations only: %v", err)
 	}
 	if !slices.Equal(codes.shape, []int64{3, 260, 300}) {

@@ -15,7 +15,7 @@ import (
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
-	"quern/internal/synth"
+	"quern/formats/synth"
 	"quern/verify"
 )
 

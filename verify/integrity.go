@@ -13,8 +13,8 @@ import (
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/model"
+	"quern/internal/invalid"
 )
 
 // integrity is what one checkpoint is asked for.
@@ -83,7 +83,7 @@ func (s *side) readManifest() error {
 	case err != nil:
 		return err
 	case !info.Mode().IsRegular() || info.Size() > maxManifest:
-		return formats.Invalidf("reading %q: not a file of at most %d bytes", path, maxManifest)
+		return invalid.Errorf("reading %q: not a file of at most %d bytes", path, maxManifest)
 	}
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -103,7 +103,7 @@ func (x *integrity) index() error {
 	for i := range m.Tensors {
 		t := &m.Tensors[i]
 		if x.manifest[t.Name] != nil {
-			return formats.Invalidf("reading %q: tensor %q is there twice", filepath.Join(x.side.c.Dir, manifest.Name), t.Name)
+			return invalid.Errorf("reading %q: tensor %q is there twice", filepath.Join(x.side.c.Dir, manifest.Name), t.Name)
 		}
 		x.manifest[t.Name] = t
 	}

@@ -17,9 +17,9 @@ import (
 
 	"quern/convert"
 	"quern/convert/manifest"
-	"quern/formats"
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 	"quern/internal/tinyseek"
 	"quern/verify"
 )
@@ -154,7 +154,7 @@ func TestManifest(t *testing.T) {
 	out := quantized(t, src, convert.QuantizeOptions{})
 	for _, bad := range []string{"{", "{}", "[]"} {
 		write(t, filepath.Join(out, manifest.Name), []byte(bad))
-		if _, err := verify.Integrity(context.Background(), open(t, out), verify.Options{}); !errors.Is(err, formats.ErrInvalid) {
+		if _, err := verify.Integrity(context.Background(), open(t, out), verify.Options{}); !errors.Is(err, invalid.Input) {
 			t.Errorf("manifest %s: %v", bad, err)
 		}
 	}
@@ -189,7 +189,7 @@ func TestStructure(t *testing.T) {
 		"no scale":  checkpoint(t, nil, codes),
 		"no weight": checkpoint(t, nil, scale),
 	} {
-		if _, err := verify.Integrity(context.Background(), open(t, dir), verify.Options{}); !errors.Is(err, formats.ErrInvalid) {
+		if _, err := verify.Integrity(context.Background(), open(t, dir), verify.Options{}); !errors.Is(err, invalid.Input) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -311,11 +311,11 @@ func TestReadError(t *testing.T) {
 	dir := tiny(t)
 	c := open(t, dir)
 	_, err := verify.Integrity(context.Background(), c, verify.WithFS(verify.Options{}, faulty{blockio.OS, syscall.EIO}))
-	if !errors.Is(err, syscall.EIO) || errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), c.Files[0].Path) {
+	if !errors.Is(err, syscall.EIO) || errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), c.Files[0].Path) {
 		t.Errorf("EIO: %v", err)
 	}
 	_, err = verify.Integrity(context.Background(), c, verify.WithFS(verify.Options{}, faulty{blockio.OS, io.EOF}))
-	if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "shorter") {
+	if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "shorter") {
 		t.Errorf("end of file: %v", err)
 	}
 	if err := os.Truncate(c.Files[1].Path, c.Files[1].Size-1); err != nil {
@@ -328,7 +328,7 @@ func TestReadError(t *testing.T) {
 			return err
 		},
 	} {
-		if err := look(); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), c.Files[1].Name) {
+		if err := look(); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), c.Files[1].Name) {
 			t.Errorf("%s of a truncated file: %v", what, err)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 	"quern/convert/plan"
 	"quern/fp8"
-	"quern/verify/source"
+	"quern/source"
 )
 
 const (

@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/hf"
+	"quern/internal/invalid"
 )
 
 // related refuses a baseline that is another model: of which not even half of the
@@ -45,7 +45,7 @@ func related(base, cand *side) error {
 	if all < fewTensors || 2*alike >= all {
 		return nil
 	}
-	return formats.Invalidf("%s: the baseline is another model: %d of the checkpoint's %d tensors have a counterpart of the same name and shape there%s", base.c.Path, alike, all, otherConfig(base.c, cand.c))
+	return invalid.Errorf("%s: the baseline is another model: %d of the checkpoint's %d tensors have a counterpart of the same name and shape there%s", base.c.Path, alike, all, otherConfig(base.c, cand.c))
 }
 
 // fewTensors is how many tensors a checkpoint has to have to be told from another by

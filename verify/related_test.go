@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"quern/convert"
-	"quern/formats"
-	"quern/internal/synth"
+	"quern/formats/synth"
+	"quern/internal/invalid"
 	"quern/verify"
 )
 
@@ -20,7 +20,7 @@ func TestAnotherModel(t *testing.T) {
 	src := model(t)
 	out := quantized(t, src, convert.QuantizeOptions{})
 	_, err := verify.Compare(context.Background(), open(t, tiny(t)), open(t, out), verify.Options{})
-	if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "the baseline is another model") || !strings.Contains(err.Error(), "hidden_size") {
+	if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "the baseline is another model") || !strings.Contains(err.Error(), "hidden_size") {
 		t.Errorf("%v", err)
 	}
 	other := model(t)

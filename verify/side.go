@@ -6,12 +6,12 @@ import (
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
-	"quern/verify/source"
+	"quern/internal/invalid"
+	"quern/source"
 )
 
 // side is a checkpoint laid open: what its tensors are and which belong together.
@@ -31,7 +31,7 @@ type side struct {
 }
 
 // newSide lays c open. An FP8 weight without scale and a scale without weight
-// match formats.ErrInvalid. Experts get the numbers that order gives them, see
+// match invalid.Input. Experts get the numbers that order gives them, see
 // [plan.Plan.Renumber]; nil leaves them as they are.
 func newSide(c *hf.Checkpoint, fs blockio.FS, order map[int][]int) (*side, error) {
 	if fs == nil {
@@ -88,7 +88,7 @@ func (s *side) pairFused(p *plan.Plan) error {
 			continue // of activations
 		}
 		if other := s.scales[of.Name]; other != nil {
-			return formats.Invalidf("tensor %q: a second scale of %q beside %q", t.Name, of.Name, other.Name)
+			return invalid.Errorf("tensor %q: a second scale of %q beside %q", t.Name, of.Name, other.Name)
 		}
 		s.scales[of.Name], s.isScale[t.Name] = s.byName[t.Name], true
 	}

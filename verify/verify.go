@@ -32,7 +32,7 @@
 //
 // A checkpoint whose structure makes no sense (an FP8 weight without a scale, a
 // manifest that is no JSON) is no matter of gates but an error that matches
-// formats.ErrInvalid.
+// invalid.Input.
 package verify
 
 import (
@@ -86,7 +86,7 @@ func (r *Report) Add(gates ...Gate) {
 
 // Integrity checks one checkpoint by itself: the gates digest, finite, scales and
 // shapes. It reads every tensor byte once. An error that matches
-// formats.ErrInvalid blames the checkpoint's structure, others the machine.
+// invalid.Input blames the checkpoint's structure, others the machine.
 func Integrity(ctx context.Context, c *hf.Checkpoint, o Options) (*Report, error) {
 	return look(ctx, nil, c, o, true)
 }

@@ -17,10 +17,10 @@ import (
 
 	"quern/convert"
 	"quern/convert/manifest"
-	"quern/formats"
 	"quern/formats/safetensors"
+	"quern/formats/synth"
 	"quern/fp8"
-	"quern/internal/synth"
+	"quern/internal/invalid"
 	"quern/verify"
 )
 
@@ -206,7 +206,7 @@ func TestOnlyOneSide(t *testing.T) {
 			wantFailed(t, r, c.gates, c.texts...)
 		})
 	}
-	if _, _, err := verify.Weights(context.Background(), open(t, dir(codes)), open(t, dir(wide)), verify.Options{}); !errors.Is(err, formats.ErrInvalid) || !strings.HasPrefix(err.Error(), "baseline: ") {
+	if _, _, err := verify.Weights(context.Background(), open(t, dir(codes)), open(t, dir(wide)), verify.Options{}); !errors.Is(err, invalid.Input) || !strings.HasPrefix(err.Error(), "baseline: ") {
 		t.Errorf("baseline without a scale: %v", err)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"testing"
 
 	"quern/calibrate/file"
-	"quern/formats"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // entry makes a tensor of numbers.
@@ -228,7 +228,7 @@ func TestRefuses(t *testing.T) {
 		if err == nil {
 			f.Close()
 		}
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), `reading "`) {
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), `reading "`) {
 			t.Errorf("want %q: %v", c.want, err)
 		}
 	}
@@ -284,12 +284,12 @@ func TestRefusesMetadata(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := file.Open(path)
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("want %q: %v", c.want, err)
 		}
 	}
 	for path, want := range map[string]string{dir: "not a regular file", dir + "/no": "no such file"} {
-		if _, err := file.Open(path); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), want) {
+		if _, err := file.Open(path); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), want) {
 			t.Error(err)
 		}
 	}
@@ -338,7 +338,7 @@ func FuzzOpen(f *testing.F) {
 		}
 		c, err := file.Open(path)
 		if err != nil {
-			if !errors.Is(err, formats.ErrInvalid) {
+			if !errors.Is(err, invalid.Input) {
 				t.Fatal(err)
 			}
 			return

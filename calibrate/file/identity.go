@@ -12,10 +12,10 @@ import (
 	"github.com/x448/float16"
 	"github.com/zeebo/blake3"
 
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -35,7 +35,7 @@ const sampledRows = 16
 // It reads little more than those values. The checkpoint needs a config.
 func Identify(c *hf.Checkpoint) (string, error) {
 	if !c.HasConfig {
-		return "", formats.Invalidf("%q: a model without config.json has no identity", c.Path)
+		return "", invalid.Errorf("%q: a model without config.json has no identity", c.Path)
 	}
 	h := blake3.New()
 	root := canonical(c.ConfigValue)
@@ -127,7 +127,7 @@ func rows(h *blake3.Hasher, f *os.File, r hf.Ref) error {
 	for i := range min(n, sampledRows) {
 		at := n * i / min(n, sampledRows)
 		if _, err := f.ReadAt(buf, r.File.Header.DataOffset+t.Begin+at*size); err != nil {
-			return formats.Invalidf("%w", err)
+			return invalid.Errorf("%w", err)
 		}
 		_, _ = h.Write(asBF16(buf, t.DType))
 	}

@@ -11,9 +11,9 @@ import (
 
 	"quern/calibrate/file"
 	"quern/convert"
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/formats/model"
+	"quern/internal/invalid"
 	"quern/internal/tinyseek"
 )
 
@@ -87,7 +87,7 @@ func TestIdentify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := file.Identify(one); !errors.Is(err, formats.ErrInvalid) {
+	if _, err := file.Identify(one); !errors.Is(err, invalid.Input) {
 		t.Error(err)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"math"
 	"strconv"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // Info is what a file says about itself: its metadata.
@@ -90,38 +90,38 @@ const maxExperts = 1 << 12
 // parseInfo reads metadata.
 func parseInfo(m map[string]string) (Info, error) {
 	if m[keyVersion] == "" {
-		return Info{}, formats.Invalidf("this is no calibration file of quern: its metadata lacks %q", keyVersion)
+		return Info{}, invalid.Errorf("this is no calibration file of quern: its metadata lacks %q", keyVersion)
 	}
 	if m[keyVersion] != version {
-		return Info{}, formats.Invalidf("metadata %q: form %q of calibration files is not known, only %s; a newer quern may read it", keyVersion, m[keyVersion], version)
+		return Info{}, invalid.Errorf("metadata %q: form %q of calibration files is not known, only %s; a newer quern may read it", keyVersion, m[keyVersion], version)
 	}
 	i := Info{Tool: m[keyTool], Model: m[keyModel]}
 	if i.Model == "" {
-		return i, formats.Invalidf("metadata %q: which model was measured is not said", keyModel)
+		return i, invalid.Errorf("metadata %q: which model was measured is not said", keyModel)
 	}
 	for _, f := range []struct {
 		key string
 		to  any
 	}{{keyTexts, &i.Texts}, {keyExperts, &i.Experts}, {keyMTP, &i.MTPLayers}, {keyOptions, &i.Options}} {
 		if err := json.Unmarshal([]byte(m[f.key]), f.to); err != nil {
-			return i, formats.Invalidf("metadata %q: %w", f.key, err)
+			return i, invalid.Errorf("metadata %q: %w", f.key, err)
 		}
 	}
 	if len(i.MTPLayers) == 0 {
 		i.MTPLayers = nil
 	}
 	if i.Experts < 0 || i.Experts > maxExperts {
-		return i, formats.Invalidf("metadata %q: %d experts, where at most %d are possible", keyExperts, i.Experts, maxExperts)
+		return i, invalid.Errorf("metadata %q: %d experts, where at most %d are possible", keyExperts, i.Experts, maxExperts)
 	}
 	total := int64(0)
 	for n, t := range i.Texts {
 		if t.Tokens <= 0 || t.Sequences <= 0 || t.Sequences > t.Tokens || t.Tokens > math.MaxInt64-total {
-			return i, formats.Invalidf("metadata %q: text %d has %d tokens in %d sequences", keyTexts, n, t.Tokens, t.Sequences)
+			return i, invalid.Errorf("metadata %q: text %d has %d tokens in %d sequences", keyTexts, n, t.Tokens, t.Sequences)
 		}
 		total += t.Tokens
 	}
 	if s := strconv.FormatInt(total, 10); total == 0 || s != m[keyTokens] {
-		return i, formats.Invalidf("metadata %q: %q, but the texts have %d", keyTokens, m[keyTokens], total)
+		return i, invalid.Errorf("metadata %q: %q, but the texts have %d", keyTokens, m[keyTokens], total)
 	}
 	return i, nil
 }

@@ -4,8 +4,8 @@ import (
 	"strconv"
 	"strings"
 
-	"quern/formats"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // Kind is what a tensor of a calibration file holds.
@@ -75,11 +75,11 @@ func ParseName(name string) (k Kind, module, cache string, layer int, err error)
 			n, ok := strings.CutPrefix(module, "model.layers.")
 			layer, err = strconv.Atoi(n)
 			if !ok || err != nil || strconv.Itoa(layer) != n || layer < 0 || layer > 1<<16 {
-				return k, module, "", -1, formats.Invalidf("%q is no layer", module)
+				return k, module, "", -1, invalid.Errorf("%q is no layer", module)
 			}
 		}
 		if module == "" {
-			return k, module, "", layer, formats.Invalidf("of no module")
+			return k, module, "", layer, invalid.Errorf("of no module")
 		}
 		return k, module, "", layer, nil
 	}
@@ -88,5 +88,5 @@ func ParseName(name string) (k Kind, module, cache string, layer int, err error)
 			return CacheAmax, module, c, -1, nil
 		}
 	}
-	return 0, "", "", -1, formats.Invalidf("a calibration file holds no such thing")
+	return 0, "", "", -1, invalid.Errorf("a calibration file holds no such thing")
 }

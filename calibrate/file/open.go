@@ -12,14 +12,14 @@ import (
 	"github.com/zeebo/blake3"
 
 	"quern/calibrate/sketch"
-	"quern/formats"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // reading puts the file, and a tensor unless it is nil, in front of an error.
 func reading(path string, t *safetensors.Tensor, err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		err = formats.Invalidf("the file became shorter while it was read")
+		err = invalid.Errorf("the file became shorter while it was read")
 	}
 	if t != nil {
 		err = fmt.Errorf("tensor %q: %w", t.Name, err)
@@ -28,16 +28,16 @@ func reading(path string, t *safetensors.Tensor, err error) error {
 }
 
 // Open opens a calibration file and reads all of it once: its digest, and that every
-// number is what it can be. What is not matches formats.ErrInvalid.
+// number is what it can be. What is not matches invalid.Input.
 func Open(path string) (*File, error) {
 	st, err := os.Stat(path)
 	switch {
 	case os.IsNotExist(err):
-		return nil, formats.Invalidf("reading %q: there is no such file", path)
+		return nil, invalid.Errorf("reading %q: there is no such file", path)
 	case err != nil:
 		return nil, err
 	case !st.Mode().IsRegular():
-		return nil, formats.Invalidf("reading %q: not a regular file", path)
+		return nil, invalid.Errorf("reading %q: not a regular file", path)
 	}
 	r, err := os.Open(path)
 	if err != nil {
@@ -125,7 +125,7 @@ func (s *scan) elements(t *safetensors.Tensor, fn func(i int64, bits uint64) err
 func (s *scan) counts(t *safetensors.Tensor, fn func(i, n int64) error) error {
 	return s.elements(t, func(i int64, bits uint64) error {
 		if int64(bits) < 0 {
-			return formats.Invalidf("element %d is %d, which is no count", i, int64(bits))
+			return invalid.Errorf("element %d is %d, which is no count", i, int64(bits))
 		}
 		return fn(i, int64(bits))
 	})
@@ -139,7 +139,7 @@ func (s *scan) sums(t *safetensors.Tensor, fn func(i int64, x float64)) error {
 			x = float64(math.Float32frombits(uint32(bits)))
 		}
 		if !(x >= 0 && x <= math.MaxFloat64) {
-			return formats.Invalidf("element %d is %v", i, x)
+			return invalid.Errorf("element %d is %v", i, x)
 		}
 		fn(i, x)
 		return nil
@@ -156,7 +156,7 @@ func (s *scan) tensor(t *safetensors.Tensor) error {
 		return err
 	}
 	if want := kinds[k]; t.DType != want.dtype || len(t.Shape) != want.rank {
-		return formats.Invalidf("%s %v, where %s in %d dimensions is due", t.DType, t.Shape, want.dtype, want.rank)
+		return invalid.Errorf("%s %v, where %s in %d dimensions is due", t.DType, t.Shape, want.dtype, want.rank)
 	}
 	if k >= ExpertLoad {
 		return s.experts(k, number, t)
@@ -176,13 +176,13 @@ func (s *scan) tensor(t *safetensors.Tensor) error {
 	case InputCount:
 		return s.counts(t, func(_, n int64) error {
 			if m.count = n; n == 0 {
-				return formats.Invalidf("no tokens: a module that was never reached is left out")
+				return invalid.Errorf("no tokens: a module that was never reached is left out")
 			}
 			return nil
 		})
 	case InputSquares:
 		if m.squares = t; t.Elements() < 1 || t.Elements() > maxChannels {
-			return formats.Invalidf("%d channels", t.Elements())
+			return invalid.Errorf("%d channels", t.Elements())
 		}
 		return s.sums(t, func(int64, float64) {})
 	case InputSketch:
@@ -197,14 +197,14 @@ func (s *scan) tensor(t *safetensors.Tensor) error {
 func (s *scan) sketch(t *safetensors.Tensor, total *int64) error {
 	n := t.Elements()
 	if n < 1 || n > sketch.Length {
-		return formats.Invalidf("%d buckets, where 1 to %d are due", n, sketch.Length)
+		return invalid.Errorf("%d buckets, where 1 to %d are due", n, sketch.Length)
 	}
 	return s.counts(t, func(i, c int64) error {
 		if c == 0 && (i == 0 || i == n-1) {
-			return formats.Invalidf("bucket %d of %d is empty", i, n)
+			return invalid.Errorf("bucket %d of %d is empty", i, n)
 		}
 		if *total > math.MaxInt64-c {
-			return formats.Invalidf("its total overflows")
+			return invalid.Errorf("its total overflows")
 		}
 		*total += c
 		return nil
@@ -224,7 +224,7 @@ func (s *scan) experts(k Kind, number int, t *safetensors.Tensor) error {
 		return s.pairs(t, e)
 	}
 	if last != e || e == 0 {
-		return formats.Invalidf("%d experts, where the metadata says %d", last, e)
+		return invalid.Errorf("%d experts, where the metadata says %d", last, e)
 	}
 	switch k {
 	case ExpertWeightSum:
@@ -232,13 +232,13 @@ func (s *scan) experts(k Kind, number int, t *safetensors.Tensor) error {
 		return s.sums(t, func(i int64, x float64) { l.weight[i] = x })
 	case ExpertTextLoad:
 		if l.texts = t; t.Shape[0] != int64(len(s.f.info.Texts)) {
-			return formats.Invalidf("loads of %d texts, where the metadata lists %d", t.Shape[0], len(s.f.info.Texts))
+			return invalid.Errorf("loads of %d texts, where the metadata lists %d", t.Shape[0], len(s.f.info.Texts))
 		}
 		l.fromTexts = make([]int64, e)
 		return s.counts(t, func(i, n int64) error {
 			l.fromTexts[i%e] += n
 			if n > s.f.info.Texts[i/e].Tokens {
-				return formats.Invalidf("expert %d was chosen by %d tokens of text %d, which has %d", i%e, n, i/e, s.f.info.Texts[i/e].Tokens)
+				return invalid.Errorf("expert %d was chosen by %d tokens of text %d, which has %d", i%e, n, i/e, s.f.info.Texts[i/e].Tokens)
 			}
 			return nil
 		})
@@ -247,7 +247,7 @@ func (s *scan) experts(k Kind, number int, t *safetensors.Tensor) error {
 	tokens := s.f.info.Tokens()
 	return s.counts(t, func(i, n int64) error {
 		if l.load[i] = n; n > tokens {
-			return formats.Invalidf("expert %d was chosen by %d tokens of %d", i, n, tokens)
+			return invalid.Errorf("expert %d was chosen by %d tokens of %d", i, n, tokens)
 		}
 		return nil
 	})
@@ -255,10 +255,10 @@ func (s *scan) experts(k Kind, number int, t *safetensors.Tensor) error {
 
 func (s *scan) pairs(t *safetensors.Tensor, e int64) error {
 	if t.Shape[1] != 3 {
-		return formats.Invalidf("rows of %d, where 3 are due", t.Shape[1])
+		return invalid.Errorf("rows of %d, where 3 are due", t.Shape[1])
 	}
 	if t.Shape[0] > e*(e-1)/2 {
-		return formats.Invalidf("%d pairs of %d experts", t.Shape[0], e)
+		return invalid.Errorf("%d pairs of %d experts", t.Shape[0], e)
 	}
 	var row [3]int64
 	before := int64(-1)
@@ -268,7 +268,7 @@ func (s *scan) pairs(t *safetensors.Tensor, e int64) error {
 		}
 		a, b := row[0], row[1]
 		if a >= b || b >= e || a*e+b <= before || n == 0 {
-			return formats.Invalidf("row %d, %v: pairs of %d experts ascend, the lower expert first, and are not empty", i/3, row, e)
+			return invalid.Errorf("row %d, %v: pairs of %d experts ascend, the lower expert first, and are not empty", i/3, row, e)
 		}
 		before = a*e + b
 		return nil
@@ -281,9 +281,9 @@ func (f *File) whole() error {
 	for name, m := range f.modules {
 		switch {
 		case m.squares == nil || m.count == 0 || !m.hasAmax:
-			return formats.Invalidf("module %q: its input_amax, input_sq_sum and input_count are not all there", name)
+			return invalid.Errorf("module %q: its input_amax, input_sq_sum and input_count are not all there", name)
 		case o.Sketches != (m.values != nil) || o.Sketches != (m.groups != nil):
-			return formats.Invalidf("module %q: sketches are there or not, as the metadata does not say", name)
+			return invalid.Errorf("module %q: sketches are there or not, as the metadata does not say", name)
 		case !o.Sketches:
 			continue
 		}
@@ -293,19 +293,19 @@ func (f *File) whole() error {
 			total, each int64
 		}{{m.values, m.total, in}, {m.groups, m.groupTotal, (in + 127) / 128}} {
 			if s.total/s.each != m.count || s.total%s.each != 0 {
-				return formats.Invalidf("tensor %q: %d numbers in all, where %d tokens have %d each", s.t.Name, s.total, m.count, s.each)
+				return invalid.Errorf("tensor %q: %d numbers in all, where %d tokens have %d each", s.t.Name, s.total, m.count, s.each)
 			}
 			if s.t.Elements() > int64(sketch.Bucket(m.amax))+1 {
-				return formats.Invalidf("tensor %q: %d buckets up to that of %v", s.t.Name, s.t.Elements(), m.amax)
+				return invalid.Errorf("tensor %q: %d buckets up to that of %v", s.t.Name, s.t.Elements(), m.amax)
 			}
 		}
 	}
 	for number, l := range f.layers {
 		if l.load == nil || l.weight == nil || o.Pairs != (l.pairs != nil) || o.TextLoads != (l.texts != nil) {
-			return formats.Invalidf("layer %d: its tensors are not those that the metadata says", number)
+			return invalid.Errorf("layer %d: its tensors are not those that the metadata says", number)
 		}
 		if l.texts != nil && !slices.Equal(l.fromTexts, l.load) {
-			return formats.Invalidf("layer %d: the loads of the texts do not add up to expert_load", number)
+			return invalid.Errorf("layer %d: the loads of the texts do not add up to expert_load", number)
 		}
 	}
 	return nil

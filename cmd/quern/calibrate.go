@@ -14,11 +14,11 @@ import (
 	"quern/calibrate"
 	"quern/calibrate/file"
 	"quern/convert"
+	"quern/corpus"
 	"quern/formats/hf"
 	"quern/internal/outfile"
 	"quern/internal/ui"
-	"quern/verify/evaluation"
-	"quern/verify/runner"
+	"quern/runner"
 )
 
 var outputFlag = &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE`the calibration file"}
@@ -92,7 +92,7 @@ func mergeCommand(t *terminal) *cli.Command {
 // calibrating reads the flags of calibrate.
 func calibrating(c *cli.Context) (*verifying, calibrate.Options, error) {
 	j := &verifying{texts: c.StringSlice("text"), ids: c.String("ids"), quiet: c.Bool("quiet") || c.Bool("json")}
-	j.chunk = evaluation.ChunkOptions{Tokens: c.Int("tokens"), Context: c.Int("context"), Score: evaluation.ScoreAll}
+	j.chunk = corpus.ChunkOptions{Tokens: c.Int("tokens"), Context: c.Int("context"), Score: corpus.ScoreAll}
 	o := calibrate.Options{
 		Tool: "quern " + convert.Version, AllExperts: c.Bool("all-experts"), Pairs: c.Bool("pairs"), Trace: c.String("trace"),
 		Overwrite: c.Bool("overwrite"), Checkpoint: time.Minute, Grace: grace,

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"quern/convert/manifest"
-	"quern/internal/synth"
+	"quern/formats/synth"
 	"quern/internal/tinyseek"
 )
 

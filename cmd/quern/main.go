@@ -20,8 +20,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"quern/convert"
-	"quern/formats"
 	"quern/internal/cpu"
+	"quern/internal/invalid"
 	"quern/internal/outfile"
 )
 
@@ -104,7 +104,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, errGate):
 		return exitGate
-	case errors.Is(err, formats.ErrInvalid):
+	case errors.Is(err, invalid.Input):
 		return exitInvalid
 	}
 	return exitFailed

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"quern/internal/synth"
+	"quern/formats/synth"
 )
 
 // A checkpoint twenty times larger than --memory is evaluated within what cannot be

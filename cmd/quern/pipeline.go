@@ -15,15 +15,15 @@ import (
 	"quern/calibrate/file"
 	"quern/convert"
 	"quern/convert/engine"
-	"quern/formats"
+	"quern/corpus"
 	"quern/formats/hf"
 	"quern/fp8"
+	"quern/internal/invalid"
 	"quern/internal/outfile"
 	"quern/internal/tinyseek"
 	"quern/internal/ui"
+	"quern/runner"
 	"quern/verify"
-	"quern/verify/evaluation"
-	"quern/verify/runner"
 )
 
 func pipelineCommand(t *terminal) *cli.Command {
@@ -261,7 +261,7 @@ func (t *terminal) calibrateOwn(c *cli.Context, at scene, ck *hf.Checkpoint, run
 	if m.cand, err = runner.Open(ck, nil); err != nil {
 		return nil, err
 	}
-	j := &verifying{texts: []string{filepath.Join(at.in, tinyseek.CalibrationText)}, chunk: evaluation.ChunkOptions{Context: 512, Score: evaluation.ScoreAll}}
+	j := &verifying{texts: []string{filepath.Join(at.in, tinyseek.CalibrationText)}, chunk: corpus.ChunkOptions{Context: 512, Score: corpus.ScoreAll}}
 	if err := j.read(m, ck); err != nil {
 		return nil, err
 	}
@@ -294,7 +294,7 @@ func (s scene) text(t *terminal, j *verifying, ck *hf.Checkpoint) (notRun, err e
 	if err == nil {
 		m.close()
 	}
-	if asked || err == nil || !errors.Is(err, formats.ErrInvalid) {
+	if asked || err == nil || !errors.Is(err, invalid.Input) {
 		return nil, err
 	}
 	j.builtin = false

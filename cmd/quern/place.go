@@ -14,8 +14,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"quern/convert"
-	"quern/formats"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 	"quern/internal/outfile"
 	"quern/internal/ui"
 	"quern/shard/placement"
@@ -197,7 +197,7 @@ func vacant(dir string, overwrite bool) error {
 	case err != nil:
 		return err
 	case !st.IsDir():
-		return formats.Invalidf("-o %q: that is a file, and maps are written to a folder", dir)
+		return invalid.Errorf("-o %q: that is a file, and maps are written to a folder", dir)
 	}
 	for _, name := range placement.FileNames() {
 		path := filepath.Join(dir, name)
@@ -208,7 +208,7 @@ func vacant(dir string, overwrite bool) error {
 			return fmt.Errorf("%q: there is a %s already; --overwrite replaces it", dir, name)
 		}
 		if !placement.Wrote(dir, name) {
-			return formats.Invalidf("-o %q: quern has not written the %s that is there, or it was changed since, and --overwrite replaces no others; choose another folder, or move it away", dir, name)
+			return invalid.Errorf("-o %q: quern has not written the %s that is there, or it was changed since, and --overwrite replaces no others; choose another folder, or move it away", dir, name)
 		}
 	}
 	return outfile.Probe(dir)

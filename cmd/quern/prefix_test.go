@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"quern/corpus"
 	"quern/formats/hf"
 	"quern/formats/tokenizer"
 	"quern/internal/tinyseek"
-	"quern/verify/evaluation"
 )
 
 // GLM's tokenizers put two tokens in front of a text ([gMASK]<sop>), by the template
@@ -64,7 +64,7 @@ func TestPrefixOfTemplate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, j := &models{}, &verifying{texts: []string{text}, chunk: evaluation.ChunkOptions{Context: 32, Score: evaluation.ScoreAll}}
+	m, j := &models{}, &verifying{texts: []string{text}, chunk: corpus.ChunkOptions{Context: 32, Score: corpus.ScoreAll}}
 	if err := j.read(m, ck); err != nil {
 		t.Fatal(err)
 	}

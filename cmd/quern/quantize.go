@@ -12,8 +12,8 @@ import (
 	"quern/convert"
 	"quern/convert/engine"
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/hf"
+	"quern/internal/invalid"
 	"quern/internal/ui"
 )
 
@@ -126,7 +126,7 @@ func (t *terminal) execute(c *cli.Context, in, out, what string, by convert.Cali
 
 // about names the checkpoint in an error that blames one of its tensors.
 func about(ck *hf.Checkpoint, err error) error {
-	if errors.Is(err, formats.ErrInvalid) {
+	if errors.Is(err, invalid.Input) {
 		return fmt.Errorf("%s: %w", ck.Path, err)
 	}
 	return err

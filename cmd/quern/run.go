@@ -13,12 +13,12 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/formats/tokenizer"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 	"quern/internal/ui"
-	"quern/verify/runner"
+	"quern/runner"
 )
 
 func runCommand(t *terminal) *cli.Command {
@@ -145,7 +145,7 @@ func (t *terminal) generate(c *cli.Context, ck *hf.Checkpoint, o runner.Generate
 		return err
 	}
 	if most := m.Config().MaxPositions; most > 0 && len(ids) >= most {
-		return formats.Invalidf("the prompt has %d tokens, the model can see %d", len(ids), most)
+		return invalid.Errorf("the prompt has %d tokens, the model can see %d", len(ids), most)
 	} else if most > 0 {
 		o.MaxTokens = min(o.MaxTokens, most-len(ids))
 	}
@@ -203,12 +203,12 @@ func (t *terminal) promptText(c *cli.Context) (string, error) {
 		case err != nil:
 			return "", fmt.Errorf("reading the prompt: %w", err)
 		case len(raw) > maxPrompt:
-			return "", formats.Invalidf("the prompt: more than %s", ui.Bytes(maxPrompt))
+			return "", invalid.Errorf("the prompt: more than %s", ui.Bytes(maxPrompt))
 		}
 		prompt = string(raw)
 	}
 	if !utf8.ValidString(prompt) {
-		return "", formats.Invalidf("the prompt is not UTF-8")
+		return "", invalid.Errorf("the prompt is not UTF-8")
 	}
 	return prompt, nil
 }
@@ -222,7 +222,7 @@ func promptIDs(tok *tokenizer.Tokenizer, prompt string) ([]int, error) {
 	before, _ := tok.Around()
 	ids = slices.Concat(before, ids)
 	if len(ids) == 0 {
-		return nil, formats.Invalidf("the prompt is empty")
+		return nil, invalid.Errorf("the prompt is empty")
 	}
 	return ids, nil
 }

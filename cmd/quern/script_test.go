@@ -16,7 +16,7 @@ import (
 
 	"quern/convert/manifest"
 	"quern/formats/hf"
-	"quern/internal/synth"
+	"quern/formats/synth"
 	"quern/internal/tinyseek"
 )
 

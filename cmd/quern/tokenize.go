@@ -15,8 +15,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"quern/formats"
 	"quern/formats/tokenizer"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 	"quern/internal/ui"
 )
@@ -92,7 +92,7 @@ func readInput(in io.Reader) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("reading standard input: %w", err)
 	case len(raw) > maxInput:
-		return "", formats.Invalidf("standard input: more than %d bytes", maxInput)
+		return "", invalid.Errorf("standard input: more than %d bytes", maxInput)
 	}
 	return string(raw), nil
 }
@@ -105,7 +105,7 @@ func encodeText(tok *tokenizer.Tokenizer, in io.Reader, out io.Writer) error {
 	}
 	ids, err := tok.Encode(text)
 	if err != nil {
-		return formats.Invalidf("standard input: %w", err)
+		return invalid.Errorf("standard input: %w", err)
 	}
 	var line []byte
 	for i, id := range ids {
@@ -128,13 +128,13 @@ func decodeText(tok *tokenizer.Tokenizer, in io.Reader) (string, error) {
 	for word := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
 		id, err := strconv.Atoi(word)
 		if err != nil {
-			return "", formats.Invalidf("standard input: %.40q, word %d, is no id", word, len(ids)+1)
+			return "", invalid.Errorf("standard input: %.40q, word %d, is no id", word, len(ids)+1)
 		}
 		ids = append(ids, id)
 	}
 	text, err := tok.Decode(ids)
 	if err != nil {
-		return "", formats.Invalidf("standard input: %w", err)
+		return "", invalid.Errorf("standard input: %w", err)
 	}
 	return text, nil
 }
@@ -171,8 +171,8 @@ func eachLine(in io.Reader, out *bufio.Writer, answer func([]byte) ([]byte, erro
 			err = out.Flush()
 		}
 		switch {
-		case errors.Is(err, formats.ErrInvalid):
-			return formats.Invalidf("standard input, line %d: %w", n, err)
+		case errors.Is(err, invalid.Input):
+			return invalid.Errorf("standard input, line %d: %w", n, err)
 		case err != nil:
 			return fmt.Errorf("standard input, line %d: %w", n, err)
 		case end:
@@ -189,7 +189,7 @@ func readLine(r *bufio.Reader) (line []byte, end bool, err error) {
 		line = append(line, part...)
 		switch {
 		case len(line) > maxInput:
-			return nil, false, formats.Invalidf("more than %d bytes", maxInput)
+			return nil, false, invalid.Errorf("more than %d bytes", maxInput)
 		case err == nil || err == io.EOF:
 			return bytes.TrimSpace(line), err == io.EOF, nil
 		case err != bufio.ErrBufferFull:
@@ -210,7 +210,7 @@ func encodeJSON(tok *tokenizer.Tokenizer, line []byte) ([]byte, error) {
 		return nil, err
 	}
 	if !found {
-		return nil, formats.Invalidf(`no "text"`)
+		return nil, invalid.Errorf(`no "text"`)
 	}
 	ids, err := tok.Encode(string(text))
 	if err != nil {
@@ -243,7 +243,7 @@ func decodeJSON(tok *tokenizer.Tokenizer, line []byte) ([]byte, error) {
 		return nil, err
 	}
 	if !found {
-		return nil, formats.Invalidf(`no "ids"`)
+		return nil, invalid.Errorf(`no "ids"`)
 	}
 	text, err := tok.Decode(ids)
 	if err != nil {
@@ -269,7 +269,7 @@ func member(line []byte, key string, value func(*strictjson.Scanner) error) (fou
 		case string(k) != key:
 			err = s.Skip()
 		case found:
-			err = formats.Invalidf("%q is there twice", key)
+			err = invalid.Errorf("%q is there twice", key)
 		default:
 			found = true
 			err = value(s)

@@ -14,10 +14,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"quern/convert"
+	"quern/corpus"
 	"quern/formats/hf"
 	"quern/internal/outfile"
 	"quern/verify"
-	"quern/verify/evaluation"
 	"quern/verify/report"
 )
 
@@ -86,7 +86,7 @@ func evaluationFlags() []cli.Flag {
 		&cli.StringFlag{Name: "ids", Usage: "`FILE`token ids to run on instead: input_ids of a safetensors file, or JSON"},
 		&cli.IntFlag{Name: "tokens", Usage: "`N`run on the first N tokens only"},
 		&cli.IntFlag{Name: "context", Usage: "`N`tokens that the model sees at once", Value: 512},
-		&cli.StringFlag{Name: "score", Usage: "`all|second-half`every token once, or as llama-perplexity: the second half of each whole chunk", Value: evaluation.ScoreAll},
+		&cli.StringFlag{Name: "score", Usage: "`all|second-half`every token once, or as llama-perplexity: the second half of each whole chunk", Value: corpus.ScoreAll},
 		&cli.StringFlag{Name: "activations", Usage: "`bf16|fp8`fp8 rounds the inputs of FP8 weights as engines do", Value: "bf16"},
 	}
 }

@@ -16,17 +16,18 @@ import (
 
 	"quern/convert"
 	"quern/convert/serving"
-	"quern/formats"
+	"quern/corpus"
 	"quern/formats/foreign"
 	"quern/formats/hf"
 	"quern/formats/tokenizer"
 	"quern/gpu"
+	"quern/internal/invalid"
 	"quern/internal/tinyseek"
 	"quern/internal/ui"
+	"quern/runner"
 	"quern/verify"
 	"quern/verify/evaluation"
 	"quern/verify/outputs"
-	"quern/verify/runner"
 )
 
 // verifying is a verification as the flags ask for it.
@@ -35,7 +36,7 @@ type verifying struct {
 	texts                     []string
 	ids                       string
 	builtin                   bool // quern's own text instead
-	chunk                     evaluation.ChunkOptions
+	chunk                     corpus.ChunkOptions
 	activations               string
 	device                    gpu.Device // nil: the processor
 	workers                   int
@@ -73,7 +74,7 @@ func verifyJob(c *cli.Context) (*verifying, error) {
 func (j *verifying) evaluation(c *cli.Context) error {
 	j.texts, j.ids = c.StringSlice("text"), c.String("ids")
 	var err error
-	if j.chunk.Score, err = choice(c, "score", evaluation.ScoreAll, evaluation.ScoreSecondHalf); err != nil {
+	if j.chunk.Score, err = choice(c, "score", corpus.ScoreAll, corpus.ScoreSecondHalf); err != nil {
 		return err
 	}
 	if j.activations, err = choice(c, "activations", "bf16", "fp8"); err != nil {
@@ -131,7 +132,7 @@ func (t *terminal) verify(ctx context.Context, j *verifying, base, ck *hf.Checkp
 	}
 	b, err := t.behaviour(ctx, j, m)
 	switch {
-	case err != nil && !r.Passed && errors.Is(err, formats.ErrInvalid):
+	case err != nil && !r.Passed && errors.Is(err, invalid.Input):
 		// The bytes have told already; the report is worth more than the error.
 		r.Warnings = append(r.Warnings, fmt.Sprintf("the model could not be run: %v", err))
 		return r, nil
@@ -157,8 +158,8 @@ func (t *terminal) weights(ctx context.Context, j *verifying, base, ck *hf.Check
 // only after hours of reading weights.
 type models struct {
 	base, cand *runner.Model
-	texts      []evaluation.Text
-	chunks     []evaluation.Chunk
+	texts      []corpus.Text
+	chunks     []corpus.Chunk
 	sources    []verify.TextSource
 	tokens     *tokenizer.Tokenizer // nil when ids were given
 	reference  *outputs.File
@@ -227,7 +228,7 @@ func (j *verifying) read(m *models, ck *hf.Checkpoint) (err error) {
 		if err := noFolder(j.ids); err != nil {
 			return fmt.Errorf("--ids: %w", err)
 		}
-		if m.texts, err = evaluation.ReadIDs(j.ids); err != nil {
+		if m.texts, err = corpus.ReadIDs(j.ids); err != nil {
 			return err
 		}
 		if n := j.chunk.Tokens; n > 0 {
@@ -240,7 +241,7 @@ func (j *verifying) read(m *models, ck *hf.Checkpoint) (err error) {
 				}
 			}
 		}
-		m.chunks = evaluation.Whole(m.texts)
+		m.chunks = corpus.Whole(m.texts)
 		raw, err := os.ReadFile(j.ids)
 		if err != nil {
 			return err
@@ -278,7 +279,7 @@ func (j *verifying) read(m *models, ck *hf.Checkpoint) (err error) {
 	if n := len(o.Prefix); o.Context < n+3 {
 		return usagef("--context %d: the tokenizer puts %d tokens in front of each chunk, so at least %d", o.Context, n, n+3)
 	}
-	m.chunks, err = evaluation.Chunks(m.texts, o)
+	m.chunks, err = corpus.Chunks(m.texts, o)
 	return err
 }
 
@@ -289,9 +290,9 @@ func (m *models) add(path string, raw []byte) error {
 		return fmt.Errorf("reading %q: %w", path, err)
 	}
 	if len(ids) == 0 {
-		return formats.Invalidf("reading %q: the text is empty", path)
+		return invalid.Errorf("reading %q: the text is empty", path)
 	}
-	m.texts = append(m.texts, evaluation.Text{Name: filepath.Base(path), IDs: ids})
+	m.texts = append(m.texts, corpus.Text{Name: filepath.Base(path), IDs: ids})
 	m.sources = append(m.sources, source(path, raw, len(ids)))
 	return nil
 }
@@ -304,7 +305,7 @@ func source(path string, raw []byte, tokens int) verify.TextSource {
 // noFolder refuses a folder where a file is wanted.
 func noFolder(path string) error {
 	if st, err := os.Stat(path); err == nil && st.IsDir() {
-		return formats.Invalidf("%q is a folder, not a file", path)
+		return invalid.Errorf("%q is a folder, not a file", path)
 	}
 	return nil
 }
@@ -321,7 +322,7 @@ func readText(path string) ([]byte, error) {
 	for at := 0; at < len(raw); {
 		r, n := utf8.DecodeRune(raw[at:])
 		if r == utf8.RuneError && n == 1 {
-			return nil, formats.Invalidf("reading %q: byte %d (0x%02x) is not UTF-8", path, at, raw[at])
+			return nil, invalid.Errorf("reading %q: byte %d (0x%02x) is not UTF-8", path, at, raw[at])
 		}
 		at += n
 	}

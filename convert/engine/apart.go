@@ -5,7 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // apart refuses an output folder that is, holds or lies in the input's. A single
@@ -28,7 +28,7 @@ func apart(o Options) error {
 		}
 		alone := o.SideDir == ""
 		if same(out, in) || !alone && (within(out, in) || within(in, out)) {
-			return formats.Invalidf("output folder %q is the input folder, holds it or lies in it: choose another", o.Dir)
+			return invalid.Errorf("output folder %q is the input folder, holds it or lies in it: choose another", o.Dir)
 		}
 	}
 	return nil

@@ -11,11 +11,11 @@ import (
 	"quern/convert/engine"
 	"quern/convert/manifest"
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/formats/safetensors"
 	"quern/fp8"
+	"quern/internal/invalid"
 )
 
 // channels are mean squares that differ as those of real channels do: over orders
@@ -166,7 +166,7 @@ func TestCalibratedResume(t *testing.T) {
 		out := filepath.Join(temp(t), "out")
 		restore(t, out, files)
 		_, err := start(ck, other, out, quick)
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), p.Calibration) || !strings.Contains(err.Error(), other.Calibration) {
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), p.Calibration) || !strings.Contains(err.Error(), other.Calibration) {
 			t.Errorf("%s: %v", what, err)
 		}
 		sameFiles(t, what, folder(t, out), files)
@@ -226,7 +226,7 @@ func TestBadChannels(t *testing.T) {
 	} {
 		out := filepath.Join(temp(t), "out")
 		_, err := start(ck, p, out, func(o *engine.Options) { quick(o); o.Channels = c.channels })
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), bad) {
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), bad) {
 			t.Errorf("%s: %v", what, err)
 		}
 		finish(t, ck, p, out, what)

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"quern/convert/engine"
-	"quern/formats"
 	"quern/internal/blockio/faultfs"
+	"quern/internal/invalid"
 )
 
 // chtimes moves a file's time of change by some milliseconds.
@@ -60,7 +60,7 @@ func TestInputChangesDuringTheRun(t *testing.T) {
 			return nil
 		}}
 		_, err := start(ck, p, out, on(fsys))
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), file.Name) {
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), file.Name) {
 			t.Errorf("%s: %v", what, err)
 		}
 		if n := fsys.OpenFiles(); n != 0 {

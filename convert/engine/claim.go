@@ -9,8 +9,8 @@ import (
 	"slices"
 
 	"quern/convert/manifest"
-	"quern/formats"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 )
 
 // claim takes dir for a run: it creates it, takes the lock and reads what an
@@ -52,7 +52,7 @@ func (s *state) look(run *manifest.Manifest, writes []string) error {
 	case s.over != "":
 		return s.condemn(writes)
 	case other != "":
-		return formats.Invalidf("output folder %q holds an unfinished run that differs: %s; finish it with its own command, choose another folder or --overwrite", s.dir, other)
+		return invalid.Errorf("output folder %q holds an unfinished run that differs: %s; finish it with its own command, choose another folder or --overwrite", s.dir, other)
 	}
 	// The folder is nobody's yet, or a run has finished it since we looked.
 	return occupied(s.dir, run, true)
@@ -78,7 +78,7 @@ func occupied(dir string, run *manifest.Manifest, locked bool) error {
 		return nil
 	}
 	if st, serr := os.Stat(dir); serr == nil && !st.IsDir() {
-		return formats.Invalidf("output folder %q is not a folder: choose another", dir)
+		return invalid.Errorf("output folder %q is not a folder: choose another", dir)
 	}
 	if err != nil {
 		return fmt.Errorf("reading output folder %q: %w", dir, err)
@@ -98,7 +98,7 @@ func occupied(dir string, run *manifest.Manifest, locked bool) error {
 			return fmt.Errorf("output folder %q: %w", dir, err)
 		}
 		if d := manifest.Difference(old, run); d != "" {
-			return formats.Invalidf("output folder %q holds the result of another run: %s; choose another folder or --overwrite", dir, d)
+			return invalid.Errorf("output folder %q holds the result of another run: %s; choose another folder or --overwrite", dir, d)
 		}
 		return ErrComplete
 	case !errors.Is(err, fs.ErrNotExist):
@@ -106,7 +106,7 @@ func occupied(dir string, run *manifest.Manifest, locked bool) error {
 	}
 	for _, e := range list {
 		if n := e.Name(); n != "lost+found" && n[0] != '.' {
-			return formats.Invalidf("output folder %q is not empty and not quern's: it holds %q; choose another folder", dir, n)
+			return invalid.Errorf("output folder %q is not empty and not quern's: it holds %q; choose another folder", dir, n)
 		}
 	}
 	return nil

@@ -8,8 +8,8 @@ import (
 	"github.com/zeebo/blake3"
 
 	"quern/convert/manifest"
-	"quern/formats"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 )
 
 // Contents are told apart by samples: sampleBlocks blocks of sampleBlock bytes, spread
@@ -51,7 +51,7 @@ func (e *engine) content() ([]manifest.Content, error) {
 	add := func(name string, f blockio.File, data, size int64) error {
 		digest, err := sample(f, data, size)
 		if err == io.ErrUnexpectedEOF {
-			return formats.Invalidf("reading %q: the file became shorter while it was read", f.Name())
+			return invalid.Errorf("reading %q: the file became shorter while it was read", f.Name())
 		}
 		if err != nil {
 			return fmt.Errorf("reading %q: %w", f.Name(), err)
@@ -97,9 +97,9 @@ func (e *engine) sameContent(old *manifest.Manifest) error {
 	for _, c := range now {
 		switch s, ok := was[c.Name]; {
 		case !ok:
-			return formats.Invalidf("output folder %q: its manifest does not tell what %q contained when it was made; verify it against its input, choose another folder, or --overwrite it", e.opts.Dir, c.Name)
+			return invalid.Errorf("output folder %q: its manifest does not tell what %q contained when it was made; verify it against its input, choose another folder, or --overwrite it", e.opts.Dir, c.Name)
 		case s != c.Sample:
-			return formats.Invalidf("output folder %q was made from another %q: the file has the same size and header now, and other contents; choose another folder, or --overwrite it", e.opts.Dir, c.Name)
+			return invalid.Errorf("output folder %q was made from another %q: the file has the same size and header now, and other contents; choose another folder, or --overwrite it", e.opts.Dir, c.Name)
 		}
 	}
 	return nil

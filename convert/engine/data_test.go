@@ -12,9 +12,9 @@ import (
 
 	"quern/convert/engine"
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 type recipe = func(plan.Tensor, *plan.Tensor) []plan.Tensor
@@ -35,14 +35,14 @@ func with(d safetensors.DType, shape []int64, values map[int]float64) []byte {
 	return raw
 }
 
-// invalid runs a plan that the input's data must stop and returns the message.
-func invalid(t *testing.T, dir string, r recipe) string {
+// wantInvalid runs a plan that the input's data must stop and returns the message.
+func wantInvalid(t *testing.T, dir string, r recipe) string {
 	t.Helper()
 	var said string
 	for _, workers := range []int{1, 2} { // whichever chunk raises the alarm
 		ck, p := planOf(t, dir, 0, r)
 		_, err := start(ck, p, filepath.Join(temp(t), "out"), func(o *engine.Options) { quick(o); o.Workers, o.Memory = workers, engine.MinMemory(p) })
-		if !errors.Is(err, formats.ErrInvalid) {
+		if !errors.Is(err, invalid.Input) {
 			t.Errorf("%v is not the input's fault", err)
 			return ""
 		}
@@ -71,7 +71,7 @@ func TestNotFinite(t *testing.T) {
 			if what == "cast" && d == safetensors.BF16 {
 				continue
 			}
-			said := invalid(t, dir, r)
+			said := wantInvalid(t, dir, r)
 			for _, part := range []string{`tensor "w"`, "3 values are NaN", fmt.Sprintf("first at index %d (row 130, column 1900) of [400 2001]", first)} {
 				if !strings.Contains(said, part) {
 					t.Errorf("%s, %s: %s: it should say %s", d, what, said, part)
@@ -84,11 +84,11 @@ func TestNotFinite(t *testing.T) {
 	}
 	// One value, a vector, a scalar.
 	dir := checkpoint(t, generic, tensor{name: "v", dtype: safetensors.F32, shape: []int64{300}, data: with(safetensors.F32, []int64{300}, map[int]float64{299: nan})})
-	if said := invalid(t, dir, checked); !strings.Contains(said, "1 value is NaN or infinite, the first at index 299 of [300]") {
+	if said := wantInvalid(t, dir, checked); !strings.Contains(said, "1 value is NaN or infinite, the first at index 299 of [300]") {
 		t.Error(said)
 	}
 	dir = checkpoint(t, generic, tensor{name: "s", dtype: safetensors.BF16, data: []byte{0xc0, 0x7f}})
-	if said := invalid(t, dir, checked); !strings.Contains(said, "1 value is NaN or infinite, the first at index 0 of []") {
+	if said := wantInvalid(t, dir, checked); !strings.Contains(said, "1 value is NaN or infinite, the first at index 0 of []") {
 		t.Error(said)
 	}
 }
@@ -98,13 +98,13 @@ func TestBeyondRange(t *testing.T) {
 	shape := []int64{300, 700}
 	dir := checkpoint(t, generic, tensor{name: "w", dtype: safetensors.F64, shape: shape, data: with(safetensors.F64, shape, map[int]float64{5: 1e39, 200000: -1e300})})
 	for _, r := range []recipe{quantized(plan.Quant{}), turned(plan.Cast, safetensors.BF16)} {
-		if said := invalid(t, dir, r); !strings.Contains(said, "2 values are NaN, infinite or beyond float32's range, the first at index 5 ") {
+		if said := wantInvalid(t, dir, r); !strings.Contains(said, "2 values are NaN, infinite or beyond float32's range, the first at index 5 ") {
 			t.Error(said)
 		}
 	}
 	top := float64(math.MaxFloat32) // beyond BF16, which has its exponents but not its bits
 	dir = checkpoint(t, generic, tensor{name: "w", dtype: safetensors.F32, shape: shape, data: with(safetensors.F32, shape, map[int]float64{9: top, 100000: -top, 209999: top})})
-	if said := invalid(t, dir, turned(plan.Cast, safetensors.BF16)); !strings.Contains(said, "3 values are beyond BF16's range, the first at index 9 (row 0, column 9)") {
+	if said := wantInvalid(t, dir, turned(plan.Cast, safetensors.BF16)); !strings.Contains(said, "3 values are beyond BF16's range, the first at index 9 (row 0, column 9)") {
 		t.Error(said)
 	}
 	// As codes they are fine.
@@ -119,7 +119,7 @@ func TestNaNCodes(t *testing.T) {
 	raw[1400], raw[449999] = 0x7f, 0xff
 	dir := checkpoint(t, generic, tensor{name: "w", dtype: safetensors.F8E4M3, shape: shape, data: raw}, tensor{name: "w_scale", dtype: safetensors.F32, shape: []int64{3, 12}, data: scales(safetensors.F32, 36, 1)})
 	for what, r := range map[string]recipe{"kept": checked, "dequantized": dequantized, "quantized again": quantized(plan.Quant{})} {
-		if said := invalid(t, dir, r); !strings.Contains(said, `tensor "w": 2 codes are NaN, the first at index 1400 (row 0, column 1400) of [300 1500]`) {
+		if said := wantInvalid(t, dir, r); !strings.Contains(said, `tensor "w": 2 codes are NaN, the first at index 1400 (row 0, column 1400) of [300 1500]`) {
 			t.Errorf("%s: %s", what, said)
 		}
 	}
@@ -152,12 +152,12 @@ func TestBadScales(t *testing.T) {
 		}
 		dir := checkpoint(t, generic, tensor{name: "w", dtype: safetensors.F8E4M3, shape: shape}, tensor{name: "w_scale", dtype: c.dtype, shape: []int64{3, 12}, data: raw})
 		for _, r := range []recipe{dequantized, quantized(plan.Quant{})} {
-			if said := invalid(t, dir, r); !strings.Contains(said, `tensor "w_scale"`) || !strings.Contains(said, c.says) {
+			if said := wantInvalid(t, dir, r); !strings.Contains(said, `tensor "w_scale"`) || !strings.Contains(said, c.says) {
 				t.Errorf("%s %v: %s", c.dtype, c.value, said)
 			}
 		}
 		dir = checkpoint(t, generic, tensor{name: "s", dtype: c.dtype, shape: []int64{36}, data: raw})
-		if said := invalid(t, dir, turned(plan.Widen, safetensors.F32)); !strings.Contains(said, `tensor "s"`) || !strings.Contains(said, c.says) {
+		if said := wantInvalid(t, dir, turned(plan.Widen, safetensors.F32)); !strings.Contains(said, `tensor "s"`) || !strings.Contains(said, c.says) {
 			t.Errorf("widening %s %v: %s", c.dtype, c.value, said)
 		}
 	}
@@ -188,7 +188,7 @@ func TestProductBeyondRange(t *testing.T) {
 			convertTo(t, ck, p, filepath.Join(temp(t), "out"), quick)
 			continue
 		}
-		if said := invalid(t, dir, dequantized); !strings.Contains(said, `tensor "w"`) || !strings.Contains(said, "row 180, column 1400") {
+		if said := wantInvalid(t, dir, dequantized); !strings.Contains(said, `tensor "w"`) || !strings.Contains(said, "row 180, column 1400") {
 			t.Errorf("%g: %s", c.scale, said)
 		}
 	}
@@ -196,7 +196,7 @@ func TestProductBeyondRange(t *testing.T) {
 	raw := scales(safetensors.F32, 24, 1)
 	copy(raw[4*22:], encode(nil, safetensors.F32, 3e38))
 	dir := checkpoint(t, generic, tensor{name: "w", dtype: safetensors.F8E4M3, shape: shape, data: codes}, tensor{name: "w_scale", dtype: safetensors.F32, shape: []int64{2, 12}, data: raw})
-	if said := invalid(t, dir, quantized(plan.Quant{})); !strings.Contains(said, `tensor "w"`) {
+	if said := wantInvalid(t, dir, quantized(plan.Quant{})); !strings.Contains(said, `tensor "w"`) {
 		t.Error(said)
 	}
 }
@@ -223,7 +223,7 @@ func TestRunGoesOnAfterRepair(t *testing.T) {
 	out := filepath.Join(temp(t), "out")
 	for range 2 { // it fails as often as it is tried, and loses nothing
 		_, err := start(ck, p, out, quick)
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), bad.Name) || !strings.Contains(err.Error(), f.Name) || !strings.Contains(err.Error(), "index 0 (row 0, column 0)") {
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), bad.Name) || !strings.Contains(err.Error(), f.Name) || !strings.Contains(err.Error(), "index 0 (row 0, column 0)") {
 			t.Fatalf("%v", err)
 		}
 		files := folder(t, out)
@@ -292,7 +292,7 @@ func TestInputChangesBeforeTheRun(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), last.Name) {
 			t.Errorf("%s: %v", what, err)
 		}
-		if !errors.Is(err, formats.ErrInvalid) && !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, invalid.Input) && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v is not the input's fault", what, err)
 		}
 		if _, err := os.Stat(out); !errors.Is(err, fs.ErrNotExist) {
@@ -338,7 +338,7 @@ func TestSideFileChanges(t *testing.T) {
 		}
 		out := filepath.Join(temp(t), "out")
 		_, err = start(ck, p, out, quick)
-		if err == nil || !strings.Contains(err.Error(), "dsv.py") || !errors.Is(err, formats.ErrInvalid) && !errors.Is(err, fs.ErrNotExist) {
+		if err == nil || !strings.Contains(err.Error(), "dsv.py") || !errors.Is(err, invalid.Input) && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v", what, err)
 		}
 		if _, err := os.Stat(filepath.Join(out, "quern-manifest.json")); err == nil {

@@ -10,8 +10,8 @@ import (
 
 	"quern/convert/engine"
 	"quern/convert/manifest"
-	"quern/formats"
 	"quern/internal/blockio/faultfs"
+	"quern/internal/invalid"
 )
 
 // What is durable when: a shard's last byte before its sync, that before its name, the
@@ -145,7 +145,7 @@ func TestSpoiltPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := filepath.Join(temp(t), "out")
-	if _, err := start(ck, p, out, quick); err == nil || errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "parted") {
+	if _, err := start(ck, p, out, quick); err == nil || errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "parted") {
 		t.Error(err)
 	}
 	if files := folder(t, out); len(files) != 0 {

@@ -14,9 +14,9 @@ import (
 	"quern/convert"
 	"quern/convert/engine"
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/internal/blockio/faultfs"
+	"quern/internal/invalid"
 )
 
 // subject is a conversion that tests interrupt.
@@ -231,7 +231,7 @@ func (f fault) check(t *testing.T, what string, got error) {
 	}
 	// A read that ends early without an error is a file that became shorter:
 	// that is the input's fault, everything else the machine's.
-	if blamed := errors.Is(got, formats.ErrInvalid); blamed != (f.mode == "short" && f.Kind == faultfs.Read && filepath.IsAbs(f.Name)) {
+	if blamed := errors.Is(got, invalid.Input); blamed != (f.mode == "short" && f.Kind == faultfs.Read && filepath.IsAbs(f.Name)) {
 		t.Errorf("%s: %v: invalid input is %v", what, got, blamed)
 	}
 	if strings.Contains(got.Error(), "\n") {
@@ -309,7 +309,7 @@ func TestCancelAtEveryCall(t *testing.T) {
 		_, got := engine.Run(ctx, s.plan, o)
 		switch {
 		case got == nil: // too late
-		case !errors.Is(got, context.Canceled) || errors.Is(got, formats.ErrInvalid):
+		case !errors.Is(got, context.Canceled) || errors.Is(got, invalid.Input):
 			t.Errorf("%s: %v", what, got)
 		default:
 			stopped.Add(1)

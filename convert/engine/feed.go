@@ -9,10 +9,10 @@ import (
 	"github.com/zeebo/blake3"
 
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/safetensors"
 	"quern/fp8"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 )
 
 // newJob prepares the making of tensor i of the plan at offset of shard s.
@@ -78,13 +78,13 @@ func (e *engine) begin(j *job) error {
 	squares, ok := e.opts.Channels(module)
 	switch {
 	case !ok:
-		return formats.Invalidf("calibration: the mean squares of module %q are gone", module)
+		return invalid.Errorf("calibration: the mean squares of module %q are gone", module)
 	case int64(len(squares)) != j.geo.cols:
-		return formats.Invalidf("calibration: module %q has %d input channels, the weight %q has %d columns", module, len(squares), j.tensor.Name, j.geo.cols)
+		return invalid.Errorf("calibration: module %q has %d input channels, the weight %q has %d columns", module, len(squares), j.tensor.Name, j.geo.cols)
 	}
 	for i, x := range squares {
 		if !(x >= 0 && x <= math.MaxFloat32) {
-			return formats.Invalidf("calibration: the mean square of input channel %d of module %q is %v", i, module, x)
+			return invalid.Errorf("calibration: the mean square of input channel %d of module %q is %v", i, module, x)
 		}
 	}
 	j.channels = squares
@@ -139,7 +139,7 @@ func (e *engine) readView(in blockio.File, v *plan.View, p []byte, at int64) err
 func (e *engine) readAt(in blockio.File, v *plan.View, p []byte, off int64) error {
 	if err := blockio.ReadFull(in, p, off); err != nil {
 		if err == io.ErrUnexpectedEOF {
-			return formats.Invalidf("reading %q: tensor %q: the file became shorter while it was read", e.plan.Input.Files[v.File].Name, v.Name)
+			return invalid.Errorf("reading %q: tensor %q: the file became shorter while it was read", e.plan.Input.Files[v.File].Name, v.Name)
 		}
 		return fmt.Errorf("reading %q: tensor %q: %w", e.opts.Sources[v.File].Path, v.Name, err)
 	}
@@ -202,10 +202,10 @@ func widen(dst []float32, raw []byte, v *plan.View, first int64) error {
 		case safetensors.F8E8M0, safetensors.U8: // U8 holds E8M0 bytes (MXFP8, formats.md §0)
 			x = fp8.E8M0ToFloat32(raw[i])
 		default:
-			return formats.Invalidf("tensor %q: scales of dtype %s are not known", v.Name, v.DType)
+			return invalid.Errorf("tensor %q: scales of dtype %s are not known", v.Name, v.DType)
 		}
 		if !(x > 0) || x > math.MaxFloat32 {
-			return formats.Invalidf("tensor %q: scale %v at index %d is not positive and finite", v.Name, x, first+int64(i))
+			return invalid.Errorf("tensor %q: scale %v at index %d is not positive and finite", v.Name, x, first+int64(i))
 		}
 		dst[i] = x
 	}

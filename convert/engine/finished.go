@@ -7,9 +7,9 @@ import (
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 )
 
 // finished reports whether an earlier run has published s, from input files that are
@@ -50,7 +50,7 @@ func (e *engine) published(s *plan.Shard) bool {
 // edited, but not removed.
 func (e *engine) complete() error {
 	missing := func(name string) error {
-		return formats.Invalidf("output folder %q: the manifest says that it is complete, but %q is missing or not the file that was written; --overwrite makes it anew", e.opts.Dir, name)
+		return invalid.Errorf("output folder %q: the manifest says that it is complete, but %q is missing or not the file that was written; --overwrite makes it anew", e.opts.Dir, name)
 	}
 	for k := range e.plan.Shards {
 		s := &e.plan.Shards[k]

@@ -27,7 +27,7 @@ import (
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
-	"quern/internal/synth"
+	"quern/formats/synth"
 )
 
 // tinyShard divides the tiny model's output into several files.

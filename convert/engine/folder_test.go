@@ -15,9 +15,9 @@ import (
 	"quern/convert"
 	"quern/convert/engine"
 	"quern/convert/manifest"
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/internal/blockio/faultfs"
+	"quern/internal/invalid"
 )
 
 // A folder that holds something else is refused and stays as it is.
@@ -33,7 +33,7 @@ func TestForeignFolder(t *testing.T) {
 		restore(t, out, files)
 		_, err := start(ck, p, out, quick)
 		name, _, _ := strings.Cut(names(files)[0], "/")
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), out) || !strings.Contains(err.Error(), name) {
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), out) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v: %v", files, err)
 		}
 		sameFiles(t, "refused", folder(t, out), files)
@@ -96,7 +96,7 @@ func TestInputIsOutput(t *testing.T) {
 		} {
 			for _, overwrite := range []bool{false, true} {
 				_, err := start(ck, p, out, func(o *engine.Options) { quick(o); o.Overwrite = overwrite })
-				if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "input folder") {
+				if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "input folder") {
 					t.Errorf("%s to %s: %v", from, out, err)
 				}
 			}
@@ -255,7 +255,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	for _, overwrite := range []bool{false, true} {
 		change := func(o *engine.Options) { quick(o); o.Overwrite = overwrite }
 		_, err := start(ck, p, out, change)
-		if err == nil || !strings.Contains(err.Error(), "another quern is writing it") || errors.Is(err, formats.ErrInvalid) {
+		if err == nil || !strings.Contains(err.Error(), "another quern is writing it") || errors.Is(err, invalid.Input) {
 			t.Errorf("the same, overwrite %v: %v", overwrite, err)
 		}
 		if _, err := start(ck, other, out, change); err == nil {
@@ -300,7 +300,7 @@ func TestRunAfterTheLock(t *testing.T) {
 	sameFiles(t, "the same", folder(t, out), want)
 	out = filepath.Join(temp(t), "out")
 	restore(t, out, begun)
-	if _, err := start(ck, other, out, late(out)); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "--scale-fmt") {
+	if _, err := start(ck, other, out, late(out)); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "--scale-fmt") {
 		t.Errorf("another: %v", err)
 	}
 	sameFiles(t, "another", folder(t, out), want)
@@ -333,7 +333,7 @@ func TestTooLittleDisk(t *testing.T) {
 		restore(t, out, c.files)
 		fsys := &faultfs.FS{Space: func() int64 { return c.space }}
 		_, err := start(ck, p, out, func(o *engine.Options) { on(fsys)(o); o.Overwrite = c.overwrite })
-		if err == nil || errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), out) || !strings.Contains(err.Error(), fmt.Sprintf("%d are free", c.space)) {
+		if err == nil || errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), out) || !strings.Contains(err.Error(), fmt.Sprintf("%d are free", c.space)) {
 			t.Errorf("%s: %v", c.what, err)
 		}
 		for _, x := range fsys.Calls() {

@@ -9,8 +9,8 @@ import (
 	"github.com/zeebo/blake3"
 
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 )
 
 // input opens input file i on first use and makes sure that it is the file
@@ -101,7 +101,7 @@ func (e *engine) unchanged(files []int) error {
 }
 
 func changed(path string) error {
-	return formats.Invalidf("reading %q: the file changed while it was being converted: run the command again when nothing writes to it; what was made from other files is kept", path)
+	return invalid.Errorf("reading %q: the file changed while it was being converted: run the command again when nothing writes to it; what was made from other files is kept", path)
 }
 
 func (e *engine) closeInputs() {

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"quern/convert/engine"
-	"quern/formats"
 	"quern/internal/blockio/faultfs"
+	"quern/internal/invalid"
 )
 
 // A write that the system loses on its way to the disk is told once, to whichever
@@ -37,7 +37,7 @@ func TestLostWrites(t *testing.T) {
 			if !lost.Load() {
 				t.Fatalf("%s: no such call", what)
 			}
-			if !errors.Is(err, syscall.EIO) || errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), name) {
+			if !errors.Is(err, syscall.EIO) || errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s: %v", what, err)
 			}
 			files := folder(t, out)

@@ -11,7 +11,7 @@ import (
 	"quern/convert/engine"
 	"quern/convert/plan"
 	"quern/formats/hf"
-	"quern/internal/synth"
+	"quern/formats/synth"
 )
 
 // A view whose slabs are read in another order gives the permuted tensor, however it

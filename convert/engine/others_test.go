@@ -11,8 +11,8 @@ import (
 
 	"quern/convert"
 	"quern/convert/engine"
-	"quern/formats"
 	"quern/internal/blockio/faultfs"
+	"quern/internal/invalid"
 )
 
 // What quern has not written is neither removed nor written over, whatever it is
@@ -58,7 +58,7 @@ func TestOthersFilesStay(t *testing.T) {
 			if errors.Is(err, engine.ErrComplete) && !overwrite {
 				continue // with the manifest in place, only a look at the data could tell
 			}
-			if !errors.Is(err, formats.ErrInvalid) || overwrite && !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "--overwrite") && !strings.Contains(err.Error(), "not the file that was written") {
+			if !errors.Is(err, invalid.Input) || overwrite && !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "--overwrite") && !strings.Contains(err.Error(), "not the file that was written") {
 				t.Errorf("%s, overwrite %v: %v", what, overwrite, err)
 			}
 			sameFiles(t, what, folder(t, out), c.files)
@@ -84,7 +84,7 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	if err := os.Symlink(theirs, filepath.Join(out, "encoding")); err != nil {
 		t.Skip("no links here")
 	}
-	if _, err := start(ck, p, out, over); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "encoding") {
+	if _, err := start(ck, p, out, over); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "encoding") {
 		t.Error(err)
 	}
 	if got := folder(t, theirs); got["dsv.py"] != "mine" || len(got) != 1 {

@@ -13,10 +13,10 @@ import (
 	"github.com/zeebo/blake3"
 
 	"quern/convert/manifest"
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 )
 
 // over is what identifies a run with --overwrite beside its plan: the state of
@@ -41,7 +41,7 @@ func (s *state) condemn(writes []string) error {
 	if raw, err := os.ReadFile(filepath.Join(s.dir, manifest.Name)); err == nil {
 		m, err := manifest.Decode(raw)
 		if err != nil {
-			return formats.Invalidf("output folder %q: %w; choose another folder", s.dir, err)
+			return invalid.Errorf("output folder %q: %w; choose another folder", s.dir, err)
 		}
 		if err := s.output(m, m.Tensors, nil); err != nil {
 			return err
@@ -71,7 +71,7 @@ func (s *state) output(run *manifest.Manifest, tensors []manifest.Tensor, begun 
 		case err != nil:
 			return err
 		case !as:
-			return formats.Invalidf("output folder %q: quern has written a file %q there, but what lies there now is another: it is not quern's to remove; choose another folder, or move it away", s.dir, name)
+			return invalid.Errorf("output folder %q: quern has written a file %q there, but what lies there now is another: it is not quern's to remove; choose another folder, or move it away", s.dir, name)
 		}
 		names = append(names, name)
 	}
@@ -140,7 +140,7 @@ func (s *state) asWritten(name string, tensors []manifest.Tensor) (bool, error) 
 func (s *state) collides(writes []string) error {
 	for _, name := range writes {
 		if link := s.linkAbove(name); link != "" {
-			return formats.Invalidf("output folder %q: %q is a link: quern writes %q into folders only", s.dir, link, name)
+			return invalid.Errorf("output folder %q: %q is a link: quern writes %q into folders only", s.dir, link, name)
 		}
 		path := filepath.Join(s.dir, filepath.FromSlash(name))
 		if _, err := os.Lstat(path); err != nil || slices.Contains(s.doomed, filepath.FromSlash(name)) {
@@ -150,7 +150,7 @@ func (s *state) collides(writes []string) error {
 		if _, err := os.Stat(filepath.Join(s.dir, hf.ConfigName)); err == nil {
 			swapped = " (it looks like a checkpoint: are IN and OUT swapped?)"
 		}
-		return formats.Invalidf("output folder %q holds %q, which quern has not written and does not replace%s; choose another folder", s.dir, name, swapped)
+		return invalid.Errorf("output folder %q holds %q, which quern has not written and does not replace%s; choose another folder", s.dir, name, swapped)
 	}
 	return nil
 }

@@ -13,9 +13,9 @@ import (
 	"quern/convert"
 	"quern/convert/engine"
 	"quern/convert/manifest"
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/internal/blockio/faultfs"
+	"quern/internal/invalid"
 )
 
 // What a killed run may leave, and what else may happen to it before the same
@@ -153,7 +153,7 @@ func TestAnotherRunsFolder(t *testing.T) {
 			out := filepath.Join(temp(t), "out")
 			restore(t, out, files)
 			err := c.run(out)
-			if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), out) {
+			if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), out) {
 				t.Errorf("%s, %s: %v", what, c.name, err)
 			}
 			sameFiles(t, what+", "+c.name, folder(t, out), files)
@@ -172,7 +172,7 @@ func TestAnotherInput(t *testing.T) {
 	out := filepath.Join(temp(t), "out")
 	want := convertTo(t, ck, p, out, quick)
 	ck2, p2 := mustOpen(t, two, 0)
-	if _, err := start(ck2, p2, out, quick); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), `"model.safetensors" is another one`) {
+	if _, err := start(ck2, p2, out, quick); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), `"model.safetensors" is another one`) {
 		t.Errorf("%v", err)
 	}
 	sameFiles(t, "refused", folder(t, out), want)
@@ -208,7 +208,7 @@ func TestFinishedFolder(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := start(ck, p, out, quick); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), name) {
+		if _, err := start(ck, p, out, quick); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: %v", name, err)
 		}
 		restore(t, out, map[string]string{name: want[name]})
@@ -217,7 +217,7 @@ func TestFinishedFolder(t *testing.T) {
 	if err := os.Truncate(path, p.Shards[2].Size-1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := start(ck, p, out, quick); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), p.Shards[2].Name) {
+	if _, err := start(ck, p, out, quick); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), p.Shards[2].Name) {
 		t.Errorf("with a shard cut: %v", err)
 	}
 	// config.json is the user's to edit.
@@ -233,7 +233,7 @@ func TestBrokenManifest(t *testing.T) {
 	for _, raw := range []string{"", "{", "{}", `{"tool": "x"}`, "[]"} {
 		out := filepath.Join(temp(t), "out")
 		restore(t, out, map[string]string{manifest.Name: raw})
-		if _, err := start(ck, p, out, quick); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), out) {
+		if _, err := start(ck, p, out, quick); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), out) {
 			t.Errorf("%q: %v", raw, err)
 		}
 		sameFiles(t, raw, folder(t, out), map[string]string{manifest.Name: raw})

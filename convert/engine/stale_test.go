@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"quern/convert/engine"
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/internal/blockio/faultfs"
+	"quern/internal/invalid"
 )
 
 // scramble changes every BF16 weight of some files in place and leaves sizes, headers
@@ -68,7 +68,7 @@ func TestCompleteForTheseWeights(t *testing.T) {
 		file := change(in, ck)
 		ck, p := mustOpen(t, in, tinyShard)
 		before := folder(t, out)
-		if _, err := start(ck, p, out, quick); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), file) {
+		if _, err := start(ck, p, out, quick); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: %v", what, err)
 		}
 		sameFiles(t, what, folder(t, out), before)
@@ -83,7 +83,7 @@ func TestCompleteForTheseWeights(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(out, "quern-manifest.json"), []byte(raw[:i]+raw[j:]), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := start(ck, p, out, quick); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "does not tell") {
+	if _, err := start(ck, p, out, quick); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "does not tell") {
 		t.Errorf("without contents: %v", err)
 	}
 }

@@ -9,10 +9,10 @@ import (
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/safetensors"
 	"quern/fp8"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 )
 
 // worker transforms chunks until there are no more.
@@ -269,5 +269,5 @@ func putFloats(dst []byte, src []float32) {
 
 // blame is an error that names the tensor and the file it was read from.
 func (e *engine) blame(t *plan.Tensor, format string, args ...any) error {
-	return formats.Invalidf("reading %q: tensor %q: %s", e.plan.Input.Files[t.Source.File].Name, t.Source.Name, fmt.Sprintf(format, args...))
+	return invalid.Errorf("reading %q: tensor %q: %s", e.plan.Input.Files[t.Source.File].Name, t.Source.Name, fmt.Sprintf(format, args...))
 }

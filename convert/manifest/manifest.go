@@ -13,9 +13,9 @@ import (
 	"sort"
 
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // Name of the file in a checkpoint folder.
@@ -97,10 +97,10 @@ func (m *Manifest) Encode() ([]byte, error) {
 func Decode(raw []byte) (*Manifest, error) {
 	var m Manifest
 	if err := json.Unmarshal(raw, &m); err != nil {
-		return nil, formats.Invalidf("reading %q: %w", Name, err)
+		return nil, invalid.Errorf("reading %q: %w", Name, err)
 	}
 	if m.Tool == "" || m.Tensors == nil {
-		return nil, formats.Invalidf("reading %q: this is not quern's manifest", Name)
+		return nil, invalid.Errorf("reading %q: this is not quern's manifest", Name)
 	}
 	return &m, nil
 }

@@ -12,8 +12,8 @@ import (
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // full is a manifest in which everything is set, tensors in no order.
@@ -97,7 +97,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"", "{", "[]", "null", "{}", `{"tool": "t"}`, `{"tensors": []}`, `{"tool": "t", "tensors": {}}`, `{"tool": 1, "tensors": []}`,
 		`{"tool": "t", "tensors": [{"dtype": "F99"}]}`, `{"tool": "t", "tensors": []} {}`,
 	} {
-		if _, err := manifest.Decode([]byte(raw)); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), manifest.Name) {
+		if _, err := manifest.Decode([]byte(raw)); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), manifest.Name) {
 			t.Errorf("%s: %v", raw, err)
 		}
 	}

@@ -3,8 +3,8 @@ package plan
 import (
 	"slices"
 
-	"quern/formats"
 	"quern/formats/model"
+	"quern/internal/invalid"
 )
 
 // ExpertParts are the matrices of a fused 3-D tensor: of gate_up [E,2I,H] the
@@ -16,7 +16,7 @@ func ExpertParts(t Tensor) ([]Tensor, error) {
 	if t.Meta.Part == "gate_up" {
 		names = []string{"gate", "up"}
 		if rows%2 != 0 {
-			return nil, formats.Invalidf("tensor %q: %d rows do not divide into gate and up", t.Name, rows)
+			return nil, invalid.Errorf("tensor %q: %d rows do not divide into gate and up", t.Name, rows)
 		}
 		rows /= 2
 	}
@@ -59,7 +59,7 @@ func ExpertScales(w, scale Tensor, grid Grid) ([]Tensor, error) {
 	rows := grid.Rows / max(experts, 1)        // scale rows of an expert
 	share, step := rows/max(per, 1), scale.DType.Bits()/8*grid.Cols
 	if inner := w.Shape[1] / max(per, 1); rows > 1 && per > 1 && inner%grid.TileRows != 0 {
-		return nil, formats.Invalidf("tensor %q: its tiles of %d rows reach from gate to up in %q; convert it to BF16 first (quern convert --to bf16)", scale.Name, grid.TileRows, w.Name)
+		return nil, invalid.Errorf("tensor %q: its tiles of %d rows reach from gate to up in %q; convert it to BF16 first (quern convert --to bf16)", scale.Name, grid.TileRows, w.Name)
 	}
 	for i := range parts {
 		p := &parts[i]

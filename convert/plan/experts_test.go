@@ -5,9 +5,9 @@ import (
 	"testing"
 
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/model"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // The parts of a fused tensor are views that cover it once, in order.
@@ -46,7 +46,7 @@ func TestExpertParts(t *testing.T) {
 		}
 	}
 	odd := plan.Tensor{Name: "x", DType: safetensors.BF16, Shape: []int64{2, 7, 5}, Meta: model.Tensor{Part: "gate_up"}}
-	if _, err := plan.ExpertParts(odd); !errors.Is(err, formats.ErrInvalid) {
+	if _, err := plan.ExpertParts(odd); !errors.Is(err, invalid.Input) {
 		t.Errorf("an odd number of rows: %v", err)
 	}
 }
@@ -75,7 +75,7 @@ func TestPairScales(t *testing.T) {
 		"E5M2":             {weight("a.weight", safetensors.F8E5M2), s},
 		"E4M3FNUZ":         {weight("a.weight", safetensors.F8E4M3FNUZ)},
 	} {
-		if _, err := plan.PairScales(&plan.Plan{Tensors: list}); !errors.Is(err, formats.ErrInvalid) {
+		if _, err := plan.PairScales(&plan.Plan{Tensors: list}); !errors.Is(err, invalid.Input) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

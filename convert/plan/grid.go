@@ -1,8 +1,8 @@
 package plan
 
 import (
-	"quern/formats"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // Grid says which element of a scale tensor belongs to which element of an
@@ -75,10 +75,10 @@ func GridOf(rows, cols int64, scale []int64, block []int64) (Grid, error) {
 		case 1:
 			return Grid{shape[0], sc, tr, tc, fits[0]}, nil
 		default:
-			return Grid{}, formats.Invalidf("scale shape %v over a weight of shape [%d %d] may be that of %d or of %d joined parts: the file does not say which", scale, rows, cols, fits[0], fits[1])
+			return Grid{}, invalid.Errorf("scale shape %v over a weight of shape [%d %d] may be that of %d or of %d joined parts: the file does not say which", scale, rows, cols, fits[0], fits[1])
 		}
 	}
-	return Grid{}, formats.Invalidf("scale shape %v fits no known layout over a weight of shape [%d %d] (tiles of %d×%d would be [%d %d])", scale, rows, cols, tr, tc, sr, sc)
+	return Grid{}, invalid.Errorf("scale shape %v fits no known layout over a weight of shape [%d %d] (tiles of %d×%d would be [%d %d])", scale, rows, cols, tr, tc, sr, sc)
 }
 
 // stackedGrid is GridOf for the matrices of [E, rows, cols], taken as one.
@@ -92,7 +92,7 @@ func stackedGrid(weight, scale, block []int64) (Grid, error) {
 		return Grid{1, 1, max(experts*rows, 1), max(cols, 1), 1}, nil
 	}
 	if len(scale) == 0 || scale[0] != experts {
-		return Grid{}, formats.Invalidf("scale shape %v has no part for each of the %d matrices of a weight of shape %v", scale, experts, weight)
+		return Grid{}, invalid.Errorf("scale shape %v has no part for each of the %d matrices of a weight of shape %v", scale, experts, weight)
 	}
 	g, err := GridOf(rows, cols, scale[1:], block)
 	g.Rows, g.Parts = experts*g.Rows, experts*g.Parts

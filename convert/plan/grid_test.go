@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 func TestGridOf(t *testing.T) {
@@ -91,7 +91,7 @@ func TestGridOfRefuses(t *testing.T) {
 		{27136, 6144, ints{217, 48}, nil},                   // one row more than MiMo's
 		{300, 500, ints{3, 4}, ints{64, 64}},                // not the config's tiles
 	} {
-		if g, err := plan.GridOf(c.rows, c.cols, c.scale, c.block); !errors.Is(err, formats.ErrInvalid) {
+		if g, err := plan.GridOf(c.rows, c.cols, c.scale, c.block); !errors.Is(err, invalid.Input) {
 			t.Errorf("%v over [%d %d]: %+v, %v", c.scale, c.rows, c.cols, g, err)
 		}
 	}
@@ -111,7 +111,7 @@ func TestScaleGrid(t *testing.T) {
 		"another shape": {w, {Name: "s", DType: safetensors.F32, Shape: []int64{3, 5}}},
 		"a vector":      {{Name: "w", DType: safetensors.F8E4M3, Shape: []int64{300}}, {Name: "s", DType: safetensors.F32}},
 	} {
-		if _, err := plan.ScaleGrid(&pair[0], &pair[1], nil); !errors.Is(err, formats.ErrInvalid) {
+		if _, err := plan.ScaleGrid(&pair[0], &pair[1], nil); !errors.Is(err, invalid.Input) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
-	"quern/internal/synth"
+	"quern/formats/synth"
 )
 
 // tiny opens a small V3-shaped checkpoint of several files.

@@ -7,8 +7,8 @@ import (
 
 	"github.com/zeebo/blake3"
 
-	"quern/formats"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // DefaultShardSize is the size at which Pack starts a new file: the 5 GB that
@@ -78,7 +78,7 @@ type lay func([]safetensors.Tensor, map[string]string) (*safetensors.Header, []b
 
 func (p *Plan) pack(files [][]int, by lay) error {
 	if len(files) == 0 {
-		return formats.Invalidf("no tensors to write")
+		return invalid.Errorf("no tensors to write")
 	}
 	p.Shards = make([]Shard, len(files))
 	for k, members := range files {
@@ -99,10 +99,10 @@ func (p *Plan) check() error {
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
 		if _, err := safetensors.SizeOf(t.DType, t.Shape); err != nil {
-			return formats.Invalidf("tensor %q: as %s: %w", t.Name, t.DType, err)
+			return invalid.Errorf("tensor %q: as %s: %w", t.Name, t.DType, err)
 		}
 		if seen[t.Name] {
-			return formats.Invalidf("tensor %q: the output would have two tensors of this name", t.Name)
+			return invalid.Errorf("tensor %q: the output would have two tensors of this name", t.Name)
 		}
 		seen[t.Name] = true
 	}

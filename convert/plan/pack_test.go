@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // pairs is a plan of n weights and their scales.
@@ -213,7 +213,7 @@ func TestPackRefuses(t *testing.T) {
 	for what, p := range map[string]*plan.Plan{"nothing": {}, "two of a name": twice, "too large": huge} {
 		for _, size := range []int64{0, 1} {
 			err := p.Pack(size)
-			if !errors.Is(err, formats.ErrInvalid) {
+			if !errors.Is(err, invalid.Input) {
 				t.Errorf("%s: %v", what, err)
 			}
 			if what == "two of a name" && !strings.Contains(err.Error(), `"w000"`) {

@@ -8,8 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"quern/formats"
 	"quern/formats/hf"
+	"quern/internal/invalid"
 )
 
 // maxPlacement bounds the size of a placement file: DeepSeek-V3's on 320 slots has
@@ -19,7 +19,7 @@ const maxPlacement = 64 << 20
 // Permutation reads from a checkpoint's quern-placement.json how its experts were
 // renumbered: by layer, the number that each of its experts had in the checkpoint
 // that it was made from. It is nil where they were not. An error that blames the
-// file matches formats.ErrInvalid.
+// file matches invalid.Input.
 func Permutation(c *hf.Checkpoint) (map[int][]int, error) {
 	if c.Dir == "" {
 		return nil, nil
@@ -32,7 +32,7 @@ func Permutation(c *hf.Checkpoint) (map[int][]int, error) {
 	case err != nil:
 		return nil, err
 	case !st.Mode().IsRegular() || st.Size() > maxPlacement:
-		return nil, formats.Invalidf("reading %q: no file of a placement", path)
+		return nil, invalid.Errorf("reading %q: no file of a placement", path)
 	}
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -53,13 +53,13 @@ func parsePermutation(raw []byte) (map[int][]int, error) {
 		Phy2Log [][]int `json:"phy2log"`
 	}
 	if err := json.Unmarshal(raw, &f); err != nil {
-		return nil, formats.Invalidf("%w", err)
+		return nil, invalid.Errorf("%w", err)
 	}
 	if !f.Baked {
 		return nil, nil
 	}
 	if len(f.Layers) != len(f.Phy2Log) {
-		return nil, formats.Invalidf("%d layers, but phy2log has %d rows", len(f.Layers), len(f.Phy2Log))
+		return nil, invalid.Errorf("%d layers, but phy2log has %d rows", len(f.Layers), len(f.Phy2Log))
 	}
 	order := make(map[int][]int, len(f.Layers))
 	for i, l := range f.Layers {
@@ -67,15 +67,15 @@ func parsePermutation(raw []byte) (map[int][]int, error) {
 		seen := make([]bool, len(row))
 		for n, e := range row {
 			if e < 0 || e >= len(row) || seen[e] {
-				return nil, formats.Invalidf("phy2log of layer %d: %d at %d: a renumbering has each of %d experts once", l, e, n, len(row))
+				return nil, invalid.Errorf("phy2log of layer %d: %d at %d: a renumbering has each of %d experts once", l, e, n, len(row))
 			}
 			seen[e] = true
 		}
 		switch {
 		case l < 0 || order[l] != nil:
-			return nil, formats.Invalidf("layer %d: a second one, or no layer", l)
+			return nil, invalid.Errorf("layer %d: a second one, or no layer", l)
 		case len(row) != f.Experts:
-			return nil, formats.Invalidf("phy2log of layer %d has %d experts, not %d", l, len(row), f.Experts)
+			return nil, invalid.Errorf("phy2log of layer %d has %d experts, not %d", l, len(row), f.Experts)
 		}
 		order[l] = row
 	}

@@ -1,8 +1,8 @@
 package plan
 
 import (
-	"quern/formats"
 	"quern/formats/model"
+	"quern/internal/invalid"
 )
 
 // Renumber gives the routed experts of layers other numbers: what was expert
@@ -10,7 +10,7 @@ import (
 // those of the expert whose number it gets; tensors of all experts are read in the
 // new order along dimension 0. Layers that order lacks stay as they are.
 //
-// Refused, with an error that matches formats.ErrInvalid, is what would leave
+// Refused, with an error that matches invalid.Input, is what would leave
 // something behind: experts that differ in their tensors, tables of experts by
 // token, and tensors of which it is not known whether they go by expert.
 func (p *Plan) Renumber(order map[int][]int) error {
@@ -39,7 +39,7 @@ func (p *Plan) Renumber(order map[int][]int) error {
 			k.expert = to[k.expert]
 			at, ok := r.owner[k]
 			if !ok {
-				return formats.Invalidf("tensor %q: expert %d of layer %d, whose number it is to get, has no such tensor: experts that differ cannot change places", t.Name, k.expert, k.layer)
+				return invalid.Errorf("tensor %q: expert %d of layer %d, whose number it is to get, has no such tensor: experts that differ cannot change places", t.Name, k.expert, k.layer)
 			}
 			t.Name, t.Meta = old[at].Name, old[at].Meta
 		default:
@@ -76,11 +76,11 @@ func (r *renumbering) enter(i int, t *Tensor) error {
 		return nil
 	}
 	if t.Meta.Expert >= len(list) {
-		return formats.Invalidf("tensor %q: expert %d of layer %d, which has %d", t.Name, t.Meta.Expert, t.Meta.Layer, len(list))
+		return invalid.Errorf("tensor %q: expert %d of layer %d, which has %d", t.Name, t.Meta.Expert, t.Meta.Layer, len(list))
 	}
 	k := keyOf(t)
 	if _, ok := r.owner[k]; ok {
-		return formats.Invalidf("tensor %q: a second tensor of its kind for expert %d", t.Name, k.expert)
+		return invalid.Errorf("tensor %q: a second tensor of its kind for expert %d", t.Name, k.expert)
 	}
 	r.owner[k] = i
 	return nil
@@ -96,15 +96,15 @@ func (r *renumbering) permute(t *Tensor) error {
 	}
 	switch {
 	case t.Meta.Role == model.Router && !t.Meta.ByExpert, t.Meta.Role == model.RoutedExpert && !t.Meta.ByExpert:
-		return formats.Invalidf("tensor %q: it names experts in a way that numbers cannot be changed in", t.Name)
+		return invalid.Errorf("tensor %q: it names experts in a way that numbers cannot be changed in", t.Name)
 	case t.Meta.Role == model.Unknown && first == int64(len(order)):
-		return formats.Invalidf("tensor %q: it is not known whether its %d rows go by expert", t.Name, first)
+		return invalid.Errorf("tensor %q: it is not known whether its %d rows go by expert", t.Name, first)
 	case !t.Meta.ByExpert:
 		return nil
 	case t.Meta.Role == model.Scale && first <= 1: // one for all experts
 		return nil
 	case first != int64(len(order)) || t.Source.Shape[0] != first || t.Source.Bytes()%first != 0:
-		return formats.Invalidf("tensor %q: shape %v does not go by the %d experts of layer %d", t.Name, t.Shape, len(order), t.Meta.Layer)
+		return invalid.Errorf("tensor %q: shape %v does not go by the %d experts of layer %d", t.Name, t.Shape, len(order), t.Meta.Layer)
 	}
 	was := t.Source.Order
 	t.Source.Order = make([]int, len(order))

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 
-	"quern/formats"
 	"quern/formats/model"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // PairScales maps the name of each FP8 weight to the index of its scale tensor,
@@ -27,18 +27,18 @@ func PairScales(p *Plan) (map[string]int, error) {
 		w, ok := byName[t.Meta.ScaleOf]
 		switch {
 		case ok && secondScales[t.Meta.Param] && isCodes(&p.Tensors[w]):
-			return nil, formats.Invalidf("tensor %q: %q would have to be multiplied by it too, which is not known of FP8 weights", t.Name, t.Meta.ScaleOf)
+			return nil, invalid.Errorf("tensor %q: %q would have to be multiplied by it too, which is not known of FP8 weights", t.Name, t.Meta.ScaleOf)
 		case !t.Meta.Multiplies:
 			continue
 		case !ok:
-			return nil, formats.Invalidf("tensor %q: a scale without its weight %q", t.Name, t.Meta.ScaleOf)
+			return nil, invalid.Errorf("tensor %q: a scale without its weight %q", t.Name, t.Meta.ScaleOf)
 		case Orphan(t, &p.Tensors[w]):
 			continue
 		case !isCodes(&p.Tensors[w]):
-			return nil, formats.Invalidf("tensor %q: a scale of %q, whose dtype %s needs none that is known here", t.Name, t.Meta.ScaleOf, p.Tensors[w].DType)
+			return nil, invalid.Errorf("tensor %q: a scale of %q, whose dtype %s needs none that is known here", t.Name, t.Meta.ScaleOf, p.Tensors[w].DType)
 		}
 		if other, ok := scales[t.Meta.ScaleOf]; ok {
-			return nil, formats.Invalidf("tensor %q: a second scale of %q beside %q", t.Name, t.Meta.ScaleOf, p.Tensors[other].Name)
+			return nil, invalid.Errorf("tensor %q: a second scale of %q beside %q", t.Name, t.Meta.ScaleOf, p.Tensors[other].Name)
 		}
 		scales[t.Meta.ScaleOf] = i
 	}
@@ -53,7 +53,7 @@ func PairScales(p *Plan) (map[string]int, error) {
 				return nil, unscaled(p, t)
 			}
 		case safetensors.F8E5M2, safetensors.F8E4M3FNUZ, safetensors.F8E5M2FNUZ:
-			return nil, formats.Invalidf("tensor %q: dtype %s is not supported: engines read FP8 weights as F8_E4M3 only", t.Name, t.DType)
+			return nil, invalid.Errorf("tensor %q: dtype %s is not supported: engines read FP8 weights as F8_E4M3 only", t.Name, t.DType)
 		}
 	}
 	return scales, nil
@@ -89,9 +89,9 @@ func unscaled(p *Plan, t *Tensor) error {
 		}
 	}
 	if len(beside) == 0 {
-		return formats.Invalidf("tensor %q: an FP8 weight without a scale (%s)", t.Name, t.Name+"_scale_inv")
+		return invalid.Errorf("tensor %q: an FP8 weight without a scale (%s)", t.Name, t.Name+"_scale_inv")
 	}
-	return formats.Invalidf("tensor %q: an FP8 weight, and nothing beside it has the name of its scale (%s): there is %s", t.Name, t.Name+"_scale_inv", strings.Join(beside, ", "))
+	return invalid.Errorf("tensor %q: an FP8 weight, and nothing beside it has the name of its scale (%s): there is %s", t.Name, t.Name+"_scale_inv", strings.Join(beside, ", "))
 }
 
 // IsInputScale reports whether a scale parameter is that of a linear's input.
@@ -117,12 +117,12 @@ func IsCacheScale(m *model.Tensor) bool {
 // [E·o,i], whose scales begin anew with each: [E,…], or one for all.
 func ScaleGrid(w, scale *Tensor, block []int64) (Grid, error) {
 	if n := len(w.Shape); n != 2 && n != 3 {
-		return Grid{}, formats.Invalidf("tensor %q: an FP8 weight of shape %v is no matrix", w.Name, w.Shape)
+		return Grid{}, invalid.Errorf("tensor %q: an FP8 weight of shape %v is no matrix", w.Name, w.Shape)
 	}
 	switch scale.DType {
 	case safetensors.F32, safetensors.BF16, safetensors.F16, safetensors.F8E8M0, safetensors.U8:
 	default:
-		return Grid{}, formats.Invalidf("tensor %q: scales of dtype %s are not known", scale.Name, scale.DType)
+		return Grid{}, invalid.Errorf("tensor %q: scales of dtype %s are not known", scale.Name, scale.DType)
 	}
 	var g Grid
 	var err error
@@ -132,7 +132,7 @@ func ScaleGrid(w, scale *Tensor, block []int64) (Grid, error) {
 		g, err = stackedGrid(w.Shape, scale.Shape, block)
 	}
 	if err != nil {
-		return Grid{}, formats.Invalidf("tensor %q: %w", scale.Name, err)
+		return Grid{}, invalid.Errorf("tensor %q: %w", scale.Name, err)
 	}
 	return g, nil
 }

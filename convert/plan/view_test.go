@@ -8,10 +8,10 @@ import (
 	"testing"
 
 	"quern/convert/plan"
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // Whatever part of a view is asked for, its bytes come from where the order says,
@@ -124,7 +124,7 @@ func TestPermutation(t *testing.T) {
 			t.Fatal(err)
 		}
 		order, err := plan.Permutation(c)
-		if ok := err == nil; ok != x.ok || len(order) != x.n || !ok && !errors.Is(err, formats.ErrInvalid) {
+		if ok := err == nil; ok != x.ok || len(order) != x.n || !ok && !errors.Is(err, invalid.Input) {
 			t.Errorf("%s: %v %v", x.text, order, err)
 		}
 	}

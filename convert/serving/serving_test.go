@@ -10,7 +10,7 @@ import (
 	"quern/convert/serving"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
-	"quern/internal/synth"
+	"quern/formats/synth"
 )
 
 // notes plans the quantization of a checkpoint of holes with these matrices.

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"quern/formats"
 	"quern/formats/foreign"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // of returns a checkpoint with the tensors given, all of zeros.
@@ -105,7 +105,7 @@ func TestRecognise(t *testing.T) {
 			if (err != nil) != (form != "") {
 				t.Fatalf("Refuse: %v", err)
 			}
-			if err != nil && (!errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), form) || !strings.Contains(err.Error(), tensor)) {
+			if err != nil && (!errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), form) || !strings.Contains(err.Error(), tensor)) {
 				t.Errorf("Refuse: %v", err)
 			}
 		})

@@ -3,9 +3,9 @@ package foreign
 import (
 	"strings"
 
-	"quern/formats"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // Recognise returns the name of the first foreign form in c, for people, and one
@@ -53,12 +53,12 @@ func match(c *hf.Checkpoint, t *safetensors.Tensor) string {
 }
 
 // Refuse is the error that names the foreign form of c; nil when there is none. It
-// matches formats.ErrInvalid.
+// matches invalid.Input.
 func Refuse(c *hf.Checkpoint) error {
 	form, tensor := Recognise(c)
 	if form == "" {
 		return nil
 	}
 	r, _ := c.Lookup(tensor)
-	return formats.Invalidf("tensor %q of dtype %s: quantized as %s, which is not read; start from the BF16 or FP8 checkpoint that it was made from", tensor, r.Tensor.DType, form)
+	return invalid.Errorf("tensor %q of dtype %s: quantized as %s, which is not read; start from the BF16 or FP8 checkpoint that it was made from", tensor, r.Tensor.DType, form)
 }

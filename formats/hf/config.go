@@ -8,8 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"quern/formats"
 	"quern/formats/model"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -30,7 +30,7 @@ func (c *Checkpoint) readConfig(l *listing) error {
 		if l.top[ManifestName] && madeWithoutConfig(filepath.Join(c.Dir, ManifestName)) {
 			return nil
 		}
-		return formats.Invalidf("%s: no %s; give the .safetensors file itself to read it without one", c.Dir, ConfigName)
+		return invalid.Errorf("%s: no %s; give the .safetensors file itself to read it without one", c.Dir, ConfigName)
 	}
 	data, err := readSmall(filepath.Join(c.Dir, ConfigName), maxConfig)
 	if err != nil {
@@ -121,7 +121,7 @@ func readSmall(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	if info.Size() > most {
-		return nil, formats.Invalidf("reading %q: %d bytes, more than %d", name, info.Size(), most)
+		return nil, invalid.Errorf("reading %q: %d bytes, more than %d", name, info.Size(), most)
 	}
 	// One byte beyond the size, so that reading ends without growing, and at most
 	// the limit even if the file grows meanwhile.
@@ -131,11 +131,11 @@ func readSmall(path string, most int64) ([]byte, error) {
 		return nil, reading(name, err)
 	}
 	if n > int(info.Size()) {
-		return nil, formats.Invalidf("%s: changed while it was read", path)
+		return nil, invalid.Errorf("%s: changed while it was read", path)
 	}
 	data = data[:n]
 	if what := instead(data); what != "" {
-		return nil, formats.Invalidf("reading %q: %s", name, what)
+		return nil, invalid.Errorf("reading %q: %s", name, what)
 	}
 	return data, nil
 }

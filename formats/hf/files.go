@@ -13,9 +13,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"quern/formats"
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 )
 
 // parallelHeaders bounds how many headers are read at once: enough to hide the
@@ -54,12 +54,12 @@ func (c *Checkpoint) openFiles(paths []string) error {
 		total += len(f.Header.Tensors)
 	}
 	if total > maxTensors {
-		return formats.Invalidf("%s: %d tensors, more than %d", c.Path, total, maxTensors)
+		return invalid.Errorf("%s: %d tensors, more than %d", c.Path, total, maxTensors)
 	}
 	c.byName = make(map[string]Ref, total)
 	for r := range c.All() {
 		if other, twice := c.byName[r.Tensor.Name]; twice {
-			return formats.Invalidf("reading %q: tensor %q is in %q too", r.File.Name, r.Tensor.Name, other.File.Name)
+			return invalid.Errorf("reading %q: tensor %q is in %q too", r.File.Name, r.Tensor.Name, other.File.Name)
 		}
 		c.byName[r.Tensor.Name] = r
 	}
@@ -79,7 +79,7 @@ func openFile(path string) (*File, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, formats.Invalidf("reading %q: not a regular file", f.Name)
+		return nil, invalid.Errorf("reading %q: not a regular file", f.Name)
 	}
 	f.Size, f.ModTime, f.Stamp = info.Size(), info.ModTime(), blockio.StampOf(info)
 	var length [8]byte
@@ -116,7 +116,7 @@ func (f *File) Check(r *os.File) error {
 		return err
 	}
 	if info.Size() != f.Size || !info.ModTime().Equal(f.ModTime) {
-		return formats.Invalidf("%s: changed while it was read (%d bytes of %s, then %d of %s)", f.Path,
+		return invalid.Errorf("%s: changed while it was read (%d bytes of %s, then %d of %s)", f.Path,
 			f.Size, f.ModTime.Format("15:04:05.000"), info.Size(), info.ModTime().Format("15:04:05.000"))
 	}
 	return nil
@@ -124,8 +124,8 @@ func (f *File) Check(r *os.File) error {
 
 // reading puts the name of a file before an error and keeps what it matches.
 func reading(name string, err error) error {
-	if errors.Is(err, formats.ErrInvalid) {
-		return formats.Invalidf("reading %q: %w", name, err)
+	if errors.Is(err, invalid.Input) {
+		return invalid.Errorf("reading %q: %w", name, err)
 	}
 	return &fs.PathError{Op: "reading", Path: name, Err: err}
 }
@@ -139,7 +139,7 @@ func leadsNowhere(err error) bool {
 // notFound makes a missing file the fault of the checkpoint.
 func notFound(path string, err error) error {
 	if leadsNowhere(err) {
-		return formats.Invalidf("reading %q: no such file (or a link that leads nowhere)", filepath.Base(path))
+		return invalid.Errorf("reading %q: no such file (or a link that leads nowhere)", filepath.Base(path))
 	}
 	return err
 }

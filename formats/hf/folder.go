@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // maxEntries bounds what a folder may hold, so that a path given by mistake (a home
@@ -51,7 +51,7 @@ func scan(dir string) (*listing, error) {
 			return err
 		}
 		if n++; n > maxEntries {
-			return formats.Invalidf("%s: more than %d files; is this the folder of a checkpoint?", dir, maxEntries)
+			return invalid.Errorf("%s: more than %d files; is this the folder of a checkpoint?", dir, maxEntries)
 		}
 		if path == root {
 			return nil
@@ -73,7 +73,7 @@ func scan(dir string) (*listing, error) {
 		info, err := os.Stat(path)
 		switch {
 		case leadsNowhere(err):
-			return formats.Invalidf("%s: %q is a link that leads nowhere; is the download complete?", dir, name)
+			return invalid.Errorf("%s: %q is a link that leads nowhere; is the download complete?", dir, name)
 		case err != nil:
 			return err
 		case !info.Mode().IsRegular():

@@ -2,7 +2,7 @@
 // safetensors files with an index and a config.json, or one safetensors file.
 //
 // Everything that headers can show to be wrong is found when it is opened, before
-// anyone writes a byte. Errors that blame the checkpoint match formats.ErrInvalid and
+// anyone writes a byte. Errors that blame the checkpoint match invalid.Input and
 // begin with the file: reading "model.safetensors.index.json": …
 //
 // # Which files are what
@@ -30,10 +30,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"quern/formats"
 	"quern/formats/model"
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -100,11 +100,11 @@ func Open(path string) (*Checkpoint, error) {
 	info, err := os.Stat(path)
 	switch {
 	case leadsNowhere(err):
-		return nil, formats.Invalidf("%s: no such file or folder", path)
+		return nil, invalid.Errorf("%s: no such file or folder", path)
 	case err != nil:
 		return nil, err
 	case !info.IsDir() && !info.Mode().IsRegular():
-		return nil, formats.Invalidf("%s: neither a folder nor a regular file", path)
+		return nil, invalid.Errorf("%s: neither a folder nor a regular file", path)
 	}
 	c := &Checkpoint{Path: path}
 	if info.IsDir() {

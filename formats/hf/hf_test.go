@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"quern/formats"
 	"quern/formats/model"
 	"quern/formats/safetensors"
-	"quern/internal/synth"
+	"quern/formats/synth"
+	"quern/internal/invalid"
 )
 
 const config = `{"model_type": "llama", "hidden_size": 4, "num_hidden_layers": 1}`
@@ -186,7 +186,7 @@ func TestHubCache(t *testing.T) {
 		}
 	}
 	link("nowhere", filepath.Join(snap, "LICENSE"))
-	if _, err := Open(snap); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), `"LICENSE" is a link that leads nowhere`) {
+	if _, err := Open(snap); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), `"LICENSE" is a link that leads nowhere`) {
 		t.Error(err)
 	}
 }
@@ -229,12 +229,12 @@ func TestRefused(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Open(folder(t, c.files))
-			if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(fmt.Sprint(err), c.want) || strings.Contains(fmt.Sprint(err), "\n") {
+			if !errors.Is(err, invalid.Input) || !strings.Contains(fmt.Sprint(err), c.want) || strings.Contains(fmt.Sprint(err), "\n") {
 				t.Errorf("%v, want %q in it", err, c.want)
 			}
 		})
 	}
-	if _, err := Open(filepath.Join(t.TempDir(), "none")); !errors.Is(err, formats.ErrInvalid) {
+	if _, err := Open(filepath.Join(t.TempDir(), "none")); !errors.Is(err, invalid.Input) {
 		t.Error(err)
 	}
 }
@@ -247,7 +247,7 @@ func TestIndexNames(t *testing.T) {
 		"a\n.safetensors", "..safetensors", "a..safetensors", "a.safetensors/", strings.Repeat("x", 9000),
 	} {
 		_, err := parseIndex([]byte(indexOf(t, map[string]string{"t": name})))
-		if !errors.Is(err, formats.ErrInvalid) || len(err.Error()) > 600 {
+		if !errors.Is(err, invalid.Input) || len(err.Error()) > 600 {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -274,16 +274,16 @@ func TestChanged(t *testing.T) {
 	if err := os.Chtimes(f.Path, time.Time{}, f.ModTime.Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Check(r); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "changed while it was read") {
+	if err := f.Check(r); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "changed while it was read") {
 		t.Error(err)
 	}
-	if _, err := f.Open(); !errors.Is(err, formats.ErrInvalid) {
+	if _, err := f.Open(); !errors.Is(err, invalid.Input) {
 		t.Error(err)
 	}
 	if err := os.Remove(f.Path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Open(); !errors.Is(err, formats.ErrInvalid) {
+	if _, err := f.Open(); !errors.Is(err, invalid.Input) {
 		t.Error(err)
 	}
 }
@@ -331,7 +331,7 @@ func FuzzIndex(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		x, err := parseIndex(data)
 		if err != nil {
-			if !errors.Is(err, formats.ErrInvalid) || strings.Contains(err.Error(), "\n") {
+			if !errors.Is(err, invalid.Input) || strings.Contains(err.Error(), "\n") {
 				t.Fatalf("%q", err)
 			}
 			return

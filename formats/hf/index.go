@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -37,7 +37,7 @@ func parseIndex(data []byte) (*index, error) {
 	if k, err := s.Peek(); err != nil {
 		return nil, err
 	} else if k != strictjson.KindObject {
-		return nil, formats.Invalidf("%s instead of an object", k)
+		return nil, invalid.Errorf("%s instead of an object", k)
 	}
 	if err := s.ObjectStart(); err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func parseIndex(data []byte) (*index, error) {
 		}
 		name := string(key)
 		if seen[name] {
-			return nil, formats.Invalidf("the key %q occurs twice", clip(name))
+			return nil, invalid.Errorf("the key %q occurs twice", clip(name))
 		}
 		seen[name] = true
 		switch name {
@@ -78,10 +78,10 @@ func parseIndex(data []byte) (*index, error) {
 		return nil, err
 	}
 	if !seen["weight_map"] {
-		return nil, formats.Invalidf("no %q", "weight_map")
+		return nil, invalid.Errorf("no %q", "weight_map")
 	}
 	if len(x.files) == 0 {
-		return nil, formats.Invalidf("%q is empty", "weight_map")
+		return nil, invalid.Errorf("%q is empty", "weight_map")
 	}
 	return x, nil
 }
@@ -91,7 +91,7 @@ func (x *index) readMap(s *strictjson.Scanner) error {
 	if k, err := s.Peek(); err != nil {
 		return err
 	} else if k != strictjson.KindObject {
-		return formats.Invalidf("%q: %s instead of an object", "weight_map", k)
+		return invalid.Errorf("%q: %s instead of an object", "weight_map", k)
 	}
 	if err := s.ObjectStart(); err != nil {
 		return err
@@ -105,12 +105,12 @@ func (x *index) readMap(s *strictjson.Scanner) error {
 		}
 		tensor := string(key)
 		if _, twice := x.files[tensor]; twice {
-			return formats.Invalidf("%q: %q occurs twice", "weight_map", clip(tensor))
+			return invalid.Errorf("%q: %q occurs twice", "weight_map", clip(tensor))
 		}
 		if k, err := s.Peek(); err != nil {
 			return err
 		} else if k != strictjson.KindString {
-			return formats.Invalidf("%q: %q: %s instead of the name of a file", "weight_map", clip(tensor), k)
+			return invalid.Errorf("%q: %q: %s instead of the name of a file", "weight_map", clip(tensor), k)
 		}
 		value, err := s.Str()
 		if err != nil {
@@ -120,7 +120,7 @@ func (x *index) readMap(s *strictjson.Scanner) error {
 		if !known {
 			shard = string(value)
 			if why := badName(shard); why != "" {
-				return formats.Invalidf("%q: %q: %q %s", "weight_map", clip(tensor), clip(shard), why)
+				return invalid.Errorf("%q: %q: %q %s", "weight_map", clip(tensor), clip(shard), why)
 			}
 			shards[shard] = shard
 		}
@@ -196,9 +196,9 @@ func (c *Checkpoint) disagreement(tensor string, x *index) error {
 	r, stored := c.byName[tensor]
 	switch {
 	case !listed:
-		return formats.Invalidf("reading %q: tensor %q is not in %q", r.File.Name, clip(tensor), IndexName)
+		return invalid.Errorf("reading %q: tensor %q is not in %q", r.File.Name, clip(tensor), IndexName)
 	case !stored:
-		return formats.Invalidf("reading %q: tensor %q is not in %q, nor in another shard", IndexName, clip(tensor), shard)
+		return invalid.Errorf("reading %q: tensor %q is not in %q, nor in another shard", IndexName, clip(tensor), shard)
 	}
-	return formats.Invalidf("reading %q: tensor %q is in %q, not in %q", IndexName, clip(tensor), r.File.Name, shard)
+	return invalid.Errorf("reading %q: tensor %q is in %q, not in %q", IndexName, clip(tensor), r.File.Name, shard)
 }

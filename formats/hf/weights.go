@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // weights returns the index, if one holds, and the names of the weight files.
@@ -34,7 +34,7 @@ func (c *Checkpoint) weights(list *listing) (*index, []string, error) {
 	// checkpoint, if the index names files as such forms do.
 	gone := clip(names[i])
 	former := func(name string) bool { return name == SingleName || numbered.MatchString(name) }
-	missing := formats.Invalidf("reading %q: it names %q, which is not in the folder", IndexName, gone)
+	missing := invalid.Errorf("reading %q: it names %q, which is not in the folder", IndexName, gone)
 	named := make(map[string]bool, len(names))
 	for _, name := range names {
 		named[name] = true
@@ -53,7 +53,7 @@ func (c *Checkpoint) weights(list *listing) (*index, []string, error) {
 		c.Warnings = append(c.Warnings, fmt.Sprintf("%s is of another form and not used: it names %s, which is not in the folder; the weights are %s", IndexName, gone, span(whole[0])))
 		return nil, whole[0], nil
 	}
-	return nil, nil, formats.Invalidf("%w; %s and %s are both whole: remove what is left of another form", missing, span(whole[0]), span(whole[1]))
+	return nil, nil, invalid.Errorf("%w; %s and %s are both whole: remove what is left of another form", missing, span(whole[0]), span(whole[1]))
 }
 
 // single is the set of model.safetensors alone, if it is there.
@@ -89,21 +89,21 @@ func (c *Checkpoint) unindexed(list *listing) ([]string, error) {
 	case len(files) == 1:
 		return files, nil
 	case len(files) == 0:
-		return nil, formats.Invalidf("%s: no weights: neither %s nor %s is there%s", c.Dir, IndexName, SingleName, list.otherWeights())
+		return nil, invalid.Errorf("%s: no weights: neither %s nor %s is there%s", c.Dir, IndexName, SingleName, list.otherWeights())
 	case len(sets) > 1:
-		return nil, formats.Invalidf("%s: %s and %s are both complete, and no %s says which is the checkpoint", c.Dir, span(sets[0]), span(sets[1]), IndexName)
+		return nil, invalid.Errorf("%s: %s and %s are both complete, and no %s says which is the checkpoint", c.Dir, span(sets[0]), span(sets[1]), IndexName)
 	case len(sets) == 1:
 		// Numbered files of no complete set are left over from another form; one with
 		// a name of its own may hold weights that are meant.
 		for _, name := range files {
 			if !inSet[name] && numbered.FindString(name) == "" {
-				return nil, formats.Invalidf("%s: %s is there beside %s, and no %s says which belong to the checkpoint", c.Dir, name, span(sets[0]), IndexName)
+				return nil, invalid.Errorf("%s: %s is there beside %s, and no %s says which belong to the checkpoint", c.Dir, name, span(sets[0]), IndexName)
 			}
 		}
 		c.Warnings = append(c.Warnings, fmt.Sprintf("there is no %s: the weights are %s", IndexName, span(sets[0])))
 		return sets[0], nil
 	}
-	return nil, formats.Invalidf("%s: %d .safetensors files (%s, …) and no %s that says which belong to the checkpoint", c.Dir, len(files), files[0], IndexName)
+	return nil, invalid.Errorf("%s: %d .safetensors files (%s, …) and no %s that says which belong to the checkpoint", c.Dir, len(files), files[0], IndexName)
 }
 
 // numbered are the names of files of a set: model-00002-of-00007.safetensors.
@@ -164,5 +164,5 @@ func native(list *listing, weights []string) bool {
 
 // nativeLayout is the error that says so.
 func (c *Checkpoint) nativeLayout() error {
-	return formats.Invalidf("%s: %s and consolidated*.safetensors are Mistral's own layout, which is not read: take the Hugging Face form of the repository (%s and model*.safetensors)", c.Dir, paramsName, ConfigName)
+	return invalid.Errorf("%s: %s and consolidated*.safetensors are Mistral's own layout, which is not read: take the Hugging Face form of the repository (%s and model*.safetensors)", c.Dir, paramsName, ConfigName)
 }

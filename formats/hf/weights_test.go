@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // Which files are the weights, where the index is missing or left over from another
@@ -85,7 +85,7 @@ func TestWeightFiles(t *testing.T) {
 			c.files["config.json"] = config
 			ck, err := Open(folder(t, c.files))
 			if c.refused != "" {
-				if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), c.refused) {
+				if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), c.refused) {
 					t.Fatalf("%v, want %q in it", err, c.refused)
 				}
 				return
@@ -108,7 +108,7 @@ func TestNativeLayout(t *testing.T) {
 		{"params.json": "{}", "consolidated-00001-of-00001.safetensors": weights, "config.json": config},
 	} {
 		_, err := Open(folder(t, files))
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "params.json") || !strings.Contains(err.Error(), "Hugging Face form") {
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "params.json") || !strings.Contains(err.Error(), "Hugging Face form") {
 			t.Errorf("%v", err)
 		}
 	}

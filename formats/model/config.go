@@ -3,7 +3,7 @@ package model
 import (
 	"iter"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -199,10 +199,10 @@ const (
 // checkWhole finds numbers that are possible alone and impossible together.
 func (c *Config) checkWhole() error {
 	if k, e := c.NumExpertsPerTok, c.NumExperts; e > 0 && k > e {
-		return formats.Invalidf("%q: %d chosen of %d experts", "num_experts_per_tok", k, e)
+		return invalid.Errorf("%q: %d chosen of %d experts", "num_experts_per_tok", k, e)
 	}
 	if k, n := c.TopKGroup, c.NGroup; n > 0 && k > n {
-		return formats.Invalidf("%q: %d chosen of %d groups", "topk_group", k, n)
+		return invalid.Errorf("%q: %d chosen of %d groups", "topk_group", k, n)
 	}
 	return nil
 }

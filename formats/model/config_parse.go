@@ -4,7 +4,7 @@ import (
 	"math"
 	"strings"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -120,11 +120,11 @@ func descend(v *strictjson.Value, path []string) *strictjson.Value {
 }
 
 // ParseConfig reads the object of a config.json. Errors that blame it match
-// formats.ErrInvalid and begin with the key; keys that this package does not know
+// invalid.Input and begin with the key; keys that this package does not know
 // are not looked at.
 func ParseConfig(root *strictjson.Value) (*Config, error) {
 	if root == nil || root.Kind != strictjson.KindObject {
-		return nil, formats.Invalidf("the config is %s, not an object", kindOf(root))
+		return nil, invalid.Errorf("the config is %s, not an object", kindOf(root))
 	}
 	r := reader{levels: []*strictjson.Value{root}, has: make(map[string]bool)}
 	c := &Config{has: r.has}
@@ -134,7 +134,7 @@ func ParseConfig(root *strictjson.Value) (*Config, error) {
 			continue
 		}
 		if v.Kind != strictjson.KindObject {
-			return nil, formats.Invalidf("%q: %s instead of an object", strings.Join(path, "."), v.Kind)
+			return nil, invalid.Errorf("%q: %s instead of an object", strings.Join(path, "."), v.Kind)
 		}
 		// What the text part lacks (dtype, token ids, quantization) stands outside.
 		r.levels = []*strictjson.Value{v}
@@ -293,7 +293,7 @@ func read(f field, v *strictjson.Value) error {
 			return err
 		}
 		if v.Kind != strictjson.KindArray {
-			return formats.Invalidf("%q: %s instead of a list of integers", f.key, shown(v))
+			return invalid.Errorf("%q: %s instead of a list of integers", f.key, shown(v))
 		}
 		list := make([]int, len(v.Elems))
 		for i := range v.Elems {
@@ -323,24 +323,24 @@ func read(f field, v *strictjson.Value) error {
 	case *bool:
 		b, ok := v.Bool()
 		if !ok {
-			return formats.Invalidf("%q: %s instead of true or false", f.key, shown(v))
+			return invalid.Errorf("%q: %s instead of true or false", f.key, shown(v))
 		}
 		*dst = b
 	case *string:
 		s, ok := v.Str()
 		if !ok {
-			return formats.Invalidf("%q: %s instead of a string", f.key, shown(v))
+			return invalid.Errorf("%q: %s instead of a string", f.key, shown(v))
 		}
 		*dst = s
 	case *[]string:
 		if v.Kind != strictjson.KindArray {
-			return formats.Invalidf("%q: %s instead of a list of strings", f.key, shown(v))
+			return invalid.Errorf("%q: %s instead of a list of strings", f.key, shown(v))
 		}
 		list := make([]string, len(v.Elems))
 		for i := range v.Elems {
 			s, ok := v.Elems[i].Str()
 			if !ok {
-				return formats.Invalidf("%q: element %d: %s instead of a string", f.key, i, shown(&v.Elems[i]))
+				return invalid.Errorf("%q: element %d: %s instead of a string", f.key, i, shown(&v.Elems[i]))
 			}
 			list[i] = s
 		}
@@ -356,11 +356,11 @@ func integer(f field, v *strictjson.Value) (int, error) {
 		most = maxSize
 	}
 	if v.Kind != strictjson.KindNumber {
-		return 0, formats.Invalidf("%q: %s instead of an integer", f.key, shown(v))
+		return 0, invalid.Errorf("%q: %s instead of an integer", f.key, shown(v))
 	}
 	n, ok := v.Whole()
 	if !ok || n < 0 || n > int64(most) {
-		return 0, formats.Invalidf("%q: %s is not an integer from 0 to %d", f.key, shown(v), most)
+		return 0, invalid.Errorf("%q: %s is not an integer from 0 to %d", f.key, shown(v), most)
 	}
 	return int(n), nil
 }
@@ -369,7 +369,7 @@ func integer(f field, v *strictjson.Value) (int, error) {
 func float(f field, v *strictjson.Value) (float64, error) {
 	x, ok := v.Float64()
 	if !ok || math.IsInf(x, 0) || !(x >= 0) {
-		return 0, formats.Invalidf("%q: %s is no number that it can be", f.key, shown(v))
+		return 0, invalid.Errorf("%q: %s is no number that it can be", f.key, shown(v))
 	}
 	return x, nil
 }

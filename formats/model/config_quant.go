@@ -1,7 +1,7 @@
 package model
 
 import (
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -14,12 +14,12 @@ func (r *reader) quantization() (*Quantization, error) {
 			continue
 		}
 		if v.Kind != strictjson.KindObject {
-			return nil, formats.Invalidf("%q: %s instead of an object", key, shown(v))
+			return nil, invalid.Errorf("%q: %s instead of an object", key, shown(v))
 		}
 		r.has[key] = true
 		q, err := parseQuantization(v)
 		if err != nil {
-			return nil, formats.Invalidf("%q: %w", key, err)
+			return nil, invalid.Errorf("%q: %w", key, err)
 		}
 		return q, nil
 	}
@@ -31,7 +31,7 @@ func (r *reader) quantization() (*Quantization, error) {
 // "quantization".
 func ParseQuantization(v *strictjson.Value) (*Quantization, error) {
 	if v == nil || v.Kind != strictjson.KindObject {
-		return nil, formats.Invalidf("it is %s, not an object", kindOf(v))
+		return nil, invalid.Errorf("it is %s, not an object", kindOf(v))
 	}
 	if in := v.Get("quantization"); in != nil && in.Kind == strictjson.KindObject {
 		v = in
@@ -71,13 +71,13 @@ func parseQuantization(v *strictjson.Value) (*Quantization, error) {
 		return q, nil
 	}
 	if groups.Kind != strictjson.KindObject {
-		return nil, formats.Invalidf("%q: %s instead of an object", "config_groups", shown(groups))
+		return nil, invalid.Errorf("%q: %s instead of an object", "config_groups", shown(groups))
 	}
 	for i := range groups.Members {
 		m := &groups.Members[i]
 		g, err := parseGroup(m.Key, &m.Value)
 		if err != nil {
-			return nil, formats.Invalidf("%q: %q: %w", "config_groups", m.Key, err)
+			return nil, invalid.Errorf("%q: %q: %w", "config_groups", m.Key, err)
 		}
 		q.Groups = append(q.Groups, g)
 	}
@@ -87,7 +87,7 @@ func parseQuantization(v *strictjson.Value) (*Quantization, error) {
 func parseGroup(name string, v *strictjson.Value) (QuantGroup, error) {
 	g := QuantGroup{Name: name}
 	if v.Kind != strictjson.KindObject {
-		return g, formats.Invalidf("%s instead of an object", shown(v))
+		return g, invalid.Errorf("%s instead of an object", shown(v))
 	}
 	r := reader{levels: []*strictjson.Value{v}, has: make(map[string]bool)}
 	if err := r.readAll([]field{{"format", &g.Format, 0}, {"targets", &g.Targets, 0}}); err != nil {
@@ -99,7 +99,7 @@ func parseGroup(name string, v *strictjson.Value) (QuantGroup, error) {
 		return g, nil
 	}
 	if w.Kind != strictjson.KindObject {
-		return g, formats.Invalidf("%q: %s instead of an object", "weights", shown(w))
+		return g, invalid.Errorf("%q: %s instead of an object", "weights", shown(w))
 	}
 	r.levels = []*strictjson.Value{w}
 	if err := r.readAll([]field{
@@ -120,7 +120,7 @@ func checkBlock(key string, block []int) error {
 		return nil
 	}
 	if len(block) != 2 || block[0] < 1 || block[1] < 1 {
-		return formats.Invalidf("%q: %d is not the height and width of a block", key, block)
+		return invalid.Errorf("%q: %d is not the height and width of a block", key, block)
 	}
 	return nil
 }

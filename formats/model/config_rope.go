@@ -1,7 +1,7 @@
 package model
 
 import (
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -42,7 +42,7 @@ func (r *reader) rope(c *Config) error {
 			continue
 		}
 		if v.Kind != strictjson.KindObject {
-			return formats.Invalidf("%q: %s instead of an object", key, shown(v))
+			return invalid.Errorf("%q: %s instead of an object", key, shown(v))
 		}
 		r.has[key] = true
 		if !byLayerType(v) {
@@ -82,7 +82,7 @@ func readRope(key string, v *strictjson.Value, p *Rope) error {
 	r := reader{levels: []*strictjson.Value{v}, has: make(map[string]bool)}
 	truncate := true
 	if err := r.readAll(append(p.fields(), field{"truncate", &truncate, 0})); err != nil {
-		return formats.Invalidf("%q: %w", key, err)
+		return invalid.Errorf("%q: %w", key, err)
 	}
 	p.NoTruncate = !truncate
 	return nil

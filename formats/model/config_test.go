@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -160,7 +160,7 @@ func TestConfigImpossible(t *testing.T) {
 		`{"quantization_config":{"config_groups":{"g":{"weights":{"num_bits":-4}}}}}`: `"config_groups": "g": "num_bits": -4`,
 	} {
 		_, err := parse(t, text)
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), want) {
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q in it", text, err, want)
 		}
 	}
@@ -206,7 +206,7 @@ func FuzzConfig(f *testing.F) {
 		}
 		c, err := ParseConfig(&v)
 		if err != nil {
-			if !errors.Is(err, formats.ErrInvalid) || strings.Contains(err.Error(), "\n") {
+			if !errors.Is(err, invalid.Input) || strings.Contains(err.Error(), "\n") {
 				t.Fatalf("%q", err)
 			}
 			return

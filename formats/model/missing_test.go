@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"quern/internal/synth"
+	"quern/formats/synth"
 
 	"quern/formats/safetensors"
 	"quern/internal/strictjson"

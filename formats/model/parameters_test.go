@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"quern/formats/safetensors"
-	"quern/internal/synth"
+	"quern/formats/synth"
 )
 
 // TestParametersV3 holds the published sizes of DeepSeek-V3: 671B, 37B active, and

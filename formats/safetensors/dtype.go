@@ -5,7 +5,7 @@ import (
 	"math"
 	"strings"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // DType is the type of a tensor's elements. The zero value is no type.
@@ -87,7 +87,7 @@ func ParseDType(s string) (DType, error) {
 	for d := Bool; d.valid(); d++ {
 		names = append(names, d.String())
 	}
-	return 0, formats.Invalidf("unknown dtype %s (supported: %s)", shorten(s), strings.Join(names, ", "))
+	return 0, invalid.Errorf("unknown dtype %s (supported: %s)", shorten(s), strings.Join(names, ", "))
 }
 
 func (d DType) valid() bool { return d >= Bool && int(d) < len(dtypes) }
@@ -121,18 +121,18 @@ func (d DType) IsFloat() bool { return d.valid() && dtypes[d].float }
 // packed elements that do not fill their last byte.
 func SizeOf(d DType, shape []int64) (int64, error) {
 	if !d.valid() {
-		return 0, formats.Invalidf("%s is no dtype", d)
+		return 0, invalid.Errorf("%s is no dtype", d)
 	}
 	limit := math.MaxInt64 / d.Bits()
 	elements, empty := int64(1), false
 	for _, n := range shape {
 		switch {
 		case n < 0:
-			return 0, formats.Invalidf("shape %s: negative dimension %d", shapeString(shape), n)
+			return 0, invalid.Errorf("shape %s: negative dimension %d", shapeString(shape), n)
 		case n == 0:
 			empty = true
 		case elements > limit/n:
-			return 0, formats.Invalidf("shape %s of %s: size overflows", shapeString(shape), d)
+			return 0, invalid.Errorf("shape %s of %s: size overflows", shapeString(shape), d)
 		default:
 			elements *= n
 		}
@@ -142,7 +142,7 @@ func SizeOf(d DType, shape []int64) (int64, error) {
 	}
 	bits := elements * d.Bits()
 	if bits%8 != 0 {
-		return 0, formats.Invalidf("shape %s of %s: %d bits are no whole number of bytes", shapeString(shape), d, bits)
+		return 0, invalid.Errorf("shape %s of %s: %d bits are no whole number of bytes", shapeString(shape), d, bits)
 	}
 	return bits / 8, nil
 }

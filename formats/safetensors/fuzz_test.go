@@ -11,7 +11,7 @@ import (
 
 	other "github.com/nlpodyssey/safetensors"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -55,7 +55,7 @@ func FuzzReadHeader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, err := read(b)
 		if err != nil {
-			if h != nil || !errors.Is(err, formats.ErrInvalid) {
+			if h != nil || !errors.Is(err, invalid.Input) {
 				t.Fatalf("%v, %v", h, err)
 			}
 			return

@@ -12,7 +12,7 @@ import (
 
 	"github.com/zeebo/blake3"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // file joins a header (padded if pad is set) and data into a file.
@@ -169,7 +169,7 @@ func TestNewHeaderRefuses(t *testing.T) {
 			}
 		}
 		_, _, err := NewHeader(ts, metadata)
-		if err == nil || !strings.Contains(err.Error(), want) || !errors.Is(err, formats.ErrInvalid) {
+		if err == nil || !strings.Contains(err.Error(), want) || !errors.Is(err, invalid.Input) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}

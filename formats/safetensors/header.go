@@ -12,7 +12,7 @@ import (
 
 	"github.com/zeebo/blake3"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -74,7 +74,7 @@ func canonicalOrder(tensors []Tensor) []int {
 func place(tensors []Tensor, order []int) ([]Tensor, error) {
 	l := Limits{}.withDefaults()
 	if len(tensors) > l.Tensors {
-		return nil, formats.Invalidf("%d tensors, the limit is %d", len(tensors), l.Tensors)
+		return nil, invalid.Errorf("%d tensors, the limit is %d", len(tensors), l.Tensors)
 	}
 	placed := make([]Tensor, 0, len(tensors))
 	end := int64(0)
@@ -84,17 +84,17 @@ func place(tensors []Tensor, order []int) ([]Tensor, error) {
 			return nil, err
 		}
 		if len(t.Shape) > l.Rank {
-			return nil, formats.Invalidf("%s: shape %s: more than %d dimensions", at(t.Name), shapeString(t.Shape), l.Rank)
+			return nil, invalid.Errorf("%s: shape %s: more than %d dimensions", at(t.Name), shapeString(t.Shape), l.Rank)
 		}
 		size, err := SizeOf(t.DType, t.Shape)
 		switch {
 		case err != nil:
-			return nil, formats.Invalidf("%s: %w", at(t.Name), err)
+			return nil, invalid.Errorf("%s: %w", at(t.Name), err)
 		case end%t.DType.Alignment() != 0:
-			return nil, formats.Invalidf("%s: it would begin at byte %d, which is no multiple of the %d bytes of %s",
+			return nil, invalid.Errorf("%s: it would begin at byte %d, which is no multiple of the %d bytes of %s",
 				at(t.Name), end, t.DType.Alignment(), t.DType)
 		case size > math.MaxInt64-l.HeaderBytes-lengthBytes-end:
-			return nil, formats.Invalidf("%s: the size of the file overflows", at(t.Name))
+			return nil, invalid.Errorf("%s: the size of the file overflows", at(t.Name))
 		}
 		if t.Shape = slices.Clone(t.Shape); t.Shape == nil {
 			t.Shape = []int64{}
@@ -109,13 +109,13 @@ func place(tensors []Tensor, order []int) ([]Tensor, error) {
 func checkName(name string, l Limits) error {
 	switch {
 	case name == "":
-		return formats.Invalidf("a tensor without a name")
+		return invalid.Errorf("a tensor without a name")
 	case name == metadataKey:
-		return formats.Invalidf("%s: the name is reserved", at(name))
+		return invalid.Errorf("%s: the name is reserved", at(name))
 	case len(name) > l.NameBytes:
-		return formats.Invalidf("%s: the name has %d bytes, the limit is %d", at(name), len(name), l.NameBytes)
+		return invalid.Errorf("%s: the name has %d bytes, the limit is %d", at(name), len(name), l.NameBytes)
 	case !utf8.ValidString(name):
-		return formats.Invalidf("%s: the name is not valid UTF-8", at(name))
+		return invalid.Errorf("%s: the name is not valid UTF-8", at(name))
 	}
 	return nil
 }
@@ -130,7 +130,7 @@ func encode(placed []Tensor, metadata map[string]string) (*Header, []byte, error
 		for _, k := range slices.Sorted(maps.Keys(metadata)) {
 			v := metadata[k]
 			if !utf8.ValidString(k) || !utf8.ValidString(v) {
-				return nil, nil, formats.Invalidf("%s: key %s: not valid UTF-8", metadataKey, shorten(k))
+				return nil, nil, invalid.Errorf("%s: key %s: not valid UTF-8", metadataKey, shorten(k))
 			}
 			buf = append(strictjson.AppendQuote(buf, k), ':')
 			buf = append(strictjson.AppendQuote(buf, v), ',')
@@ -150,7 +150,7 @@ func encode(placed []Tensor, metadata map[string]string) (*Header, []byte, error
 	}
 	n := int64(len(buf) - lengthBytes)
 	if n > limits.HeaderBytes {
-		return nil, nil, formats.Invalidf("header of %d bytes, the limit of the format is %d: use more files", n, limits.HeaderBytes)
+		return nil, nil, invalid.Errorf("header of %d bytes, the limit of the format is %d: use more files", n, limits.HeaderBytes)
 	}
 	binary.LittleEndian.PutUint64(buf, uint64(n))
 

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // entry is a well-formed entry over bytes 0 to 4.
@@ -170,7 +170,7 @@ func TestHostile(t *testing.T) {
 		switch {
 		case err == nil:
 			t.Errorf("%s: accepted: %+v", c.name, h)
-		case !errors.Is(err, formats.ErrInvalid):
+		case !errors.Is(err, invalid.Input):
 			t.Errorf("%s: %v does not match ErrInvalid", c.name, err)
 		case !strings.Contains(err.Error(), c.want):
 			t.Errorf("%s: got %q\nwant %q", c.name, err, c.want)
@@ -187,7 +187,7 @@ func TestTruncated(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range b {
-		if _, err := read(b[:n]); !errors.Is(err, formats.ErrInvalid) {
+		if _, err := read(b[:n]); !errors.Is(err, invalid.Input) {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
@@ -250,11 +250,11 @@ func TestReadErrors(t *testing.T) {
 	b := file(`{"a":`+entry+`}`+strings.Repeat(" ", 1000), "data", true)
 	for _, from := range []int{0, 4, 8, 1000} {
 		_, err := ReadHeader(failing{b, from, syscall.EIO}, int64(len(b)), Limits{})
-		if !errors.Is(err, syscall.EIO) || errors.Is(err, formats.ErrInvalid) {
+		if !errors.Is(err, syscall.EIO) || errors.Is(err, invalid.Input) {
 			t.Errorf("EIO at %d: %v", from, err)
 		}
 		_, err = ReadHeader(failing{b, from, io.EOF}, int64(len(b)), Limits{})
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "truncated while it was read") {
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "truncated while it was read") {
 			t.Errorf("end at %d: %v", from, err)
 		}
 		if _, err = ReadHeader(failing{b, from, nil}, int64(len(b)), Limits{}); !errors.Is(err, io.ErrNoProgress) {

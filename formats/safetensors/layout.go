@@ -3,7 +3,7 @@ package safetensors
 import (
 	"hash/maphash"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // unique checks that no two tensors have the same name. A table of indices costs
@@ -29,7 +29,7 @@ func unique(ts []Tensor) error {
 				break
 			}
 			if ts[other-1].Name == ts[i].Name {
-				return formats.Invalidf("%s: the name occurs twice", at(ts[i].Name))
+				return invalid.Errorf("%s: the name occurs twice", at(ts[i].Name))
 			}
 		}
 	}
@@ -43,18 +43,18 @@ func tile(ts []Tensor, data int64) error {
 	for i, t := range ts {
 		switch {
 		case t.Begin > end:
-			return formats.Invalidf("%s: data_offsets [%d, %d]: a hole, bytes %d to %d belong to no tensor",
+			return invalid.Errorf("%s: data_offsets [%d, %d]: a hole, bytes %d to %d belong to no tensor",
 				at(t.Name), t.Begin, t.End, end, t.Begin)
 		case t.Begin < end:
 			// end > 0, so there is a tensor before this one.
 			o := ts[i-1]
-			return formats.Invalidf("%s: data_offsets [%d, %d]: overlaps %s at [%d, %d]",
+			return invalid.Errorf("%s: data_offsets [%d, %d]: overlaps %s at [%d, %d]",
 				at(t.Name), t.Begin, t.End, at(o.Name), o.Begin, o.End)
 		}
 		end = t.End
 	}
 	if end < data {
-		return formats.Invalidf("%d bytes after the last tensor, which ends at byte %d of the data", data-end, end)
+		return invalid.Errorf("%d bytes after the last tensor, which ends at byte %d of the data", data-end, end)
 	}
 	return nil
 }

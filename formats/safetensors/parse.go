@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -44,7 +44,7 @@ func parseHeader(text []byte, data int64, l Limits) (*Header, error) {
 		return nil, fmt.Errorf("header: %w", err)
 	}
 	if end := p.s.Offset(); len(bytes.TrimLeft(text[end:], " ")) > 0 {
-		return nil, formats.Invalidf("header: byte %d: only spaces may follow the closing brace", end)
+		return nil, invalid.Errorf("header: byte %d: only spaces may follow the closing brace", end)
 	}
 	if err := unique(p.h.Tensors); err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func (p *parser) header() error {
 		}
 		if string(key) == metadataKey {
 			if metadata {
-				return formats.Invalidf("%s occurs twice", metadataKey)
+				return invalid.Errorf("%s occurs twice", metadataKey)
 			}
 			metadata = true
 			if err := p.metadata(); err != nil {
@@ -78,11 +78,11 @@ func (p *parser) header() error {
 		}
 		switch {
 		case len(key) == 0:
-			return formats.Invalidf("byte %d: a tensor without a name", p.s.Offset())
+			return invalid.Errorf("byte %d: a tensor without a name", p.s.Offset())
 		case len(key) > p.limits.NameBytes:
-			return formats.Invalidf("%s: the name has %d bytes, the limit is %d", at(string(key)), len(key), p.limits.NameBytes)
+			return invalid.Errorf("%s: the name has %d bytes, the limit is %d", at(string(key)), len(key), p.limits.NameBytes)
 		case len(p.h.Tensors) == p.limits.Tensors:
-			return formats.Invalidf("more than %d tensors", p.limits.Tensors)
+			return invalid.Errorf("more than %d tensors", p.limits.Tensors)
 		}
 		t := Tensor{Name: p.names.add(key)}
 		if err := p.entry(&t); err != nil {
@@ -103,7 +103,7 @@ func (p *parser) metadata() error {
 		}
 		key := string(b)
 		if _, dup := p.h.Metadata[key]; dup {
-			return formats.Invalidf("duplicate key %s", shorten(key))
+			return invalid.Errorf("duplicate key %s", shorten(key))
 		}
 		value, err := p.s.Str()
 		if err != nil {
@@ -148,10 +148,10 @@ func (p *parser) entry(t *Tensor) error {
 		case "data_offsets":
 			name, bit = "data_offsets", seenOffsets
 		default:
-			return formats.Invalidf("unknown key %s (an entry has dtype, shape and data_offsets)", shorten(string(key)))
+			return invalid.Errorf("unknown key %s (an entry has dtype, shape and data_offsets)", shorten(string(key)))
 		}
 		if seen&bit != 0 {
-			return formats.Invalidf("duplicate key %q", name)
+			return invalid.Errorf("duplicate key %q", name)
 		}
 		seen |= bit
 		switch bit {
@@ -168,18 +168,18 @@ func (p *parser) entry(t *Tensor) error {
 	}
 	switch {
 	case seen&seenDType == 0:
-		return formats.Invalidf("dtype is missing")
+		return invalid.Errorf("dtype is missing")
 	case seen&seenShape == 0:
-		return formats.Invalidf("shape is missing")
+		return invalid.Errorf("shape is missing")
 	case seen&seenOffsets == 0:
-		return formats.Invalidf("data_offsets are missing")
+		return invalid.Errorf("data_offsets are missing")
 	}
 	size, err := SizeOf(t.DType, t.Shape)
 	if err != nil {
 		return err
 	}
 	if size != t.Bytes() {
-		return formats.Invalidf("data_offsets [%d, %d]: %d bytes, but %s %s has %d",
+		return invalid.Errorf("data_offsets [%d, %d]: %d bytes, but %s %s has %d",
 			t.Begin, t.End, t.Bytes(), t.DType, shapeString(t.Shape), size)
 	}
 	return nil
@@ -217,9 +217,9 @@ func (p *parser) shape(t *Tensor) error {
 		case err != nil:
 			return err
 		case n > math.MaxInt64:
-			return formats.Invalidf("dimension %d exceeds 2^63-1: size overflows", n)
+			return invalid.Errorf("dimension %d exceeds 2^63-1: size overflows", n)
 		case p.shapes.mark()-mark == p.limits.Rank:
-			return formats.Invalidf("more than %d dimensions", p.limits.Rank)
+			return invalid.Errorf("more than %d dimensions", p.limits.Rank)
 		}
 		mark = p.shapes.add(int64(n), mark)
 	}
@@ -237,12 +237,12 @@ func (p *parser) offsets(t *Tensor) error {
 		}
 		if !more {
 			if i != len(v) {
-				return formats.Invalidf("%d numbers, expected begin and end", i)
+				return invalid.Errorf("%d numbers, expected begin and end", i)
 			}
 			break
 		}
 		if i == len(v) {
-			return formats.Invalidf("more than two numbers, expected begin and end")
+			return invalid.Errorf("more than two numbers, expected begin and end")
 		}
 		if v[i], err = p.s.Uint64(); err != nil {
 			return err
@@ -250,9 +250,9 @@ func (p *parser) offsets(t *Tensor) error {
 	}
 	switch {
 	case v[0] > v[1]:
-		return formats.Invalidf("[%d, %d]: the end is before the beginning", v[0], v[1])
+		return invalid.Errorf("[%d, %d]: the end is before the beginning", v[0], v[1])
 	case v[1] > uint64(p.data):
-		return formats.Invalidf("[%d, %d]: beyond the end of the file, which has %d bytes of data: truncated download?", v[0], v[1], p.data)
+		return invalid.Errorf("[%d, %d]: beyond the end of the file, which has %d bytes of data: truncated download?", v[0], v[1], p.data)
 	}
 	t.Begin, t.End = int64(v[0]), int64(v[1])
 	return nil

@@ -8,7 +8,7 @@ import (
 
 	"github.com/zeebo/blake3"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // ReadHeader reads the header of a file of size bytes and checks it against that
@@ -30,7 +30,7 @@ func ReadHeader(r io.ReaderAt, size int64, l Limits) (*Header, error) {
 		if err := sniff(buf); err != nil {
 			return nil, err
 		}
-		return nil, formats.Invalidf("header: it begins with %q, not with '{'", buf[lengthBytes])
+		return nil, invalid.Errorf("header: it begins with %q, not with '{'", buf[lengthBytes])
 	}
 	h, err := parseHeader(buf[lengthBytes:], size-lengthBytes-n, l)
 	if err != nil {
@@ -44,7 +44,7 @@ func ReadHeader(r io.ReaderAt, size int64, l Limits) (*Header, error) {
 // headerLength reads N and checks that a header of that length can be there.
 func headerLength(r io.ReaderAt, size int64, l Limits) (int64, error) {
 	if size <= 0 {
-		return 0, formats.Invalidf("the file is empty")
+		return 0, invalid.Errorf("the file is empty")
 	}
 	var start [lengthBytes]byte
 	if err := readStart(r, start[:min(size, lengthBytes)]); err != nil {
@@ -54,13 +54,13 @@ func headerLength(r io.ReaderAt, size int64, l Limits) (int64, error) {
 	var fault error
 	switch {
 	case size < lengthBytes:
-		fault = formats.Invalidf("the file has %d bytes, too few for the 8-byte header length: truncated download?", size)
+		fault = invalid.Errorf("the file has %d bytes, too few for the 8-byte header length: truncated download?", size)
 	case n > uint64(l.HeaderBytes):
-		fault = formats.Invalidf("header length %d exceeds the limit of %d bytes: not a safetensors file?", n, l.HeaderBytes)
+		fault = invalid.Errorf("header length %d exceeds the limit of %d bytes: not a safetensors file?", n, l.HeaderBytes)
 	case n > uint64(size-lengthBytes):
-		fault = formats.Invalidf("header length %d exceeds the file, which has %d bytes: truncated download?", n, size)
+		fault = invalid.Errorf("header length %d exceeds the file, which has %d bytes: truncated download?", n, size)
 	case n == 0:
-		fault = formats.Invalidf("header length 0: the header must be at least {}")
+		fault = invalid.Errorf("header length 0: the header must be at least {}")
 	default:
 		return int64(n), nil
 	}
@@ -84,7 +84,7 @@ func readStart(r io.ReaderAt, buf []byte) error {
 	case err == nil:
 		err = io.ErrNoProgress // against the contract of io.ReaderAt
 	case errors.Is(err, io.EOF):
-		return formats.Invalidf("the file ends at byte %d, inside its header: truncated while it was read?", n)
+		return invalid.Errorf("the file ends at byte %d, inside its header: truncated while it was read?", n)
 	}
 	return fmt.Errorf("reading the header: %w", err)
 }

@@ -32,7 +32,7 @@
 // real tensor is lost to these rules, and arithmetic on shapes that passed them
 // cannot overflow.
 //
-// All errors that blame the file match formats.ErrInvalid; errors of reading do not,
+// All errors that blame the file match invalid.Input; errors of reading do not,
 // and wrap the error of the reader. Neither names the file: the caller knows it.
 package safetensors
 

@@ -3,7 +3,7 @@ package safetensors
 import (
 	"bytes"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // sniffBytes is how much of a file is looked at to tell what it is.
@@ -35,7 +35,7 @@ func sniff(start []byte) error {
 			head = text
 		}
 		if bytes.HasPrefix(head, []byte(k.prefix)) {
-			return formats.Invalidf("%s", k.advice)
+			return invalid.Errorf("%s", k.advice)
 		}
 	}
 	return nil

@@ -4,7 +4,7 @@ package safetensors
 func (d DType) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // UnmarshalText is the inverse of MarshalText; unknown names match
-// formats.ErrInvalid.
+// invalid.Input.
 func (d *DType) UnmarshalText(text []byte) error {
 	x, err := ParseDType(string(text))
 	if err == nil {

@@ -6,7 +6,7 @@ import (
 	"sort"
 	"unicode/utf8"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // addedToken is an entry of added_tokens: a token that is found in the text before
@@ -39,7 +39,7 @@ func newAddedSet(tokens []addedToken) (*addedSet, error) {
 	})
 	for i, a := range tokens {
 		if i > 0 && tokens[i-1].content == a.content {
-			return nil, formats.Invalidf("%q is there twice, with ids %d and %d", short(a.content), tokens[i-1].id, a.id)
+			return nil, invalid.Errorf("%q is there twice, with ids %d and %d", short(a.content), tokens[i-1].id, a.id)
 		}
 		f := &x.first[a.content[0]]
 		if f.hi == 0 {

@@ -4,7 +4,7 @@ import (
 	"math"
 	"slices"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // none is no token, and the rank of no merge.
@@ -94,7 +94,7 @@ func (m *bpe) byteSymbols(word string, syms []link) ([]link, error) {
 	for i := range len(word) {
 		id := m.bytes[word[i]]
 		if id == none {
-			return syms, formats.Invalidf("byte 0x%02x is not in the vocabulary", word[i])
+			return syms, invalid.Errorf("byte 0x%02x is not in the vocabulary", word[i])
 		}
 		syms = append(syms, link{id: id})
 	}

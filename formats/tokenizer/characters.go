@@ -5,7 +5,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // alphabet is what BPE begins with where it is not byte-level: the characters that
@@ -101,7 +101,7 @@ func (a *alphabet) symbols(word string, syms []link) ([]link, error) {
 			continue
 		}
 		if a.unk == none {
-			return syms, formats.Invalidf("character %q is not in the vocabulary, and there is no unk_token", r)
+			return syms, invalid.Errorf("character %q is not in the vocabulary, and there is no unk_token", r)
 		}
 		if waiting && !a.fuse {
 			syms = append(syms, link{id: a.unk})

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -25,17 +25,17 @@ func components(v *strictjson.Value, key string, dst []*strictjson.Value) ([]*st
 	}
 	if name != "Sequence" {
 		if len(dst) == maxStages {
-			return nil, formats.Invalidf("more than %d components", maxStages)
+			return nil, invalid.Errorf("more than %d components", maxStages)
 		}
 		return append(dst, v), nil
 	}
 	list := v.Get(key)
 	if list == nil || list.Kind != strictjson.KindArray {
-		return nil, formats.Invalidf("Sequence: %s is %s, not an array", key, describe(list))
+		return nil, invalid.Errorf("Sequence: %s is %s, not an array", key, describe(list))
 	}
 	for i := range list.Elems {
 		if list.Elems[i].Kind == strictjson.KindNull {
-			return nil, formats.Invalidf("Sequence[%d]: null", i)
+			return nil, invalid.Errorf("Sequence[%d]: null", i)
 		}
 		if dst, err = components(&list.Elems[i], key, dst); err != nil {
 			return nil, at(err, "Sequence[%d]", i)
@@ -55,7 +55,7 @@ func (t *parsed) readPreTokenizer(v *strictjson.Value) error {
 			return err
 		}
 		if name == "ByteLevel" && i < len(list)-1 {
-			return formats.Invalidf("ByteLevel before another pre-tokenizer is not supported")
+			return invalid.Errorf("ByteLevel before another pre-tokenizer is not supported")
 		}
 		var stages []stage
 		switch name {
@@ -69,7 +69,7 @@ func (t *parsed) readPreTokenizer(v *strictjson.Value) error {
 		case "Metaspace":
 			stages, err = t.readMetaspaceStage(c, i)
 		default:
-			return formats.Invalidf("%q is not supported; Split, Digits, Metaspace and ByteLevel are", short(name))
+			return invalid.Errorf("%q is not supported; Split, Digits, Metaspace and ByteLevel are", short(name))
 		}
 		if err != nil {
 			return at(err, "%s", name)
@@ -88,7 +88,7 @@ func readSplit(v *strictjson.Value) ([]stage, error) {
 	name, _ := v.Get("behavior").Str()
 	how, ok := behaviors[name]
 	if !ok {
-		return nil, formats.Invalidf("behavior %s is not supported", describe(v.Get("behavior")))
+		return nil, invalid.Errorf("behavior %s is not supported", describe(v.Get("behavior")))
 	}
 	pattern := v.Get("pattern")
 	if expr, ok := pattern.Get("Regex").Str(); ok {
@@ -103,7 +103,7 @@ func readSplit(v *strictjson.Value) ([]stage, error) {
 	}
 	text, ok := pattern.Get("String").Str()
 	if !ok || text == "" {
-		return nil, formats.Invalidf("pattern: neither a Regex nor a String")
+		return nil, invalid.Errorf("pattern: neither a Regex nor a String")
 	}
 	return []stage{splitter{literal(text), how, invert}}, nil
 }
@@ -144,10 +144,10 @@ func readByteLevel(v *strictjson.Value) ([]stage, error) {
 // something else than what it does, and is refused.
 func (t *parsed) readAdded(v strictjson.Value) ([]addedToken, error) {
 	if v.Kind != strictjson.KindArray && v.Kind != strictjson.KindNull {
-		return nil, formats.Invalidf("%s, not an array", describe(&v))
+		return nil, invalid.Errorf("%s, not an array", describe(&v))
 	}
 	if len(v.Elems) > maxTokens {
-		return nil, formats.Invalidf("more than %d", maxTokens)
+		return nil, invalid.Errorf("more than %d", maxTokens)
 	}
 	next := uint32(len(t.ids))
 	place := map[string]int{} // in out, by content
@@ -167,7 +167,7 @@ func (t *parsed) readAdded(v strictjson.Value) ([]addedToken, error) {
 			t.ids[a.content] = id
 		}
 		if id != a.id {
-			return nil, formats.Invalidf("[%d]: %q has id %d, but Hugging Face gives it %d", i, short(a.content), a.id, id)
+			return nil, invalid.Errorf("[%d]: %q has id %d, but Hugging Face gives it %d", i, short(a.content), a.id, id)
 		}
 		if k, again := place[a.content]; again {
 			out[k] = a
@@ -182,18 +182,18 @@ func (t *parsed) readAdded(v strictjson.Value) ([]addedToken, error) {
 func readAddedToken(v *strictjson.Value) (addedToken, error) {
 	var a addedToken
 	if v.Kind != strictjson.KindObject {
-		return a, formats.Invalidf("%s, not an object", describe(v))
+		return a, invalid.Errorf("%s, not an object", describe(v))
 	}
 	id, ok := v.Get("id").Int64()
 	if !ok || id < 0 || id > maxID {
-		return a, formats.Invalidf("id is %s, not a number up to %d", describe(v.Get("id")), maxID)
+		return a, invalid.Errorf("id is %s, not a number up to %d", describe(v.Get("id")), maxID)
 	}
 	a.id = uint32(id)
 	if a.content, ok = v.Get("content").Str(); !ok {
-		return a, formats.Invalidf("content is %s, not a string", describe(v.Get("content")))
+		return a, invalid.Errorf("content is %s, not a string", describe(v.Get("content")))
 	}
 	if len(a.content) > maxAdded {
-		return a, formats.Invalidf("%q: %d bytes, more than %d", short(a.content), len(a.content), maxAdded)
+		return a, invalid.Errorf("%q: %d bytes, more than %d", short(a.content), len(a.content), maxAdded)
 	}
 	var special bool // it says what decoding may skip, which is not done here
 	for _, f := range []struct {

@@ -4,13 +4,13 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // Decode returns the text of ids, special tokens included. Bytes that are not UTF-8
 // become U+FFFD as Rust's from_utf8_lossy has it: one for each longest run of bytes
 // that could begin a character. An id that is no token is an error that matches
-// formats.ErrInvalid. (Hugging Face skips such ids.)
+// invalid.Input. (Hugging Face skips such ids.)
 func (t *Tokenizer) Decode(ids []int) (string, error) {
 	var text []byte
 	a := t.assembler()
@@ -18,9 +18,9 @@ func (t *Tokenizer) Decode(ids []int) (string, error) {
 		_, ok := t.Token(id)
 		switch {
 		case !ok && (id < 0 || id >= t.Size()):
-			return "", formats.Invalidf("id %d (the %s) is beyond the vocabulary of %d tokens", id, ordinal(i+1), t.Size())
+			return "", invalid.Errorf("id %d (the %s) is beyond the vocabulary of %d tokens", id, ordinal(i+1), t.Size())
 		case !ok:
-			return "", formats.Invalidf("id %d (the %s) is no token", id, ordinal(i+1))
+			return "", invalid.Errorf("id %d (the %s) is no token", id, ordinal(i+1))
 		}
 		text = a.add(text, id)
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // TestLossy: tables 3-8 to 3-11 of Unicode 16.0, section 3.9, and ends of text.
@@ -76,7 +76,7 @@ func TestDecodeErrors(t *testing.T) {
 		{[]int{5, 704}, "id 704 (the 2nd) is beyond the vocabulary of 704 tokens"},
 		{[]int{-1}, "id -1 (the 1st) is beyond the vocabulary"},
 	} {
-		if s, err := tok.Decode(c.ids); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
+		if s, err := tok.Decode(c.ids); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %q, %v", c.ids, s, err)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -53,21 +53,21 @@ func (t *parsed) readDecoder(v *strictjson.Value) error {
 		case "Strip":
 			err = d.readStrip(c)
 		default:
-			return formats.Invalidf("%q is not supported; ByteLevel, Replace, Metaspace, ByteFallback, Fuse and Strip are", short(name))
+			return invalid.Errorf("%q is not supported; ByteLevel, Replace, Metaspace, ByteFallback, Fuse and Strip are", short(name))
 		}
 		if err != nil {
 			return at(err, "%s", name)
 		}
 		if i > 0 && !follows(list[i-1], name) {
 			before, _ := kindOf(list[i-1])
-			return formats.Invalidf("%s behind %s is not supported", name, before)
+			return invalid.Errorf("%s behind %s is not supported", name, before)
 		}
 	}
 	switch {
 	case len(list) == 0:
-		return formats.Invalidf("none is not supported: Hugging Face puts spaces between tokens then")
+		return invalid.Errorf("none is not supported: Hugging Face puts spaces between tokens then")
 	case d.byteLevel != t.byteLevel:
-		return formats.Invalidf("a ByteLevel pre_tokenizer and a ByteLevel decoder are supported together only")
+		return invalid.Errorf("a ByteLevel pre_tokenizer and a ByteLevel decoder are supported together only")
 	}
 	return nil
 }
@@ -84,19 +84,19 @@ func follows(before *strictjson.Value, name string) bool {
 func (d *decoder) readStrip(v *strictjson.Value) error {
 	text, ok := v.Get("content").Str()
 	if !ok || utf8.RuneCountInString(text) != 1 {
-		return formats.Invalidf("content is %s, not a character", describe(v.Get("content")))
+		return invalid.Errorf("content is %s, not a character", describe(v.Get("content")))
 	}
 	d.strip, _ = utf8.DecodeRuneInString(text)
 	start, ok := v.Get("start").Int64()
 	if !ok || start < 0 || start > maxText {
-		return formats.Invalidf("start is %s, not a count", describe(v.Get("start")))
+		return invalid.Errorf("start is %s, not a count", describe(v.Get("start")))
 	}
 	d.most = int(start)
 	if stop, ok := v.Get("stop").Int64(); !ok || stop != 0 {
-		return formats.Invalidf("stop %s is not supported; 0 is", describe(v.Get("stop")))
+		return invalid.Errorf("stop %s is not supported; 0 is", describe(v.Get("stop")))
 	}
 	if !d.fused {
-		return formats.Invalidf("without Fuse before it, it works on each token, which is not supported")
+		return invalid.Errorf("without Fuse before it, it works on each token, which is not supported")
 	}
 	return nil
 }

@@ -5,7 +5,7 @@
 //
 // The ids are those of Hugging Face tokenizers 0.23 and of tiktoken for every text, down
 // to their oddities; where this package knows no way to be equal, [Parse] or [Open]
-// refuses the file with an error that names the part (and matches formats.ErrInvalid).
+// refuses the file with an error that names the part (and matches invalid.Input).
 // Nothing is approximated.
 //
 // # From text to ids

@@ -6,7 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // maxText bounds a text, so that positions fit 32 bits with room to spare.
@@ -15,14 +15,14 @@ const maxText = 1 << 30
 // Encode returns the ids of a text. No special tokens are put around it (see
 // [Tokenizer.BOS]); added tokens that stand in the text, special ones too, are
 // recognised, as Hugging Face does with add_special_tokens=False. The error, which
-// matches formats.ErrInvalid, says where the text is not UTF-8, which of its bytes
+// matches invalid.Input, says where the text is not UTF-8, which of its bytes
 // the vocabulary lacks, or that it is longer than 1 GiB.
 func (t *Tokenizer) Encode(text string) ([]int, error) {
 	if len(text) > maxText {
-		return nil, formats.Invalidf("a text of %d bytes, more than %d", len(text), maxText)
+		return nil, invalid.Errorf("a text of %d bytes, more than %d", len(text), maxText)
 	}
 	if i := validUpTo(text); i < len(text) {
-		return nil, formats.Invalidf("byte 0x%02x at offset %d of the text is not valid UTF-8", text[i], i)
+		return nil, invalid.Errorf("byte 0x%02x at offset %d of the text is not valid UTF-8", text[i], i)
 	}
 	e := t.encoders.Get().(*encoder)
 	e.ids = make([]int, 0, len(text)/3+8)
@@ -88,7 +88,7 @@ func (e *encoder) text(s string) error {
 	if e.t.dated {
 		for i, r := range s {
 			if r >= utf8.RuneSelf && younger.has(r) {
-				return formats.Invalidf("character %U at offset %d of the text: its NFC depends on the version of Python that the model's own tokenizer runs in", r, i)
+				return invalid.Errorf("character %U at offset %d of the text: its NFC depends on the version of Python that the model's own tokenizer runs in", r, i)
 			}
 		}
 	}

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -31,12 +31,12 @@ func readMetaspace(v *strictjson.Value) (metaspace, error) {
 	m := metaspace{scheme: prependAlways, words: true}
 	var ok bool
 	if m.space, ok = v.Get("replacement").Str(); !ok || utf8.RuneCountInString(m.space) != 1 {
-		return m, formats.Invalidf("replacement is %s, not a character", describe(v.Get("replacement")))
+		return m, invalid.Errorf("replacement is %s, not a character", describe(v.Get("replacement")))
 	}
 	if s := v.Get("prepend_scheme"); s != nil {
 		m.scheme = prependScheme(s.Text)
 		if s.Kind != strictjson.KindString || m.scheme != prependAlways && m.scheme != prependFirst && m.scheme != prependNever {
-			return m, formats.Invalidf("prepend_scheme %s is not supported; always, first and never are", describe(s))
+			return m, invalid.Errorf("prepend_scheme %s is not supported; always, first and never are", describe(s))
 		}
 	}
 	for _, f := range []struct {
@@ -48,11 +48,11 @@ func readMetaspace(v *strictjson.Value) (metaspace, error) {
 			continue
 		}
 		if *f.to, ok = x.Bool(); !ok {
-			return m, formats.Invalidf("%s is %s, not true or false", f.key, describe(x))
+			return m, invalid.Errorf("%s is %s, not true or false", f.key, describe(x))
 		}
 		if f.key == "add_prefix_space" && !*f.to && m.scheme != prependNever {
 			// The form before prepend_scheme; Hugging Face refuses the two together.
-			return m, formats.Invalidf("add_prefix_space is false, but prepend_scheme is %s", m.scheme)
+			return m, invalid.Errorf("add_prefix_space is false, but prepend_scheme is %s", m.scheme)
 		}
 	}
 	return m, nil
@@ -66,7 +66,7 @@ func (t *parsed) readMetaspaceStage(v *strictjson.Value, place int) ([]stage, er
 		return nil, err
 	case m.scheme == prependFirst && (place > 0 || t.shifts):
 		// Which piece is the first goes by positions in the text as it was.
-		return nil, formats.Invalidf("prepend_scheme first behind other pre-tokenizers or normalizers is not supported")
+		return nil, invalid.Errorf("prepend_scheme first behind other pre-tokenizers or normalizers is not supported")
 	}
 	return []stage{m}, nil
 }

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"strings"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -46,9 +46,9 @@ func readModel(s *strictjson.Scanner) (*model, error) {
 	case err != nil:
 		return nil, err
 	case !vocab:
-		return nil, formats.Invalidf("model: no vocab")
+		return nil, invalid.Errorf("model: no vocab")
 	case !merges:
-		return nil, formats.Invalidf("model: no merges")
+		return nil, invalid.Errorf("model: no merges")
 	}
 	return m, nil
 }
@@ -56,11 +56,11 @@ func readModel(s *strictjson.Scanner) (*model, error) {
 // option reads one of the small members of the model.
 func (m *model) option(key string, v *strictjson.Value) error {
 	null := v.Kind == strictjson.KindNull
-	unsupported := formats.Invalidf("%s is not supported", describe(v))
+	unsupported := invalid.Errorf("%s is not supported", describe(v))
 	switch key {
 	case "type":
 		if v.Text != "BPE" || v.Kind != strictjson.KindString {
-			return formats.Invalidf("%s is not supported; BPE is", describe(v))
+			return invalid.Errorf("%s is not supported; BPE is", describe(v))
 		}
 	case "dropout":
 		if p, ok := v.Float64(); !null && (!ok || p != 0) {
@@ -80,7 +80,7 @@ func (m *model) option(key string, v *strictjson.Value) error {
 	default:
 		b, ok := v.Bool()
 		if !ok && !null {
-			return formats.Invalidf("%s, not true or false", describe(v))
+			return invalid.Errorf("%s, not true or false", describe(v))
 		}
 		switch key {
 		case "byte_fallback":
@@ -110,14 +110,14 @@ func (m *model) readVocab(s *strictjson.Scanner) error {
 		case err != nil:
 			return at(err, "%q", short(key))
 		case id > maxID:
-			return formats.Invalidf("%q: id %d is larger than %d", short(key), id, maxID)
+			return invalid.Errorf("%q: id %d is larger than %d", short(key), id, maxID)
 		}
 		n := len(m.vocab)
 		if m.vocab[key] = uint32(id); len(m.vocab) == n {
-			return formats.Invalidf("%q is there twice", short(key))
+			return invalid.Errorf("%q is there twice", short(key))
 		}
 		if n == maxTokens {
-			return formats.Invalidf("more than %d tokens", maxTokens)
+			return invalid.Errorf("more than %d tokens", maxTokens)
 		}
 	}
 }
@@ -141,10 +141,10 @@ func (m *model) readMerges(s *strictjson.Scanner) error {
 			form = k
 		}
 		if k != form || k != strictjson.KindString && k != strictjson.KindArray {
-			return formats.Invalidf("[%d]: %s after %s", n, k, form)
+			return invalid.Errorf("[%d]: %s after %s", n, k, form)
 		}
 		if len(m.merges) == maxTokens {
-			return formats.Invalidf("more than %d", maxTokens)
+			return invalid.Errorf("more than %d", maxTokens)
 		}
 		var pair [2]string
 		if k == strictjson.KindString {
@@ -157,7 +157,7 @@ func (m *model) readMerges(s *strictjson.Scanner) error {
 			}
 			var ok bool
 			if pair[0], pair[1], ok = strings.Cut(string(line), " "); !ok || strings.Contains(pair[1], " ") {
-				return formats.Invalidf("[%d]: %q is not two tokens with a space between them", n, short(string(line)))
+				return invalid.Errorf("[%d]: %q is not two tokens with a space between them", n, short(string(line)))
 			}
 		} else if err := readPair(s, &pair); err != nil {
 			return at(err, "[%d]", n)
@@ -178,7 +178,7 @@ func readPair(s *strictjson.Scanner, pair *[2]string) error {
 		case !more && n == 2:
 			return nil
 		case !more || n == 2:
-			return formats.Invalidf("not a pair of tokens")
+			return invalid.Errorf("not a pair of tokens")
 		}
 		b, err := s.Str()
 		if err != nil {
@@ -193,7 +193,7 @@ func (m *model) build(b *bpe, byteLevel bool) error {
 	owner := make(map[uint32]string, len(m.vocab))
 	for s, id := range m.vocab {
 		if other, ok := owner[id]; ok {
-			return formats.Invalidf("vocab: %q and %q both have id %d", short(min(s, other)), short(max(s, other)), id)
+			return invalid.Errorf("vocab: %q and %q both have id %d", short(min(s, other)), short(max(s, other)), id)
 		}
 		owner[id] = s
 	}
@@ -216,7 +216,7 @@ func (m *model) buildBytes(b *bpe) error {
 		b.bytes[c] = id
 	}
 	if m.fallback && missing >= 0 {
-		return formats.Invalidf("byte_fallback is not supported (the vocabulary lacks byte 0x%02x)", missing)
+		return invalid.Errorf("byte_fallback is not supported (the vocabulary lacks byte 0x%02x)", missing)
 	}
 	if m.ignoreMerges {
 		b.whole = make(map[string]uint32, len(m.vocab))
@@ -239,7 +239,7 @@ func (m *model) buildMerges(b *bpe) error {
 		id, ok3 := m.vocab[string(joined)]
 		for i, ok := range []bool{ok, ok2, ok3} {
 			if !ok {
-				return formats.Invalidf("merges: %q (of the %s merge) is not in the vocabulary", short([]string{p[0], p[1], string(joined)}[i]), ordinal(rank+1))
+				return invalid.Errorf("merges: %q (of the %s merge) is not in the vocabulary", short([]string{p[0], p[1], string(joined)}[i]), ordinal(rank+1))
 			}
 		}
 		b.merges[pair(left, right)] = merge{uint32(rank), id} // the last of equal ones holds

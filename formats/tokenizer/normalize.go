@@ -3,7 +3,7 @@ package tokenizer
 import (
 	"strings"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -31,7 +31,7 @@ func (t *parsed) readNormalizer(v *strictjson.Value) error {
 		name, err := kindOf(c)
 		read := normalizers[name]
 		if err != nil || read == nil {
-			return formats.Invalidf("%q is not supported; null, %s are", short(name), names(normalizers))
+			return invalid.Errorf("%q is not supported; null, %s are", short(name), names(normalizers))
 		}
 		n, err := read(c)
 		if err != nil {
@@ -52,7 +52,7 @@ func (t *parsed) readNormalizer(v *strictjson.Value) error {
 func readPrepend(v *strictjson.Value) (normalizer, error) {
 	prefix, ok := v.Get("prepend").Str()
 	if !ok {
-		return nil, formats.Invalidf("prepend is %s, not a string", describe(v.Get("prepend")))
+		return nil, invalid.Errorf("prepend is %s, not a string", describe(v.Get("prepend")))
 	}
 	return func(s string) string {
 		if s == "" {
@@ -94,10 +94,10 @@ func readReplace(v *strictjson.Value) (replacement, error) {
 	var r replacement
 	var ok bool
 	if r.old, ok = v.Get("pattern").Get("String").Str(); !ok || r.old == "" {
-		return r, formats.Invalidf("pattern: only a String is supported")
+		return r, invalid.Errorf("pattern: only a String is supported")
 	}
 	if r.new, ok = v.Get("content").Str(); !ok {
-		return r, formats.Invalidf("content is %s, not a string", describe(v.Get("content")))
+		return r, invalid.Errorf("content is %s, not a string", describe(v.Get("content")))
 	}
 	return r, nil
 }

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -30,7 +30,7 @@ var rankNames = []string{"tiktoken.model", "*.tiktoken", "tokenizer.model"}
 
 // Open reads tokenizer.json of a folder, or else a file of ranks (tiktoken.model),
 // and the tokenizer_config.json beside it where there is one; path may be the file
-// itself. Errors that blame the files match formats.ErrInvalid and begin with the
+// itself. Errors that blame the files match invalid.Input and begin with the
 // file's name.
 func Open(path string) (*Tokenizer, error) {
 	info, err := os.Stat(path)
@@ -42,7 +42,7 @@ func Open(path string) (*Tokenizer, error) {
 		file = choose(path)
 	}
 	if filepath.Ext(file) == ".safetensors" {
-		return nil, formats.Invalidf("reading %q: weights have no tokenizer; give a folder with %s, or that file", filepath.Base(file), FileName)
+		return nil, invalid.Errorf("reading %q: weights have no tokenizer; give a folder with %s, or that file", filepath.Base(file), FileName)
 	}
 	data, err := read(file, maxFile)
 	if err != nil {
@@ -60,7 +60,7 @@ func Open(path string) (*Tokenizer, error) {
 	case !ranked(file):
 		t, err = parse(data)
 	case sentencePiece(data):
-		err = formats.Invalidf("a model of SentencePiece is not supported; transformers makes a tokenizer.json of it (AutoTokenizer.from_pretrained, save_pretrained)")
+		err = invalid.Errorf("a model of SentencePiece is not supported; transformers makes a tokenizer.json of it (AutoTokenizer.from_pretrained, save_pretrained)")
 	default:
 		c.addBOS, c.addEOS = nil, nil // those classes do not know them
 		t, err = parseRanked(data, c)
@@ -106,7 +106,7 @@ func ranked(file string) bool {
 // message of protobuf. Files of ranks begin with base64.
 func sentencePiece(data []byte) bool { return len(data) > 0 && data[0] == '\n' }
 
-// Parse reads a tokenizer.json. Errors match formats.ErrInvalid.
+// Parse reads a tokenizer.json. Errors match invalid.Input.
 func Parse(json []byte) (*Tokenizer, error) {
 	t, err := parse(json)
 	if err != nil {
@@ -143,13 +143,13 @@ func read(path string, most int64) ([]byte, error) {
 	case err != nil:
 		return nil, reading(path, err)
 	case int64(len(data)) > most:
-		return nil, formats.Invalidf("reading %q: more than %d bytes", filepath.Base(path), most)
+		return nil, invalid.Errorf("reading %q: more than %d bytes", filepath.Base(path), most)
 	case len(data) == 0:
-		return nil, formats.Invalidf("reading %q: the file is empty", filepath.Base(path))
+		return nil, invalid.Errorf("reading %q: the file is empty", filepath.Base(path))
 	}
 	const pointer = "version https://git-lfs"
 	if len(data) > len(pointer) && string(data[:len(pointer)]) == pointer {
-		return nil, formats.Invalidf("reading %q: a Git LFS pointer, not the file itself; run \"git lfs pull\"", filepath.Base(path))
+		return nil, invalid.Errorf("reading %q: a Git LFS pointer, not the file itself; run \"git lfs pull\"", filepath.Base(path))
 	}
 	return data, nil
 }
@@ -157,15 +157,15 @@ func read(path string, most int64) ([]byte, error) {
 // missing makes a missing file the fault of the checkpoint.
 func missing(path string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return formats.Invalidf("reading %q: no such file (or a link that leads nowhere)", path)
+		return invalid.Errorf("reading %q: no such file (or a link that leads nowhere)", path)
 	}
 	return err
 }
 
 // reading puts the name of a file before an error and keeps what it matches.
 func reading(path string, err error) error {
-	if errors.Is(err, formats.ErrInvalid) {
-		return formats.Invalidf("reading %q: %w", filepath.Base(path), err)
+	if errors.Is(err, invalid.Input) {
+		return invalid.Errorf("reading %q: %w", filepath.Base(path), err)
 	}
 	return &fs.PathError{Op: "reading", Path: path, Err: err}
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strconv"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -43,7 +43,7 @@ func (t *parsed) id(content string) int {
 // Face does.
 func parse(data []byte) (*parsed, error) {
 	if len(data) > maxFile {
-		return nil, formats.Invalidf("%d bytes, more than %d", len(data), maxFile)
+		return nil, invalid.Errorf("%d bytes, more than %d", len(data), maxFile)
 	}
 	var m *model
 	parts := map[string]strictjson.Value{}
@@ -66,10 +66,10 @@ func parse(data []byte) (*parsed, error) {
 		return nil, err
 	}
 	if m == nil {
-		return nil, formats.Invalidf("no model")
+		return nil, invalid.Errorf("no model")
 	}
 	if v, ok := parts["version"]; ok && v.Text != "1.0" {
-		return nil, formats.Invalidf("version %q is not supported; 1.0 is", short(v.Text))
+		return nil, invalid.Errorf("version %q is not supported; 1.0 is", short(v.Text))
 	}
 
 	t := newParsed(m.vocab)
@@ -84,23 +84,23 @@ func parse(data []byte) (*parsed, error) {
 	} {
 		v := parts[step.key]
 		if err := step.do(&v); err != nil {
-			return nil, formats.Invalidf("%s: %w", step.key, err)
+			return nil, invalid.Errorf("%s: %w", step.key, err)
 		}
 	}
 	if err := m.build(&t.bpe, t.byteLevel); err != nil {
-		return nil, formats.Invalidf("model: %w", err)
+		return nil, invalid.Errorf("model: %w", err)
 	}
 	added, err := t.readAdded(parts["added_tokens"])
 	if err == nil {
 		err = t.setAdded(added)
 	}
 	if err != nil {
-		return nil, formats.Invalidf("added_tokens: %w", err)
+		return nil, invalid.Errorf("added_tokens: %w", err)
 	}
 	t.fill(added)
 	for _, id := range slices.Concat(t.before, t.after) {
 		if _, ok := t.Token(id); !ok {
-			return nil, formats.Invalidf("post_processor: id %d is no token", id)
+			return nil, invalid.Errorf("post_processor: id %d is no token", id)
 		}
 	}
 	return t, nil
@@ -120,7 +120,7 @@ func object(s *strictjson.Scanner, member func(key string) error) error {
 		}
 		key := string(k)
 		if seen[key] {
-			return formats.Invalidf("byte %d: duplicate key %q", s.Offset(), short(key))
+			return invalid.Errorf("byte %d: duplicate key %q", s.Offset(), short(key))
 		}
 		seen[key] = true
 		if err := member(key); err != nil {
@@ -185,11 +185,11 @@ func (t *parsed) fillText(id int, s string) {
 func flag(v *strictjson.Value, key string) (bool, error) {
 	x := v.Get(key)
 	if x == nil {
-		return false, formats.Invalidf("no %s", key)
+		return false, invalid.Errorf("no %s", key)
 	}
 	b, ok := x.Bool()
 	if !ok {
-		return false, formats.Invalidf("%s is %s, not true or false", key, describe(x))
+		return false, invalid.Errorf("%s is %s, not true or false", key, describe(x))
 	}
 	return b, nil
 }
@@ -197,11 +197,11 @@ func flag(v *strictjson.Value, key string) (bool, error) {
 // kindOf reads the type of a component.
 func kindOf(v *strictjson.Value) (string, error) {
 	if v.Kind != strictjson.KindObject {
-		return "", formats.Invalidf("%s, not an object", describe(v))
+		return "", invalid.Errorf("%s, not an object", describe(v))
 	}
 	name, ok := v.Get("type").Str()
 	if !ok {
-		return "", formats.Invalidf("no type")
+		return "", invalid.Errorf("no type")
 	}
 	return name, nil
 }
@@ -224,5 +224,5 @@ func at(err error, format string, args ...any) error {
 	if err == nil {
 		return nil
 	}
-	return formats.Invalidf("%s: %w", fmt.Sprintf(format, args...), err)
+	return invalid.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
 }

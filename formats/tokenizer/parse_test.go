@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 type members = map[string]any
@@ -107,7 +107,7 @@ func TestRefused(t *testing.T) {
 		{"added_tokens", []any{added(700, strings.Repeat("y", 1025))}, "1025 bytes, more than 1024"},
 	} {
 		_, err := Parse(edited(t, "gpt2", members{c.path: c.value}))
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s = %v: %v\nwant %s", c.path, c.value, err, c.want)
 		}
 	}
@@ -127,7 +127,7 @@ func TestRefused(t *testing.T) {
 		`{"model":{"vocab":{},"merges":[]}} x`:  "expected the end",
 		`{"model":{"vocab":{},"merges":["a b"]`: "expected a comma",
 	} {
-		if _, err := Parse([]byte(text)); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), want) {
+		if _, err := Parse([]byte(text)); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v\nwant %s", text, err, want)
 		}
 	}
@@ -265,7 +265,7 @@ func TestOpenErrors(t *testing.T) {
 		if c.config != "" {
 			write(t, dir, ConfigName, c.config)
 		}
-		if _, err := Open(dir); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
+		if _, err := Open(dir); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v\nwant %s", err, c.want)
 		}
 	}
@@ -275,10 +275,10 @@ func TestOpenErrors(t *testing.T) {
 		t.Error(err)
 	}
 	write(t, dir, "empty.json", "")
-	if _, err := Open(filepath.Join(dir, "empty.json")); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), `"empty.json": the file is empty`) {
+	if _, err := Open(filepath.Join(dir, "empty.json")); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), `"empty.json": the file is empty`) {
 		t.Error(err)
 	}
-	if _, err := Open(filepath.Join(dir, "none")); !errors.Is(err, formats.ErrInvalid) {
+	if _, err := Open(filepath.Join(dir, "none")); !errors.Is(err, invalid.Input) {
 		t.Error(err)
 	}
 }
@@ -293,14 +293,14 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte, text string) {
 		tok, err := Parse(raw)
 		if err != nil {
-			if !errors.Is(err, formats.ErrInvalid) {
+			if !errors.Is(err, invalid.Input) {
 				t.Fatal(err)
 			}
 			return
 		}
 		ids, err := tok.Encode(text)
 		if err != nil {
-			if !errors.Is(err, formats.ErrInvalid) {
+			if !errors.Is(err, invalid.Input) {
 				t.Fatal(err)
 			}
 			return

@@ -3,7 +3,7 @@ package tokenizer
 import (
 	"slices"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -31,7 +31,7 @@ func (t *parsed) readPostProcessor(v *strictjson.Value) error {
 			}
 			before, after = []int{cls}, []int{sep}
 		default:
-			return formats.Invalidf("%q is not supported", short(name))
+			return invalid.Errorf("%q is not supported", short(name))
 		}
 		if err != nil {
 			return at(err, "%s", name)
@@ -54,7 +54,7 @@ func (t *parsed) readPostProcessor(v *strictjson.Value) error {
 func readTemplate(v *strictjson.Value) (before, after []int, err error) {
 	single, special := v.Get("single"), v.Get("special_tokens")
 	if single == nil || single.Kind != strictjson.KindArray {
-		return nil, nil, formats.Invalidf("single is %s, not an array", describe(single))
+		return nil, nil, invalid.Errorf("single is %s, not an array", describe(single))
 	}
 	texts := 0
 	for i := range single.Elems {
@@ -65,16 +65,16 @@ func readTemplate(v *strictjson.Value) (before, after []int, err error) {
 		}
 		name, ok := e.Get("SpecialToken").Get("id").Str()
 		if !ok {
-			return nil, nil, formats.Invalidf("single[%d] is neither a special token nor the text", i)
+			return nil, nil, invalid.Errorf("single[%d] is neither a special token nor the text", i)
 		}
 		ids := special.Get(name).Get("ids")
 		if ids == nil || ids.Kind != strictjson.KindArray {
-			return nil, nil, formats.Invalidf("special_tokens has no ids of %q", short(name))
+			return nil, nil, invalid.Errorf("special_tokens has no ids of %q", short(name))
 		}
 		for k := range ids.Elems {
 			id, ok := ids.Elems[k].Int64()
 			if !ok || id < 0 || id > maxID {
-				return nil, nil, formats.Invalidf("special_tokens: %q: id %s", short(name), describe(&ids.Elems[k]))
+				return nil, nil, invalid.Errorf("special_tokens: %q: id %s", short(name), describe(&ids.Elems[k]))
 			}
 			if texts == 0 {
 				before = append(before, int(id))
@@ -84,7 +84,7 @@ func readTemplate(v *strictjson.Value) (before, after []int, err error) {
 		}
 	}
 	if texts != 1 {
-		return nil, nil, formats.Invalidf("single has the text %d times", texts)
+		return nil, nil, invalid.Errorf("single has the text %d times", texts)
 	}
 	return before, after, nil
 }
@@ -96,7 +96,7 @@ func namedID(v *strictjson.Value, key string) (int, error) {
 			return int(id), nil
 		}
 	}
-	return 0, formats.Invalidf("%s is not a token and its id", key)
+	return 0, invalid.Errorf("%s is not a token and its id", key)
 }
 
 // config is what tokenizer_config.json says that matters here; a nil pointer says
@@ -111,7 +111,7 @@ type config struct {
 func parseConfig(v *strictjson.Value) (config, error) {
 	var c config
 	if v.Kind != strictjson.KindObject {
-		return c, formats.Invalidf("%s, not an object", describe(v))
+		return c, invalid.Errorf("%s, not an object", describe(v))
 	}
 	for _, x := range []struct {
 		key string
@@ -126,7 +126,7 @@ func parseConfig(v *strictjson.Value) (config, error) {
 		}
 		s, ok := tok.Str()
 		if !ok {
-			return c, formats.Invalidf("%s is %s, not a token", x.key, describe(tok))
+			return c, invalid.Errorf("%s is %s, not a token", x.key, describe(tok))
 		}
 		*x.to = &s
 	}
@@ -144,7 +144,7 @@ func parseConfig(v *strictjson.Value) (config, error) {
 		}
 		b, ok := f.Bool()
 		if !ok {
-			return c, formats.Invalidf("%s is %s, not true or false", x.key, describe(f))
+			return c, invalid.Errorf("%s is %s, not true or false", x.key, describe(f))
 		}
 		*x.to = &b
 	}
@@ -169,9 +169,9 @@ func (t *parsed) configure(c config) error {
 		case !*x.add:
 			*x.around = nil
 		case x.token == nil && *x.id < 0:
-			return formats.Invalidf("add_%s is true, but there is no %s", x.key, x.key)
+			return invalid.Errorf("add_%s is true, but there is no %s", x.key, x.key)
 		case *x.id < 0:
-			return formats.Invalidf("%s %q is no token", x.key, short(*x.token))
+			return invalid.Errorf("%s %q is no token", x.key, short(*x.token))
 		default:
 			*x.around = []int{*x.id}
 		}
@@ -182,11 +182,11 @@ func (t *parsed) configure(c config) error {
 // rankClass is the class that tokenizer_config.json names.
 func (c *config) rankClass() (rankClass, error) {
 	if c.class == nil {
-		return rankClass{}, formats.Invalidf("%s names no tokenizer_class, which says how texts are split; %s are known", ConfigName, names(rankClasses))
+		return rankClass{}, invalid.Errorf("%s names no tokenizer_class, which says how texts are split; %s are known", ConfigName, names(rankClasses))
 	}
 	x, ok := rankClasses[*c.class]
 	if !ok {
-		return x, formats.Invalidf("%s: tokenizer_class %q is not supported beside a file of ranks; %s are", ConfigName, short(*c.class), names(rankClasses))
+		return x, invalid.Errorf("%s: tokenizer_class %q is not supported beside a file of ranks; %s are", ConfigName, short(*c.class), names(rankClasses))
 	}
 	return x, nil
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -66,22 +66,22 @@ func givenTokens(v *strictjson.Value) (map[uint32]string, error) {
 		return out, nil
 	}
 	if v.Kind != strictjson.KindObject {
-		return nil, formats.Invalidf("%s, not an object", describe(v))
+		return nil, invalid.Errorf("%s, not an object", describe(v))
 	}
 	for i := range v.Members {
 		m := &v.Members[i]
 		id, err := strconv.ParseUint(m.Key, 10, 32)
 		if err != nil || id > maxID {
-			return nil, formats.Invalidf("%q is no id", short(m.Key))
+			return nil, invalid.Errorf("%q is no id", short(m.Key))
 		}
 		content, ok := m.Value.Get("content").Str()
 		if !ok || content == "" || len(content) > maxAdded {
-			return nil, formats.Invalidf("%d: content is %s, not a text of up to %d bytes", id, describe(m.Value.Get("content")), maxAdded)
+			return nil, invalid.Errorf("%d: content is %s, not a text of up to %d bytes", id, describe(m.Value.Get("content")), maxAdded)
 		}
 		for _, key := range []string{"lstrip", "rstrip", "single_word"} {
 			if x := m.Value.Get(key); x != nil {
 				if on, ok := x.Bool(); !ok || on {
-					return nil, formats.Invalidf("%d: %q: %s %s is not supported", id, short(content), key, describe(x))
+					return nil, invalid.Errorf("%d: %q: %s %s is not supported", id, short(content), key, describe(x))
 				}
 			}
 		}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strconv"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // parseRanks reads a file of ranks, as tiktoken has them: a line for each token, its
@@ -15,7 +15,7 @@ import (
 // tiktoken/load.py). The result has the bytes of each id.
 func parseRanks(data []byte) ([]string, error) {
 	if len(data) > maxFile {
-		return nil, formats.Invalidf("%d bytes, more than %d", len(data), maxFile)
+		return nil, invalid.Errorf("%d bytes, more than %d", len(data), maxFile)
 	}
 	tokens := map[uint32]string{}
 	line := 0
@@ -26,25 +26,25 @@ func parseRanks(data []byte) ([]string, error) {
 			continue
 		}
 		if len(fields) != 2 {
-			return nil, formats.Invalidf("line %d: %q is not a token in base64 and its rank", line, short(string(bytes.ToValidUTF8(text, nil))))
+			return nil, invalid.Errorf("line %d: %q is not a token in base64 and its rank", line, short(string(bytes.ToValidUTF8(text, nil))))
 		}
 		token, err := base64.StdEncoding.Strict().DecodeString(string(fields[0]))
 		if err != nil || len(token) == 0 {
-			return nil, formats.Invalidf("line %d: %q is not a token in base64", line, short(string(bytes.ToValidUTF8(fields[0], nil))))
+			return nil, invalid.Errorf("line %d: %q is not a token in base64", line, short(string(bytes.ToValidUTF8(fields[0], nil))))
 		}
 		rank, err := strconv.ParseUint(string(fields[1]), 10, 32)
 		if err != nil || rank > maxID {
-			return nil, formats.Invalidf("line %d: the rank is %q, not a number up to %d", line, short(string(bytes.ToValidUTF8(fields[1], nil))), maxID)
+			return nil, invalid.Errorf("line %d: the rank is %q, not a number up to %d", line, short(string(bytes.ToValidUTF8(fields[1], nil))), maxID)
 		}
 		if _, ok := tokens[uint32(rank)]; ok {
-			return nil, formats.Invalidf("line %d: rank %d is there twice", line, rank)
+			return nil, invalid.Errorf("line %d: rank %d is there twice", line, rank)
 		}
 		tokens[uint32(rank)] = string(token)
 	}
 	out := make([]string, len(tokens))
 	for rank, token := range tokens {
 		if int(rank) >= len(out) {
-			return nil, formats.Invalidf("%d tokens, but a rank of %d: gaps are not supported", len(out), rank)
+			return nil, invalid.Errorf("%d tokens, but a rank of %d: gaps are not supported", len(out), rank)
 		}
 		out[rank] = token
 	}
@@ -59,20 +59,20 @@ func rankedBPE(tokens []string) (bpe, error) {
 	b := bpe{whole: make(map[string]uint32, len(tokens)), merges: make(map[uint64]merge, 2*len(tokens))}
 	for id, s := range tokens {
 		if other, ok := b.whole[s]; ok {
-			return b, formats.Invalidf("ranks %d and %d are the same token %q", other, id, short(s))
+			return b, invalid.Errorf("ranks %d and %d are the same token %q", other, id, short(s))
 		}
 		b.whole[s] = uint32(id)
 	}
 	for c := range b.bytes {
 		id, ok := b.whole[string([]byte{byte(c)})]
 		if !ok {
-			return b, formats.Invalidf("the tokenizer has no token for byte 0x%02x, so not every text has ids", c)
+			return b, invalid.Errorf("the tokenizer has no token for byte 0x%02x, so not every text has ids", c)
 		}
 		b.bytes[c] = id
 	}
 	for id, s := range tokens {
 		if len(s) > maxAdded {
-			return b, formats.Invalidf("rank %d: a token of %d bytes, more than %d", id, len(s), maxAdded)
+			return b, invalid.Errorf("rank %d: a token of %d bytes, more than %d", id, len(s), maxAdded)
 		}
 		for cut := 1; cut < len(s); cut++ {
 			left, ok := b.whole[s[:cut]]
@@ -82,7 +82,7 @@ func rankedBPE(tokens []string) (bpe, error) {
 			}
 		}
 		if len(b.merges) > maxTokens {
-			return b, formats.Invalidf("more than %d pairs of tokens are a token together", maxTokens)
+			return b, invalid.Errorf("more than %d pairs of tokens are a token together", maxTokens)
 		}
 	}
 	return b, nil
@@ -111,7 +111,7 @@ func parseRanked(data []byte, c config) (*parsed, error) {
 
 	given, err := givenTokens(c.given)
 	if err != nil {
-		return nil, formats.Invalidf("%s: added_tokens_decoder: %w", ConfigName, err)
+		return nil, invalid.Errorf("%s: added_tokens_decoder: %w", ConfigName, err)
 	}
 	if err := t.setRanked(tokens, class.special(uint32(len(tokens)), given)); err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func (t *parsed) setRanked(tokens []string, special map[uint32]string) (err erro
 	for _, id := range slices.Sorted(maps.Keys(special)) {
 		s := special[id]
 		if int(id) < len(tokens) {
-			return formats.Invalidf("%s: added_tokens_decoder: %d, %q, is the id of another token", ConfigName, id, short(s))
+			return invalid.Errorf("%s: added_tokens_decoder: %d, %q, is the id of another token", ConfigName, id, short(s))
 		}
 		size = max(size, id+1)
 		t.ids[s] = id
@@ -160,7 +160,7 @@ func (t *parsed) addAround(class rankClass) error {
 	for _, s := range class.before {
 		id := t.id(s)
 		if id < 0 {
-			return formats.Invalidf("%s: added_tokens_decoder has no %s", ConfigName, s)
+			return invalid.Errorf("%s: added_tokens_decoder has no %s", ConfigName, s)
 		}
 		t.before = append(t.before, id)
 	}

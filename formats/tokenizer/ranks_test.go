@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // ranksOf is the file of some tokens.
@@ -149,7 +149,7 @@ func TestRanksRefused(t *testing.T) {
 		{good, `{"tokenizer_class": "ChatGLM4Tokenizer", "added_tokens_decoder": {"5": {"content": "[gMASK]"}, "256": {"content": "<sop>"}}}`, `5, "[gMASK]", is the id of another token`},
 	} {
 		_, err := Open(folder(t, map[string]string{"tiktoken.model": c.ranks, ConfigName: c.config}))
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(fmt.Sprint(err), c.want) {
+		if !errors.Is(err, invalid.Input) || !strings.Contains(fmt.Sprint(err), c.want) {
 			t.Errorf("%v\nwant %s", err, c.want)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/dlclark/regexp2/v2"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // Bounds of what a pattern may cost. A backtracking matcher can take exponential
@@ -33,7 +33,7 @@ func compile(pattern string) (*regex, error) {
 	}
 	re, err := regexp2.Compile(text, regexp2.OptionMaxBacktrackingStackSize(backtracking))
 	if err != nil {
-		return nil, formats.Invalidf("not supported: %s", short(err.Error()))
+		return nil, invalid.Errorf("not supported: %s", short(err.Error()))
 	}
 	re.MatchTimeout = searchTime
 	return &regex{pattern, re}, nil
@@ -73,10 +73,10 @@ func (x *regex) find(e *encoder, s string, dst []bounds) ([]bounds, error) {
 	e.spent += time.Since(begun)
 	switch {
 	case errors.Is(err, regexp2.ErrBacktrackingStackLimit):
-		return nil, formats.Invalidf("pre_tokenizer: pattern %q backtracks too far on this text", short(x.pattern))
+		return nil, invalid.Errorf("pre_tokenizer: pattern %q backtracks too far on this text", short(x.pattern))
 	case err != nil || late || e.spent > e.allowed:
 		// Its error is not passed on: it quotes the whole text.
-		return nil, formats.Invalidf("pre_tokenizer: pattern %q takes too long on this text", short(x.pattern))
+		return nil, invalid.Errorf("pre_tokenizer: pattern %q takes too long on this text", short(x.pattern))
 	}
 	return dst, nil
 }

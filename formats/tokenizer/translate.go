@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // Bounds of a pattern. Published ones have some 400 bytes; a class can become
@@ -31,7 +31,7 @@ const (
 // callouts, named groups, \K \G \R \X, and whatever is not listed below.
 func translate(pattern string) (string, error) {
 	if len(pattern) > maxPattern {
-		return "", formats.Invalidf("%d bytes, more than %d", len(pattern), maxPattern)
+		return "", invalid.Errorf("%d bytes, more than %d", len(pattern), maxPattern)
 	}
 	p := &translator{src: pattern}
 	out, err := p.alternation()
@@ -51,7 +51,7 @@ type translator struct {
 }
 
 func (p *translator) errorf(at int, format string, args ...any) error {
-	return formats.Invalidf("byte %d: %s", at, fmt.Sprintf(format, args...))
+	return invalid.Errorf("byte %d: %s", at, fmt.Sprintf(format, args...))
 }
 
 // take consumes a prefix.

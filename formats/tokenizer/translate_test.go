@@ -8,7 +8,7 @@ import (
 
 	"github.com/dlclark/regexp2/v2"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // TestTranslate: some patterns as they come out. What they mean is held by
@@ -138,7 +138,7 @@ func TestTranslateRefuses(t *testing.T) {
 			}
 			continue
 		}
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), want) {
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: %.60s, %v\nwant %s", pattern, got, err, want)
 		}
 	}
@@ -155,7 +155,7 @@ func TestPatternLimits(t *testing.T) {
 		}
 		x.re.MatchTimeout = limit
 		_, err = x.find(&encoder{allowed: allowed}, text, nil)
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "on this text") || len(err.Error()) > 200 {
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "on this text") || len(err.Error()) > 200 {
 			t.Errorf("%s: %.300v", pattern, err)
 		}
 	}
@@ -179,7 +179,7 @@ func FuzzTranslate(f *testing.F) {
 		}
 		x, err := compile(pattern)
 		if err != nil {
-			if !errors.Is(err, formats.ErrInvalid) {
+			if !errors.Is(err, invalid.Input) {
 				t.Fatal(err)
 			}
 			return
@@ -194,7 +194,7 @@ func FuzzTranslate(f *testing.F) {
 			}
 			last = m.end
 		}
-		if err != nil && !errors.Is(err, formats.ErrInvalid) {
+		if err != nil && !errors.Is(err, invalid.Input) {
 			t.Fatal(err)
 		}
 	})

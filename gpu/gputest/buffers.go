@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"quern/fp8"
+	"quern/gemm"
 	"quern/gpu"
-	"quern/internal/gemm"
 )
 
 // buffers quantizes and dequantizes within the device's own host memory, at odd

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"quern/fp8"
+	"quern/gemm"
 	"quern/gpu"
-	"quern/internal/gemm"
 )
 
 // dequantize takes all codes, with scales of all sizes and grids of all sorts.

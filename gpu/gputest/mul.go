@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"quern/fp8"
+	"quern/gemm"
 	"quern/gpu"
-	"quern/internal/gemm"
 )
 
 func isDevice(err error) bool { return errors.Is(err, gpu.ErrDevice) }

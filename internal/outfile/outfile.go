@@ -18,8 +18,8 @@ import (
 	"strings"
 	"syscall"
 
-	"quern/formats"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 )
 
 // Kind is a kind of file that quern writes and recognises.
@@ -72,14 +72,14 @@ func (f File) usage(format string, args ...any) error {
 }
 
 func (f File) invalid(format string, args ...any) error {
-	return formats.Invalidf("%s: %s", f, fmt.Sprintf(format, args...))
+	return invalid.Errorf("%s: %s", f, fmt.Sprintf(format, args...))
 }
 
 // String names f in errors.
 func (f File) String() string { return strings.TrimSpace(fmt.Sprintf("%s %q", f.Flag, f.Path)) }
 
 // Vacant reports whether f may be written: nothing is at its path, or what may be
-// replaced, and its folder is there. Errors match formats.ErrInvalid, but for those of
+// replaced, and its folder is there. Errors match invalid.Input, but for those of
 // the system.
 func (f File) Vacant() error {
 	if f.Path == "" {

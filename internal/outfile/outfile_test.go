@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/outfile"
 )
 
@@ -38,7 +38,7 @@ func TestKinds(t *testing.T) {
 		}
 		for name, k := range kinds {
 			err := outfile.File{Flag: "--out", Path: path, Kind: k}.Vacant()
-			if (err == nil) != (name == c.want) || err != nil && !errors.Is(err, formats.ErrInvalid) {
+			if (err == nil) != (name == c.want) || err != nil && !errors.Is(err, invalid.Input) {
 				t.Errorf("%.60q as %s: %v", c.content, name, err)
 			}
 			if err := (outfile.File{Path: path, Kind: k}).Write([]byte("new")); (err == nil) != (name == c.want) {
@@ -82,7 +82,7 @@ func TestFolders(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	if err := check("", out+"-report.html"); !errors.Is(err, formats.ErrInvalid) {
+	if err := check("", out+"-report.html"); !errors.Is(err, invalid.Input) {
 		t.Error(err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*")); left != nil {

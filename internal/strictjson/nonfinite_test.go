@@ -4,14 +4,14 @@ import (
 	"errors"
 	"testing"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // What Python's json module writes for floats that JSON lacks is read where that is
 // allowed, and written as it stood.
 func TestNonFinite(t *testing.T) {
 	const text = `{"a": [0.0, Infinity, -Infinity], "b": NaN}`
-	if _, err := Parse([]byte(text), Options{}); !errors.Is(err, formats.ErrInvalid) {
+	if _, err := Parse([]byte(text), Options{}); !errors.Is(err, invalid.Input) {
 		t.Errorf("without the option: %v", err)
 	}
 	v, err := Parse([]byte(text), Options{NonFinite: true})
@@ -23,7 +23,7 @@ func TestNonFinite(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	for _, bad := range []string{`Inf`, `nan`, `+Infinity`, `Infinity1`, `-NaN`, `{"a": NaNs}`, `Infinit`} {
-		if _, err := Parse([]byte(bad), Options{NonFinite: true}); !errors.Is(err, formats.ErrInvalid) {
+		if _, err := Parse([]byte(bad), Options{NonFinite: true}); !errors.Is(err, invalid.Input) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}

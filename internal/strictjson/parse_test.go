@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 func TestParse(t *testing.T) {
@@ -126,7 +126,7 @@ func TestParseRefuses(t *testing.T) {
 		switch {
 		case err == nil:
 			t.Errorf("%q: accepted: %+v", text, v)
-		case !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), want):
+		case !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), want):
 			t.Errorf("%q: got %q, want %q", text, err, want)
 		}
 	}
@@ -173,7 +173,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		v, err := Parse(data, Options{})
 		if err != nil {
-			if !errors.Is(err, formats.ErrInvalid) {
+			if !errors.Is(err, invalid.Input) {
 				t.Fatal(err)
 			}
 			return

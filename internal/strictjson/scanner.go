@@ -5,7 +5,7 @@ import (
 	"errors"
 	"math"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // Scanner reads one JSON document from its start to its end, token by token,
@@ -43,7 +43,7 @@ type frame struct {
 	filled bool // an element or a key was read
 }
 
-// errMisuse blames the calling code, so it does not match formats.ErrInvalid.
+// errMisuse blames the calling code, so it does not match invalid.Input.
 var errMisuse = errors.New("strictjson: Key or Next called outside of such a container")
 
 // NewScanner returns a Scanner at the start of data, which it does not copy.
@@ -236,5 +236,5 @@ func (s *Scanner) spaces() {
 
 // errorf blames the text at an offset.
 func (s *Scanner) errorf(offset int, format string, args ...any) error {
-	return formats.Invalidf("byte %d: "+format, append([]any{offset}, args...)...)
+	return invalid.Errorf("byte %d: "+format, append([]any{offset}, args...)...)
 }

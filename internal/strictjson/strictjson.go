@@ -11,7 +11,7 @@
 // [Value.Indent] differs in that place only. [Scanner] reads the same grammar
 // token by token, for documents too large for a tree.
 //
-// Every error that blames the text matches formats.ErrInvalid.
+// Every error that blames the text matches invalid.Input.
 package strictjson
 
 // DefaultMaxDepth is how deep arrays and objects may nest when

@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"strings"
 
-	"quern/formats"
 	"quern/formats/model"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // Counts say how often each expert was chosen, and may say how often two of them
@@ -221,7 +221,7 @@ func (t *tensorFile) layers(name string) ([]int, error) {
 // noLoads says why a file counts no experts.
 func (t *tensorFile) noLoads() error {
 	if routers, err := t.layers(routerTensor); err == nil && len(routers) > 0 {
-		return formats.Invalidf("it holds a routing trace and no expert_load: give it as --trace")
+		return invalid.Errorf("it holds a routing trace and no expert_load: give it as --trace")
 	}
-	return formats.Invalidf("no tensor %s: this is no calibration file with expert loads", fmt.Sprintf(loadTensor, 0))
+	return invalid.Errorf("no tensor %s: this is no calibration file with expert loads", fmt.Sprintf(loadTensor, 0))
 }

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	"quern/formats"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // ints is a tensor of integers.
@@ -71,7 +71,7 @@ func save(t testing.TB, name string, data []byte) string {
 // blames checks that an error blames the input and says something.
 func blames(t *testing.T, err error, says string) {
 	t.Helper()
-	if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), says) {
+	if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), says) {
 		t.Errorf("%v, want an invalid input and %q", err, says)
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"testing"
 
-	"quern/formats"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // placed places by an input of hostile origin, by every algorithm.
@@ -22,7 +22,7 @@ func placed(t *testing.T, in *Input) {
 			check(t, cmp.Placement)
 			_, err = cmp.JSON()
 		}
-		if err != nil && !errors.Is(err, formats.ErrInvalid) && !errors.As(err, new(*UsageError)) {
+		if err != nil && !errors.Is(err, invalid.Input) && !errors.As(err, new(*UsageError)) {
 			t.Fatal(err)
 		}
 	}
@@ -38,7 +38,7 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := parseLoad(data)
 		if err != nil {
-			if !errors.Is(err, formats.ErrInvalid) {
+			if !errors.Is(err, invalid.Input) {
 				t.Fatal(err)
 			}
 			return
@@ -59,20 +59,20 @@ func FuzzTensors(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		x, err := readTensors("fuzz", bytes.NewReader(data), int64(len(data)))
 		if err != nil {
-			if !errors.Is(err, formats.ErrInvalid) {
+			if !errors.Is(err, invalid.Input) {
 				t.Fatal(err)
 			}
 			return
 		}
 		counts, err := readCalibration(x)
-		if err != nil && !errors.Is(err, formats.ErrInvalid) {
+		if err != nil && !errors.Is(err, invalid.Input) {
 			t.Fatal(err)
 		}
 		if err != nil {
 			counts = nil
 		}
 		trace, err := readTrace(x)
-		if err != nil && !errors.Is(err, formats.ErrInvalid) {
+		if err != nil && !errors.Is(err, invalid.Input) {
 			t.Fatal(err)
 		}
 		if err != nil {
@@ -81,7 +81,7 @@ func FuzzTensors(f *testing.F) {
 		in, err := NewInput(counts, trace, 0)
 		if err == nil {
 			placed(t, in)
-		} else if !errors.Is(err, formats.ErrInvalid) && !errors.As(err, new(*UsageError)) {
+		} else if !errors.Is(err, invalid.Input) && !errors.As(err, new(*UsageError)) {
 			t.Fatal(err)
 		}
 	})

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // Shape says which layers of a model have experts, and how many.
@@ -45,7 +45,7 @@ func NewInput(c *Counts, t *Trace, experts int) (*Input, error) {
 		}
 	}
 	if experts > 0 && experts != in.Experts {
-		return nil, formats.Invalidf("--experts %d: %q has %d", experts, in.path(), in.Experts)
+		return nil, invalid.Errorf("--experts %d: %q has %d", experts, in.path(), in.Experts)
 	}
 	return in, nil
 }
@@ -61,7 +61,7 @@ func (in *Input) path() string {
 func (in *Input) join(t *Trace, experts int) error {
 	switch {
 	case in.Experts > 0 && t.Experts > 0 && in.Experts != t.Experts:
-		return formats.Invalidf("%q counts %d experts, the trace %q is of %d", in.Counts.Path, in.Experts, t.Path, t.Experts)
+		return invalid.Errorf("%q counts %d experts, the trace %q is of %d", in.Counts.Path, in.Experts, t.Path, t.Experts)
 	case in.Experts == 0 && experts > 0:
 		in.Experts = experts
 	case in.Experts == 0:
@@ -78,7 +78,7 @@ func (in *Input) join(t *Trace, experts int) error {
 			"the layers of the load file are taken for those of the trace: "+numbers(t.Layers))
 	}
 	if !slices.Equal(in.Layers, t.Layers) {
-		return formats.Invalidf("%q counts layers %s, the trace %q has layers %s", in.Counts.Path, numbers(in.Layers), t.Path, numbers(t.Layers))
+		return invalid.Errorf("%q counts layers %s, the trace %q has layers %s", in.Counts.Path, numbers(in.Layers), t.Path, numbers(t.Layers))
 	}
 	for _, l := range t.MTP {
 		if !slices.Contains(in.MTP, l) {
@@ -100,12 +100,12 @@ func (in *Input) For(s Shape) (*Input, error) {
 	what := fmt.Sprintf("%q: ", in.path())
 	switch {
 	case in.Experts != s.Experts:
-		return nil, formats.Invalidf(what+"%d experts a layer, where the model has %d: of another model?", in.Experts, s.Experts)
+		return nil, invalid.Errorf(what+"%d experts a layer, where the model has %d: of another model?", in.Experts, s.Experts)
 	case in.Unnumbered && len(in.Layers) == len(s.Layers):
 	case in.Unnumbered:
-		return nil, formats.Invalidf(what+"%d layers, where the model has %d with experts (%s): of another model?", len(in.Layers), len(s.Layers), numbers(s.Layers))
+		return nil, invalid.Errorf(what+"%d layers, where the model has %d with experts (%s): of another model?", len(in.Layers), len(s.Layers), numbers(s.Layers))
 	case !slices.Equal(in.Layers, s.Layers):
-		return nil, formats.Invalidf(what+"layers %s, where the model has experts in layers %s: of another model?", numbers(in.Layers), numbers(s.Layers))
+		return nil, invalid.Errorf(what+"layers %s, where the model has experts in layers %s: of another model?", numbers(in.Layers), numbers(s.Layers))
 	}
 	return &out, nil
 }

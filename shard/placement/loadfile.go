@@ -6,7 +6,7 @@ import (
 	"math"
 	"os"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )
 
@@ -29,7 +29,7 @@ func OpenCounts(path string) (*Counts, error) {
 	start = start[:n]
 	switch {
 	case bytes.HasPrefix(start, []byte("PK\x03\x04")), bytes.HasPrefix(start, []byte{0x80, 2}), bytes.HasPrefix(start, []byte{0x80, 4}), bytes.HasPrefix(start, []byte{0x80, 5}):
-		return nil, formats.Invalidf(`reading %q: a file of PyTorch or pickle, which can run code when it is read; turn a recording of SGLang into JSON first: `+
+		return nil, invalid.Errorf(`reading %q: a file of PyTorch or pickle, which can run code when it is read; turn a recording of SGLang into JSON first: `+
 			`python -c 'import json,sys,torch; d=torch.load(sys.argv[1], weights_only=True); json.dump({"logical_count": d["logical_count"].tolist()}, sys.stdout)' %q > load.json`, path, path)
 	case bytes.HasPrefix(bytes.TrimLeft(start, " \t\r\n"), []byte("{")):
 		return readJSON(f, path, st.Size())
@@ -39,7 +39,7 @@ func OpenCounts(path string) (*Counts, error) {
 
 func readJSON(f *os.File, path string, size int64) (*Counts, error) {
 	if size > maxLoadBytes {
-		return nil, formats.Invalidf("reading %q: %d bytes of JSON, the limit is %d", path, size, maxLoadBytes)
+		return nil, invalid.Errorf("reading %q: %d bytes of JSON, the limit is %d", path, size, maxLoadBytes)
 	}
 	data, err := io.ReadAll(io.NewSectionReader(f, 0, size))
 	if err != nil {
@@ -75,7 +75,7 @@ type loadParser struct {
 func integer(s *strictjson.Scanner) (float64, error) {
 	n, err := s.Uint64()
 	if err == nil && n > maxCount {
-		err = formats.Invalidf("byte %d: %d is no count", s.Offset(), n)
+		err = invalid.Errorf("byte %d: %d is no count", s.Offset(), n)
 	}
 	return float64(n), err
 }
@@ -92,11 +92,11 @@ func anyNumber(s *strictjson.Scanner) (float64, error) {
 	}
 	switch {
 	case v.Kind != strictjson.KindNumber:
-		return 0, formats.Invalidf("byte %d: expected a number, found %s", at, v.Kind)
+		return 0, invalid.Errorf("byte %d: expected a number, found %s", at, v.Kind)
 	case !ok || x > maxCount:
-		return 0, formats.Invalidf("byte %d: %s is no count", at, v.Text)
+		return 0, invalid.Errorf("byte %d: %s is no count", at, v.Text)
 	case x < 0 || math.IsNaN(x):
-		return 0, formats.Invalidf("byte %d: %s: a load is not negative", at, v.Text)
+		return 0, invalid.Errorf("byte %d: %s: a load is not negative", at, v.Text)
 	}
 	return x, nil
 }
@@ -119,13 +119,13 @@ func (p *loadParser) document() (*Counts, error) {
 		}
 		key := string(raw)
 		if seen[key] {
-			return nil, formats.Invalidf("key %q occurs twice", key)
+			return nil, invalid.Errorf("key %q occurs twice", key)
 		}
 		seen[key] = true
 		switch key {
 		case "load", "logical_count":
 			if form != "" {
-				return nil, formats.Invalidf("both %q and %q: which is meant?", form, key)
+				return nil, invalid.Errorf("both %q and %q: which is meant?", form, key)
 			}
 			form = key
 			load, err = p.loads(key)
@@ -142,7 +142,7 @@ func (p *loadParser) document() (*Counts, error) {
 		return nil, err
 	}
 	if form == "" {
-		return nil, formats.Invalidf(`neither "load" nor "logical_count": this is no load file`)
+		return nil, invalid.Errorf(`neither "load" nor "logical_count": this is no load file`)
 	}
 	return newCounts(form, load, layers)
 }
@@ -150,17 +150,17 @@ func (p *loadParser) document() (*Counts, error) {
 // newCounts checks loads and gives their layers numbers.
 func newCounts(form string, load [][]float64, layers []int) (*Counts, error) {
 	if len(load) == 0 || len(load[0]) == 0 {
-		return nil, formats.Invalidf("%q counts no experts", form)
+		return nil, invalid.Errorf("%q counts no experts", form)
 	}
 	c := &Counts{Experts: len(load[0])}
 	for i, row := range load {
 		if len(row) != c.Experts {
-			return nil, formats.Invalidf("%q: row %d counts %d experts, row 0 counts %d", form, i, len(row), c.Experts)
+			return nil, invalid.Errorf("%q: row %d counts %d experts, row 0 counts %d", form, i, len(row), c.Experts)
 		}
 	}
 	switch {
 	case layers != nil && len(layers) != len(load):
-		return nil, formats.Invalidf(`"layers" names %d layers, %q counts %d`, len(layers), form, len(load))
+		return nil, invalid.Errorf(`"layers" names %d layers, %q counts %d`, len(layers), form, len(load))
 	case layers == nil && form == "logical_count":
 		// SGLang counts every layer of the model, also those without experts.
 		dense := 0
@@ -172,7 +172,7 @@ func newCounts(form string, load [][]float64, layers []int) (*Counts, error) {
 			c.Layers, c.Load = append(c.Layers, i), append(c.Load, row)
 		}
 		if len(c.Load) == 0 {
-			return nil, formats.Invalidf("%q: all counts are zero", form)
+			return nil, invalid.Errorf("%q: all counts are zero", form)
 		}
 		if dense > 0 {
 			c.Notes = append(c.Notes, quantity(dense, "layer")+" without a count in "+form+" taken for layers without experts")
@@ -204,7 +204,7 @@ func (p *loadParser) loads(form string) ([][]float64, error) {
 			return out, err
 		}
 		if i > maxLayers && !steps {
-			return nil, formats.Invalidf("%q: more than %d layers", form, maxLayers)
+			return nil, invalid.Errorf("%q: more than %d layers", form, maxLayers)
 		}
 		if err := p.ArrayStart(); err != nil {
 			return nil, err
@@ -222,7 +222,7 @@ func (p *loadParser) loads(form string) ([][]float64, error) {
 			deep = k == strictjson.KindArray && form == "logical_count"
 		}
 		if i > 0 && deep != steps {
-			return nil, formats.Invalidf("%q: arrays of different depth", form)
+			return nil, invalid.Errorf("%q: arrays of different depth", form)
 		}
 		if steps = deep; steps {
 			err = p.step(form, &out, i == 0)
@@ -255,7 +255,7 @@ func (p *loadParser) step(form string, total *[][]float64, first bool) error {
 		case first && l < maxLayers:
 			*total = append(*total, row)
 		case l >= len(*total) || len((*total)[l]) != len(row):
-			return formats.Invalidf("%q: steps of different sizes", form)
+			return invalid.Errorf("%q: steps of different sizes", form)
 		default:
 			for e, x := range row {
 				(*total)[l][e] += x
@@ -266,7 +266,7 @@ func (p *loadParser) step(form string, total *[][]float64, first bool) error {
 		}
 		if !more {
 			if l+1 != len(*total) {
-				return formats.Invalidf("%q: steps of different sizes", form)
+				return invalid.Errorf("%q: steps of different sizes", form)
 			}
 			return nil
 		}
@@ -282,7 +282,7 @@ func (p *loadParser) row(form string, more bool) ([]float64, error) {
 			return nil, err
 		}
 		if len(row) == maxExperts {
-			return nil, formats.Invalidf("%q: more than %d experts", form, maxExperts)
+			return nil, invalid.Errorf("%q: more than %d experts", form, maxExperts)
 		}
 		row = append(row, x)
 		if more, err = p.Next(); err != nil {
@@ -308,7 +308,7 @@ func (p *loadParser) layers() ([]int, error) {
 			return nil, err
 		}
 		if n >= maxLayers || len(out) > 0 && int(n) <= out[len(out)-1] {
-			return nil, formats.Invalidf(`"layers": %d: numbers of layers ascend and are below %d`, n, maxLayers)
+			return nil, invalid.Errorf(`"layers": %d: numbers of layers ascend and are below %d`, n, maxLayers)
 		}
 		out = append(out, int(n))
 	}

@@ -7,9 +7,9 @@ import (
 	"io/fs"
 	"os"
 
-	"quern/formats"
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 )
 
 // maxExperts and maxLayers are beyond what models have; what loops over them, and
@@ -32,12 +32,12 @@ func openRegular(path string) (*os.File, fs.FileInfo, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		if os.IsNotExist(err) {
-			return nil, nil, formats.Invalidf("reading %q: there is no such file", path)
+			return nil, nil, invalid.Errorf("reading %q: there is no such file", path)
 		}
 		return nil, nil, err
 	}
 	if !st.Mode().IsRegular() {
-		return nil, nil, formats.Invalidf("reading %q: not a regular file", path)
+		return nil, nil, invalid.Errorf("reading %q: not a regular file", path)
 	}
 	f, err := os.Open(path)
 	return f, st, err
@@ -95,7 +95,7 @@ func (t *tensorFile) lookup(name string) *safetensors.Tensor {
 
 // blame is an error about a tensor of the file.
 func (t *tensorFile) blame(name, format string, args ...any) error {
-	return formats.Invalidf("reading %q: tensor %q: %w", t.path, name, fmt.Errorf(format, args...))
+	return invalid.Errorf("reading %q: tensor %q: %w", t.path, name, fmt.Errorf(format, args...))
 }
 
 // integers calls visit with the elements of an integer tensor, in order, from

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strconv"
 
-	"quern/formats"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // The tensors of a trace.
@@ -83,7 +83,7 @@ func (t *Trace) readHeader() error {
 		return err
 	}
 	if len(t.Layers) == 0 {
-		return reading(t.Path, formats.Invalidf("no tensor %s: this is no routing trace", fmt.Sprintf(routerTensor, 0)))
+		return reading(t.Path, invalid.Errorf("no tensor %s: this is no routing trace", fmt.Sprintf(routerTensor, 0)))
 	}
 	for _, l := range t.Layers {
 		x := t.file.lookup(fmt.Sprintf(routerTensor, l))
@@ -104,7 +104,7 @@ func (t *Trace) readHeader() error {
 		t.Split.Tokens = n
 	}
 	if t.Split.Tokens < minTokens {
-		return reading(t.Path, formats.Invalidf("a trace of %d tokens: at least %d are needed to place by some and measure on others", t.Split.Tokens, minTokens))
+		return reading(t.Path, invalid.Errorf("a trace of %d tokens: at least %d are needed to place by some and measure on others", t.Split.Tokens, minTokens))
 	}
 	for i, x := range t.routers {
 		if n := x.Shape[0]; n < t.Split.Tokens {
@@ -116,7 +116,7 @@ func (t *Trace) readHeader() error {
 	}
 	if s, ok := t.file.head.Metadata[expertsKey]; ok {
 		if t.Experts, err = strconv.Atoi(s); err != nil || t.Experts < 1 || t.Experts > maxExperts {
-			return reading(t.Path, formats.Invalidf("metadata %q: %q is no number of experts", expertsKey, s))
+			return reading(t.Path, invalid.Errorf("metadata %q: %q is no number of experts", expertsKey, s))
 		}
 	}
 	if err := t.readTexts(); err != nil {

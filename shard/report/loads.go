@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"os"
 
-	"quern/formats"
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 	"quern/shard/placement"
 )
 
@@ -51,7 +51,7 @@ func heldOut(t *placement.Trace, experts int) ([][]float64, error) {
 		name := fmt.Sprintf("router.%d.indices", l)
 		x := routers[name]
 		if x == nil || len(x.Shape) != 2 || x.Shape[0] < 2 || x.Shape[1] < 1 || x.DType != safetensors.I32 && x.DType != safetensors.I64 {
-			return nil, formats.Invalidf("reading %q: tensor %q: the file changed while it was read", t.Path, name)
+			return nil, invalid.Errorf("reading %q: tensor %q: the file changed while it was read", t.Path, name)
 		}
 		loads[i] = make([]float64, experts)
 		// A layer with fewer tokens is divided in proportion, as placement does.
@@ -82,7 +82,7 @@ func tally(f *os.File, data int64, x *safetensors.Tensor, row int64, load []floa
 				e = int64(binary.LittleEndian.Uint64(b))
 			}
 			if e < 0 || e >= int64(len(load)) {
-				return formats.Invalidf("expert %d of %d: the file changed while it was read", e, len(load))
+				return invalid.Errorf("expert %d of %d: the file changed while it was read", e, len(load))
 			}
 			load[e]++
 		}

@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"slices"
 
-	"quern/formats"
+	"quern/corpus"
+	"quern/internal/invalid"
+	"quern/runner"
 	"quern/verify/metrics"
-	"quern/verify/runner"
 )
 
 // Compare runs both models over chunks of texts. Errors that blame a checkpoint or a
-// text match formats.ErrInvalid.
-func Compare(ctx context.Context, base, quant *runner.Model, texts []Text, chunks []Chunk, o Options) (*Comparison, error) {
+// text match invalid.Input.
+func Compare(ctx context.Context, base, quant *runner.Model, texts []corpus.Text, chunks []corpus.Chunk, o Options) (*Comparison, error) {
 	x, err := newReference(ctx, base, quant, texts, chunks, o)
 	if err != nil {
 		return nil, err
@@ -24,7 +25,7 @@ func Compare(ctx context.Context, base, quant *runner.Model, texts []Text, chunk
 
 // CompareStatic is Compare and, where activations are rounded and quant brings static
 // scales for them, the same with those beside it, else nil. The baseline runs once.
-func CompareStatic(ctx context.Context, base, quant *runner.Model, texts []Text, chunks []Chunk, o Options) (dynamic, static *Comparison, err error) {
+func CompareStatic(ctx context.Context, base, quant *runner.Model, texts []corpus.Text, chunks []corpus.Chunk, o Options) (dynamic, static *Comparison, err error) {
 	x, err := newReference(ctx, base, quant, texts, chunks, o)
 	if err != nil {
 		return nil, nil, err
@@ -41,14 +42,14 @@ func CompareStatic(ctx context.Context, base, quant *runner.Model, texts []Text,
 // reference is what the baseline makes of the texts.
 type reference struct {
 	model   *runner.Model
-	texts   []Text
-	chunks  []Chunk
+	texts   []corpus.Text
+	chunks  []corpus.Chunk
 	states  *runner.Evaluation
 	speed   metrics.Figure
 	choices routes
 }
 
-func newReference(ctx context.Context, base, quant *runner.Model, texts []Text, chunks []Chunk, o Options) (*reference, error) {
+func newReference(ctx context.Context, base, quant *runner.Model, texts []corpus.Text, chunks []corpus.Chunk, o Options) (*reference, error) {
 	if err := comparable(base, quant); err != nil {
 		return nil, err
 	}
@@ -103,7 +104,7 @@ func (x *reference) against(ctx context.Context, quant *runner.Model, o Options)
 }
 
 // scored are the rows of an evaluation that are scored, in order.
-func scored(chunks []Chunk, starts []int) []int {
+func scored(chunks []corpus.Chunk, starts []int) []int {
 	var rows []int
 	for i, c := range chunks {
 		for r := c.From; r < c.To; r++ {
@@ -114,7 +115,7 @@ func scored(chunks []Chunk, starts []int) []int {
 }
 
 // summarize makes figures of tokens, which are in the order of the scored rows.
-func (r *Comparison) summarize(texts []Text, chunks []Chunk, tokens []metrics.Token, worst int) {
+func (r *Comparison) summarize(texts []corpus.Text, chunks []corpus.Chunk, tokens []metrics.Token, worst int) {
 	positions, byText := make([]int, 0, len(tokens)), make([][]metrics.Token, len(texts))
 	places := make([]place, 0, len(tokens))
 	at, context := 0, 0
@@ -155,7 +156,7 @@ func (r *Comparison) summarize(texts []Text, chunks []Chunk, tokens []metrics.To
 
 // place is where a scored row lies.
 type place struct {
-	c   *Chunk
+	c   *corpus.Chunk
 	row int
 }
 
@@ -172,7 +173,7 @@ func (p place) worst(t *metrics.Token) WorstToken {
 }
 
 // blame makes an error of a logit that is no number.
-func blame(err error, chunks []Chunk, starts []int, row int) error {
+func blame(err error, chunks []corpus.Chunk, starts []int, row int) error {
 	var bad *metrics.NonFinite
 	if !errors.As(err, &bad) {
 		return err
@@ -185,5 +186,5 @@ func blame(err error, chunks []Chunk, starts []int, row int) error {
 	if bad.Base {
 		who = "the baseline"
 	}
-	return formats.Invalidf("the output head of %s gives the logit %v for token %d, text %d, position %d", who, bad.Value, bad.ID, chunks[i].Text, chunks[i].Offset+row-starts[i]-chunks[i].Shift)
+	return invalid.Errorf("the output head of %s gives the logit %v for token %d, text %d, position %d", who, bad.Value, bad.ID, chunks[i].Text, chunks[i].Offset+row-starts[i]-chunks[i].Shift)
 }

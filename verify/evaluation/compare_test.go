@@ -12,17 +12,18 @@ import (
 	"testing"
 
 	"quern/convert"
-	"quern/formats"
+	"quern/corpus"
 	"quern/formats/hf"
 	"quern/formats/tokenizer"
 	"quern/internal/cpu"
+	"quern/internal/invalid"
 	"quern/internal/tinyseek"
+	"quern/runner"
 	"quern/verify/metrics"
 	"quern/verify/outputs"
-	"quern/verify/runner"
 )
 
-const goldens = "../runner/testdata/models/"
+const goldens = "../../runner/testdata/models/"
 
 func open(t testing.TB, dir string) *runner.Model {
 	t.Helper()
@@ -65,9 +66,9 @@ func random(seed uint64, n, vocab int) []int {
 	return ids
 }
 
-func compare(t testing.TB, base, quant *runner.Model, texts []Text, o Options) *Comparison {
+func compare(t testing.TB, base, quant *runner.Model, texts []corpus.Text, o Options) *Comparison {
 	t.Helper()
-	chunks, err := Chunks(texts, ChunkOptions{Context: 24, Prefix: []int{1}, Score: ScoreAll})
+	chunks, err := corpus.Chunks(texts, corpus.ChunkOptions{Context: 24, Prefix: []int{1}, Score: corpus.ScoreAll})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func compare(t testing.TB, base, quant *runner.Model, texts []Text, o Options) *
 func TestSelf(t *testing.T) {
 	for _, family := range []string{"deepseek_v3", "qwen2_moe", "gpt_oss", "qwen3"} {
 		m, again := open(t, goldens+family), open(t, goldens+family)
-		texts := []Text{{"a", random(1, 70, m.Vocab())}, {"b", random(2, 30, m.Vocab())}}
+		texts := []corpus.Text{{Name: "a", IDs: random(1, 70, m.Vocab())}, {Name: "b", IDs: random(2, 30, m.Vocab())}}
 		c := compare(t, m, again, texts, Options{Worst: 3})
 		if s := c.Metrics; s.Tokens != 100 || s.KLDMax != 0 || s.KLDMean != 0 || s.KLDMin != 0 || s.SameTop != 1 || s.Top5Overlap != 1 || s.LnPPLRatio != 0 {
 			t.Errorf("%s: %+v", family, s)
@@ -101,7 +102,7 @@ func TestSelf(t *testing.T) {
 func TestIndependence(t *testing.T) {
 	dir := goldens + "deepseek_v3"
 	base, quant := open(t, dir), open(t, quantized(t, dir, convert.QuantizeOptions{}))
-	texts := []Text{{"a", random(1, 120, base.Vocab())}, {"b", random(2, 41, base.Vocab())}}
+	texts := []corpus.Text{{Name: "a", IDs: random(1, 120, base.Vocab())}, {Name: "b", IDs: random(2, 41, base.Vocab())}}
 	var want string
 	for _, o := range []Options{{}, {Workers: 1}, {Workers: 5, Memory: 1, TempDir: t.TempDir()}} {
 		o.Worst = 5
@@ -153,8 +154,8 @@ func TestTinyseek(t *testing.T) {
 	if !adds {
 		t.Fatal("no BOS")
 	}
-	texts := []Text{{"verify.txt", ids}}
-	chunks, err := Chunks(texts, ChunkOptions{Context: 512, Prefix: []int{bos}, Score: ScoreAll})
+	texts := []corpus.Text{{Name: "verify.txt", IDs: ids}}
+	chunks, err := corpus.Chunks(texts, corpus.ChunkOptions{Context: 512, Prefix: []int{bos}, Score: corpus.ScoreAll})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,12 +203,12 @@ func TestEmit(t *testing.T) {
 	for _, family := range []string{"deepseek_v3", "gpt_oss", "llama"} {
 		m := open(t, goldens+family)
 		for _, lengths := range [][]int{{40}, {12, 12, 12}, {1, 30, 7, 1}, {1}} {
-			var texts []Text
+			var texts []corpus.Text
 			for i, n := range lengths {
-				texts = append(texts, Text{"t", random(uint64(i), n, m.Vocab())})
+				texts = append(texts, corpus.Text{Name: "t", IDs: random(uint64(i), n, m.Vocab())})
 			}
 			path := filepath.Join(t.TempDir(), "outputs.safetensors")
-			if err := Emit(context.Background(), m, Whole(texts), path, true, Options{Workers: 2}); err != nil {
+			if err := Emit(context.Background(), m, corpus.Whole(texts), path, true, Options{Workers: 2}); err != nil {
 				t.Fatal(family, lengths, err)
 			}
 			f, err := outputs.Open(path)
@@ -231,14 +232,14 @@ func TestEmit(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	llama, deepseek := open(t, goldens+"llama"), open(t, goldens+"deepseek_v3")
-	if _, err := deepseek.Evaluate(context.Background(), [][]int{{1, 2, 160}}, runner.Options{}); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "160") {
+	if _, err := deepseek.Evaluate(context.Background(), [][]int{{1, 2, 160}}, runner.Options{}); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "160") {
 		t.Error(err)
 	}
-	if _, err := llama.Evaluate(context.Background(), [][]int{{1}, {}}, runner.Options{}); !errors.Is(err, formats.ErrInvalid) {
+	if _, err := llama.Evaluate(context.Background(), [][]int{{1}, {}}, runner.Options{}); !errors.Is(err, invalid.Input) {
 		t.Error(err)
 	}
 	path := filepath.Join(t.TempDir(), "outputs.safetensors")
-	if err := Emit(context.Background(), llama, Whole([]Text{{"a", []int{1, 2, 3}}}), path, false, Options{}); err != nil {
+	if err := Emit(context.Background(), llama, corpus.Whole([]corpus.Text{{Name: "a", IDs: []int{1, 2, 3}}}), path, false, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	f, err := outputs.Open(path)
@@ -251,11 +252,11 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	tiny := open(t, dir)
-	if _, err := Against(context.Background(), f, tiny, Options{}); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "160") {
+	if _, err := Against(context.Background(), f, tiny, Options{}); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "160") {
 		t.Error(err)
 	}
-	chunks := Whole([]Text{{"a", []int{1, 2, 3}}})
-	if _, err := Compare(context.Background(), tiny, llama, []Text{{"a", []int{1, 2, 3}}}, chunks, Options{}); !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), "vocabulary") {
+	chunks := corpus.Whole([]corpus.Text{{Name: "a", IDs: []int{1, 2, 3}}})
+	if _, err := Compare(context.Background(), tiny, llama, []corpus.Text{{Name: "a", IDs: []int{1, 2, 3}}}, chunks, Options{}); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "vocabulary") {
 		t.Error(err)
 	}
 }
@@ -290,16 +291,16 @@ func TestNaN(t *testing.T) {
 		if err := os.WriteFile(ref.File.Path, raw, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		texts := []Text{{"a", random(3, 10, 160)}}
-		_, err = Run(context.Background(), open(t, dir), texts, Whole(texts), Options{})
-		if !errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), x.want) || !strings.Contains(err.Error(), "position 0") {
+		texts := []corpus.Text{{Name: "a", IDs: random(3, 10, 160)}}
+		_, err = Run(context.Background(), open(t, dir), texts, corpus.Whole(texts), Options{})
+		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), x.want) || !strings.Contains(err.Error(), "position 0") {
 			t.Errorf("%s: %v", x.tensor, err)
 		}
 	}
 }
 
 func TestReadIDs(t *testing.T) {
-	texts, err := ReadIDs(goldens + "llama/reference.safetensors")
+	texts, err := corpus.ReadIDs(goldens + "llama/reference.safetensors")
 	if err != nil || len(texts) != 1 || len(texts[0].IDs) != 48 {
 		t.Fatal(texts, err)
 	}
@@ -309,9 +310,9 @@ func TestReadIDs(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		texts, err := ReadIDs(path)
+		texts, err := corpus.ReadIDs(path)
 		if want < 0 {
-			if !errors.Is(err, formats.ErrInvalid) {
+			if !errors.Is(err, invalid.Input) {
 				t.Errorf("%s: %v, %v", content, texts, err)
 			}
 			continue
@@ -320,7 +321,7 @@ func TestReadIDs(t *testing.T) {
 			t.Errorf("%s: %v, %v", content, texts, err)
 		}
 	}
-	if _, err := ReadIDs(filepath.Join(dir, "none")); err == nil || errors.Is(err, formats.ErrInvalid) {
+	if _, err := corpus.ReadIDs(filepath.Join(dir, "none")); err == nil || errors.Is(err, invalid.Input) {
 		t.Error(err)
 	}
 }

@@ -3,16 +3,17 @@ package evaluation
 import (
 	"context"
 
+	"quern/corpus"
+	"quern/runner"
 	"quern/verify/outputs"
-	"quern/verify/runner"
 )
 
 // Emit writes what a model makes of chunks as an outputs file: logits, those of
 // multi-token prediction, the experts that were chosen, and with hidden the states
 // that each layer begins with. Logits of long texts take much room.
-func Emit(ctx context.Context, m *runner.Model, chunks []Chunk, path string, hidden bool, o Options) (err error) {
+func Emit(ctx context.Context, m *runner.Model, chunks []corpus.Chunk, path string, hidden bool, o Options) (err error) {
 	spec := outputs.Spec{
-		IDs: sequences(chunks), Vocab: m.Vocab(), MTP: m.HasMTP() && longest(chunks) > 1,
+		IDs: corpus.Sequences(chunks), Vocab: m.Vocab(), MTP: m.HasMTP() && longest(chunks) > 1,
 		Metadata: map[string]string{"producer": "quern", "compute": "float32"},
 	}
 	for _, l := range m.Routed() {
@@ -61,7 +62,7 @@ func Emit(ctx context.Context, m *runner.Model, chunks []Chunk, path string, hid
 	return w.Close()
 }
 
-func longest(chunks []Chunk) int {
+func longest(chunks []corpus.Chunk) int {
 	n := 0
 	for _, c := range chunks {
 		n = max(n, len(c.IDs))
@@ -72,7 +73,7 @@ func longest(chunks []Chunk) int {
 // emitter passes rows of an evaluation on to a file, sequence by sequence.
 type emitter struct {
 	w        *outputs.Writer
-	chunks   []Chunk
+	chunks   []corpus.Chunk
 	mtpLayer int
 	starts   []int // of rows, and of the rows of the MTP layer
 	mtp      []int
@@ -85,7 +86,7 @@ func (e *emitter) start() [][]int {
 		e.starts = append(e.starts, e.starts[i]+len(c.IDs))
 		e.mtp = append(e.mtp, e.mtp[i]+len(c.IDs)-1)
 	}
-	return sequences(e.chunks)
+	return corpus.Sequences(e.chunks)
 }
 
 // pieces divides rows first to first+n where sequences begin.

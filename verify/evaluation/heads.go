@@ -4,9 +4,10 @@ import (
 	"context"
 	"sync"
 
+	"quern/corpus"
 	"quern/internal/vec"
+	"quern/runner"
 	"quern/verify/metrics"
-	"quern/verify/runner"
 )
 
 // states are hidden states and the head that reads them.
@@ -119,7 +120,7 @@ func (t *top) add(logits []float32, first int) {
 }
 
 // compare scores rows, and finds the likeliest token of every row of both states.
-func (h *heads) compare(ss [2]*states, rows []int, chunks []Chunk, starts []int) ([]metrics.Token, [2][]top, error) {
+func (h *heads) compare(ss [2]*states, rows []int, chunks []corpus.Chunk, starts []int) ([]metrics.Token, [2][]top, error) {
 	n := ss[0].rows.Len()
 	tops := [2][]top{make([]top, n), make([]top, n)}
 	at := scoredAt(rows, n)
@@ -153,7 +154,7 @@ func (h *heads) compare(ss [2]*states, rows []int, chunks []Chunk, starts []int)
 }
 
 // single is compare for one model.
-func (h *heads) single(s *states, rows []int, chunks []Chunk, starts []int) ([]metrics.OneToken, []top, error) {
+func (h *heads) single(s *states, rows []int, chunks []corpus.Chunk, starts []int) ([]metrics.OneToken, []top, error) {
 	n := s.rows.Len()
 	tops := make([]top, n)
 	at := scoredAt(rows, n)
@@ -186,7 +187,7 @@ func (h *heads) single(s *states, rows []int, chunks []Chunk, starts []int) ([]m
 }
 
 // chunksOf are, for each scored row, the number of its chunk.
-func chunksOf(chunks []Chunk) []int {
+func chunksOf(chunks []corpus.Chunk) []int {
 	var in []int
 	for i, c := range chunks {
 		for range max(c.To-c.From, 0) {
@@ -209,7 +210,7 @@ func scoredAt(rows []int, n int) []int32 {
 }
 
 // targetsOf are the tokens that rows predict; that of a chunk's last row is −1.
-func targetsOf(chunks []Chunk, starts []int) []int {
+func targetsOf(chunks []corpus.Chunk, starts []int) []int {
 	out := make([]int, starts[len(chunks)])
 	for i, c := range chunks {
 		row := out[starts[i]:starts[i+1]]

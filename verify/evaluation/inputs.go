@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"quern/verify/runner"
+	"quern/runner"
 )
 
 // InputScale is a static scale for the input of a module, and what that input was.

@@ -5,10 +5,11 @@ import (
 	"runtime"
 	"time"
 
-	"quern/formats"
+	"quern/corpus"
 	"quern/gpu"
+	"quern/internal/invalid"
+	"quern/runner"
 	"quern/verify/metrics"
-	"quern/verify/runner"
 )
 
 // Options say how to evaluate. Only FP8Activations,
@@ -49,9 +50,9 @@ func (o *Options) workers() int {
 }
 
 // timed evaluates chunks and measures the speed.
-func timed(ctx context.Context, m *runner.Model, chunks []Chunk, o runner.Options) (*runner.Evaluation, metrics.Figure, error) {
+func timed(ctx context.Context, m *runner.Model, chunks []corpus.Chunk, o runner.Options) (*runner.Evaluation, metrics.Figure, error) {
 	start := time.Now()
-	ev, err := m.Evaluate(ctx, sequences(chunks), o)
+	ev, err := m.Evaluate(ctx, corpus.Sequences(chunks), o)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -61,7 +62,7 @@ func timed(ctx context.Context, m *runner.Model, chunks []Chunk, o runner.Option
 // comparable refuses two models that cannot be held against each other.
 func comparable(base, quant *runner.Model) error {
 	if base.Vocab() != quant.Vocab() {
-		return formats.Invalidf("the baseline has a vocabulary of %d tokens, %q one of %d", base.Vocab(), quant.Checkpoint().Path, quant.Vocab())
+		return invalid.Errorf("the baseline has a vocabulary of %d tokens, %q one of %d", base.Vocab(), quant.Checkpoint().Path, quant.Vocab())
 	}
 	return nil
 }

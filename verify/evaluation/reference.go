@@ -6,9 +6,10 @@ import (
 	"os"
 	"path/filepath"
 
-	"quern/formats"
+	"quern/corpus"
+	"quern/internal/invalid"
+	"quern/runner"
 	"quern/verify/outputs"
-	"quern/verify/runner"
 )
 
 // Against runs a model over the token ids of an outputs file and compares what comes
@@ -16,16 +17,16 @@ import (
 // meanwhile, as large as the reference.
 func Against(ctx context.Context, reference *outputs.File, m *runner.Model, o Options) (*outputs.Comparison, error) {
 	if reference.Vocab != m.Vocab() {
-		return nil, formats.Invalidf("reading %q: logits of %d tokens, but the model has %d", reference.Path, reference.Vocab, m.Vocab())
+		return nil, invalid.Errorf("reading %q: logits of %d tokens, but the model has %d", reference.Path, reference.Vocab, m.Vocab())
 	}
 	for _, i := range reference.Hidden {
 		if w := reference.HiddenWidth(i); w != m.Hidden() {
-			return nil, formats.Invalidf("reading %q: tensor \"hidden.%d\": rows of %d, but the model has %d", reference.Path, i, w, m.Hidden())
+			return nil, invalid.Errorf("reading %q: tensor \"hidden.%d\": rows of %d, but the model has %d", reference.Path, i, w, m.Hidden())
 		}
 	}
-	texts := make([]Text, len(reference.IDs))
+	texts := make([]corpus.Text, len(reference.IDs))
 	for i, ids := range reference.IDs {
-		texts[i] = Text{Name: fmt.Sprintf("%s[%d]", filepath.Base(reference.Path), i), IDs: ids}
+		texts[i] = corpus.Text{Name: fmt.Sprintf("%s[%d]", filepath.Base(reference.Path), i), IDs: ids}
 	}
 	dir, err := os.MkdirTemp(o.TempDir, "quern-outputs-*")
 	if err != nil {
@@ -33,7 +34,7 @@ func Against(ctx context.Context, reference *outputs.File, m *runner.Model, o Op
 	}
 	defer os.RemoveAll(dir)
 	own := filepath.Join(dir, "outputs.safetensors")
-	if err := Emit(ctx, m, Whole(texts), own, len(reference.Hidden) > 0, o); err != nil {
+	if err := Emit(ctx, m, corpus.Whole(texts), own, len(reference.Hidden) > 0, o); err != nil {
 		return nil, err
 	}
 	f, err := outputs.Open(own)

@@ -3,8 +3,8 @@ package evaluation
 import (
 	"slices"
 
+	"quern/runner"
 	"quern/verify/metrics"
-	"quern/verify/runner"
 )
 
 // routes are the choices of experts of a model: rows of k by layer, in 16 bits.

@@ -3,12 +3,13 @@ package evaluation
 import (
 	"context"
 
+	"quern/corpus"
+	"quern/runner"
 	"quern/verify/metrics"
-	"quern/verify/runner"
 )
 
 // Run runs one model over chunks of texts.
-func Run(ctx context.Context, m *runner.Model, texts []Text, chunks []Chunk, o Options) (*Single, error) {
+func Run(ctx context.Context, m *runner.Model, texts []corpus.Text, chunks []corpus.Chunk, o Options) (*Single, error) {
 	hooks, load := loads(m)
 	ev, speed, err := timed(ctx, m, chunks, o.runner("running the checkpoint", hooks))
 	if err != nil {

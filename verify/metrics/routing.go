@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 // maxExperts bounds what an id found in a file can make Routing allocate.
@@ -35,7 +35,7 @@ type choices struct {
 // Add takes rows of k expert ids each, of one layer, as both models choose them for
 // the same tokens; the first of a row is the one with the highest weight. It panics
 // when lengths do not fit. An id that is negative or no expert, an expert that a
-// row names twice, and another k than before match formats.ErrInvalid.
+// row names twice, and another k than before match invalid.Input.
 func (r *Routing) Add(layer, k int, base, quant []int32) error {
 	if k <= 0 || len(base) != len(quant) || len(base)%k != 0 {
 		panic("metrics: base and quant are not rows of k experts")
@@ -50,11 +50,11 @@ func (r *Routing) Add(layer, k int, base, quant []int32) error {
 		c.grow(r.Experts)
 	}
 	if c.k != k {
-		return formats.Invalidf("router of layer %d: %d experts a token, %d before", layer, k, c.k)
+		return invalid.Errorf("router of layer %d: %d experts a token, %d before", layer, k, c.k)
 	}
 	for i := 0; i < len(base); i += k {
 		if err := c.add(r.Experts, base[i:i+k], quant[i:i+k]); err != nil {
-			return formats.Invalidf("router of layer %d: row %d: %w", layer, c.rows-1, err)
+			return invalid.Errorf("router of layer %d: row %d: %w", layer, c.rows-1, err)
 		}
 	}
 	return nil
@@ -73,14 +73,14 @@ func (c *choices) add(experts int, base, quant []int32) error {
 			if least >= 0 {
 				bad = most
 			}
-			return formats.Invalidf("expert %d is not one of 0…%d", bad, limit-1)
+			return invalid.Errorf("expert %d is not one of 0…%d", bad, limit-1)
 		} else if int(most) >= len(c.base) {
 			c.grow(int(most) + 1)
 		}
 	}
 	for _, e := range base {
 		if c.inBase[e] == c.rows {
-			return formats.Invalidf("base names expert %d twice", e)
+			return invalid.Errorf("base names expert %d twice", e)
 		}
 		c.inBase[e] = c.rows
 		c.base[e]++
@@ -88,7 +88,7 @@ func (c *choices) add(experts int, base, quant []int32) error {
 	n := 0
 	for _, e := range quant {
 		if c.inQuant[e] == c.rows {
-			return formats.Invalidf("quant names expert %d twice", e)
+			return invalid.Errorf("quant names expert %d twice", e)
 		}
 		c.inQuant[e] = c.rows
 		c.quant[e]++

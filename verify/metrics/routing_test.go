@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"quern/formats"
+	"quern/internal/invalid"
 )
 
 func TestRouting(t *testing.T) {
@@ -128,7 +128,7 @@ func TestRoutingRefuses(t *testing.T) {
 		"quant names expert 0 twice":                            {8, []int32{3, 2}, []int32{0, 0}},
 	} {
 		r := Routing{Experts: c.experts}
-		if err := r.Add(4, 2, c.base, c.quant); err == nil || !strings.Contains(err.Error(), want) || !errors.Is(err, formats.ErrInvalid) {
+		if err := r.Add(4, 2, c.base, c.quant); err == nil || !strings.Contains(err.Error(), want) || !errors.Is(err, invalid.Input) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
@@ -136,7 +136,7 @@ func TestRoutingRefuses(t *testing.T) {
 	if err := r.Add(0, 2, []int32{0, 1}, []int32{0, 1}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Add(0, 1, []int32{0}, []int32{0}); !errors.Is(err, formats.ErrInvalid) {
+	if err := r.Add(0, 1, []int32{0}, []int32{0}); !errors.Is(err, invalid.Input) {
 		t.Errorf("another k: %v", err)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"quern/formats"
+	"quern/internal/invalid"
 	"quern/verify/metrics"
 )
 
@@ -90,7 +90,7 @@ type HiddenDifference struct {
 }
 
 // Compare compares two files of the same text and vocabulary. Refused, with an error
-// that matches formats.ErrInvalid, are other files, logits that are NaN or +Inf, hidden
+// that matches invalid.Input, are other files, logits that are NaN or +Inf, hidden
 // states that are not finite, and experts that make no sense.
 func Compare(ctx context.Context, base, quant *File, o Options) (*Comparison, error) {
 	if err := sameText(base, quant); err != nil {
@@ -161,7 +161,7 @@ func (c *Comparison) place(f *File, worst int) {
 // sameText refuses files that cannot be compared, and says what differs.
 func sameText(base, quant *File) error {
 	differ := func(format string, args ...any) error {
-		return formats.Invalidf("comparing %q with %q: %s", base.Path, quant.Path, fmt.Sprintf(format, args...))
+		return invalid.Errorf("comparing %q with %q: %s", base.Path, quant.Path, fmt.Sprintf(format, args...))
 	}
 	if base.Vocab != quant.Vocab {
 		return differ("%d logits a row against %d", base.Vocab, quant.Vocab)
@@ -233,7 +233,7 @@ func compareRouting(ctx context.Context, base, quant *File, experts int) (*metri
 			return nil, err
 		}
 		if k != other || len(a) != len(b) {
-			return nil, formats.Invalidf("comparing %q with %q: tensor %q has %d rows of %d experts against %d of %d",
+			return nil, invalid.Errorf("comparing %q with %q: tensor %q has %d rows of %d experts against %d of %d",
 				base.Path, quant.Path, base.routers[l].name, len(a)/k, k, len(b)/other, other)
 		}
 		if err := r.Add(l, k, a, b); err != nil {

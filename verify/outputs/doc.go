@@ -28,7 +28,7 @@
 // last row of each sequence is then not used (of mtp_logits) or treated as any other
 // (of a router). A leading dimension of 1 may be there or not. Other tensors and
 // metadata are ignored. Files of other shapes, ids outside of [0,V) and offsets out of
-// order are refused, with an error that matches formats.ErrInvalid and names file,
+// order are refused, with an error that matches invalid.Input and names file,
 // tensor and shape.
 //
 // # Memory

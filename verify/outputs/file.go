@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"quern/formats"
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 )
 
 // File is an opened outputs file. Its methods may be called by several goroutines.
@@ -53,11 +53,11 @@ func Open(path string) (*File, error) {
 	st, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, formats.Invalidf("%s: no such file", path)
+		return nil, invalid.Errorf("%s: no such file", path)
 	case err != nil:
 		return nil, err
 	case !st.Mode().IsRegular(): // to open a pipe would wait
-		return nil, formats.Invalidf("%s: not a regular file", path)
+		return nil, invalid.Errorf("%s: not a regular file", path)
 	}
 	return open(blockio.OS, path)
 }
@@ -141,9 +141,9 @@ func (f *File) place(tensors []safetensors.Tensor, l *layout) (err error) {
 	}
 	switch f.Vocab = f.logits.width; {
 	case f.Vocab == 0:
-		return formats.Invalidf(`tensor "logits" is missing`)
+		return invalid.Errorf(`tensor "logits" is missing`)
 	case f.HasMTP && f.mtp.width != f.Vocab:
-		return formats.Invalidf(`tensor "mtp_logits": %d logits a row, "logits" has %d`, f.mtp.width, f.Vocab)
+		return invalid.Errorf(`tensor "mtp_logits": %d logits a row, "logits" has %d`, f.mtp.width, f.Vocab)
 	}
 	slices.Sort(f.Hidden)
 	slices.Sort(f.Routers)
@@ -175,7 +175,7 @@ func (f *File) readIDs(t *safetensors.Tensor) error {
 		if id < 0 || id >= f.Vocab {
 			s, _ := slices.BinarySearch(f.starts, i+1)
 			s--
-			return formats.Invalidf("tensor %q: sequence %d, position %d: id %d is not one of 0…%d, as logits has them", t.Name, s, i-f.starts[s], id, f.Vocab-1)
+			return invalid.Errorf("tensor %q: sequence %d, position %d: id %d is not one of 0…%d, as logits has them", t.Name, s, i-f.starts[s], id, f.Vocab-1)
 		}
 	}
 	for s, start := range f.starts[1:] {
@@ -200,7 +200,7 @@ func (f *File) unchanged() error {
 	case err != nil:
 		return fmt.Errorf("reading %q: %w", f.Path, err)
 	case !same:
-		return formats.Invalidf("reading %q: the file changed while it was read; run the command again when nothing writes to it", f.Path)
+		return invalid.Errorf("reading %q: the file changed while it was read; run the command again when nothing writes to it", f.Path)
 	}
 	return nil
 }
@@ -219,7 +219,7 @@ func (f *File) pieces(name string, d safetensors.DType, offset int64, n int, eac
 		err := blockio.ReadFull(f.in, p, offset+int64(at)*int64(size))
 		switch {
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			return formats.Invalidf("tensor %q: the file became shorter while it was read", name)
+			return invalid.Errorf("tensor %q: the file became shorter while it was read", name)
 		case err != nil:
 			return fmt.Errorf("tensor %q: %w", name, err)
 		}

@@ -12,9 +12,9 @@ import (
 	"syscall"
 	"testing"
 
-	"quern/formats"
 	"quern/formats/safetensors"
 	"quern/internal/blockio/faultfs"
+	"quern/internal/invalid"
 )
 
 const (
@@ -138,7 +138,7 @@ func TestReadsOutside(t *testing.T) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
-	if err := routerError(f, 1); !errors.Is(err, formats.ErrInvalid) {
+	if err := routerError(f, 1); !errors.Is(err, invalid.Input) {
 		t.Errorf("%v does not blame the file", err)
 	}
 }
@@ -242,7 +242,7 @@ func TestReadErrors(t *testing.T) {
 			err = f.Logits(make([]float32, 12), 0, 0, 4)
 			f.Close()
 		}
-		if !errors.Is(err, syscall.EIO) || errors.Is(err, formats.ErrInvalid) || !strings.Contains(err.Error(), path) {
+		if !errors.Is(err, syscall.EIO) || errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s %d: %v", bad.Kind, bad.N, err)
 		}
 		if n := fsys.OpenFiles(); n != 0 {
@@ -296,7 +296,7 @@ func FuzzOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		x, err := open(memory{content: raw}, "memory")
 		if err != nil {
-			if !errors.Is(err, formats.ErrInvalid) {
+			if !errors.Is(err, invalid.Input) {
 				t.Fatal(err)
 			}
 			return
@@ -344,7 +344,7 @@ func FuzzShapes(f *testing.F) {
 		}
 		x, err := open(memory{content: build(t, list...)}, "memory")
 		if err != nil {
-			if !errors.Is(err, formats.ErrInvalid) {
+			if !errors.Is(err, invalid.Input) {
 				t.Fatal(err)
 			}
 			return
@@ -376,13 +376,13 @@ func everything(t *testing.T, f *File) {
 		}
 	}
 	for _, l := range f.Routers {
-		if _, _, err := f.Router(l); err != nil && !errors.Is(err, formats.ErrInvalid) {
+		if _, _, err := f.Router(l); err != nil && !errors.Is(err, invalid.Input) {
 			t.Fatal(err)
 		}
 	}
 	c, err := Compare(t.Context(), f, f, Options{Workers: 1, Worst: 3})
 	if err != nil {
-		if !errors.Is(err, formats.ErrInvalid) {
+		if !errors.Is(err, invalid.Input) {
 			t.Fatal(err)
 		}
 		return

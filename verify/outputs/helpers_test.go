@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"quern/formats"
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
+	"quern/internal/invalid"
 )
 
 // data is a tensor and what it holds; values are encoded as the dtype wants them.
@@ -102,7 +102,7 @@ func mustOpen(t testing.TB, path string) *File {
 // refused holds an error to what blames the input.
 func refused(t *testing.T, name string, err error, want ...string) {
 	t.Helper()
-	if err == nil || !errors.Is(err, formats.ErrInvalid) {
+	if err == nil || !errors.Is(err, invalid.Input) {
 		t.Errorf("%s: %v is no error that blames the input", name, err)
 		return
 	}

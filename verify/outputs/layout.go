@@ -3,8 +3,8 @@ package outputs
 import (
 	"slices"
 
-	"quern/formats"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 var (
@@ -24,17 +24,17 @@ type layout struct {
 // layOut reads the shape of input_ids and the offsets, and sets f.starts.
 func (f *File) layOut(ids, offsets *safetensors.Tensor) (*layout, error) {
 	if ids == nil {
-		return nil, formats.Invalidf(`tensor "input_ids" is missing`)
+		return nil, invalid.Errorf(`tensor "input_ids" is missing`)
 	}
 	if err := known(ids, integers); err != nil {
 		return nil, err
 	}
 	dims := ids.Shape
 	if len(dims) < 1 || len(dims) > 2 {
-		return nil, formats.Invalidf("tensor %q: shape %v, want [T] or [B,T]", ids.Name, dims)
+		return nil, invalid.Errorf("tensor %q: shape %v, want [T] or [B,T]", ids.Name, dims)
 	}
 	if ids.Elements() == 0 {
-		return nil, formats.Invalidf("tensor %q: shape %v: no tokens", ids.Name, dims)
+		return nil, invalid.Errorf("tensor %q: shape %v: no tokens", ids.Name, dims)
 	}
 	dims = withoutOne(dims, 2)
 	l := &layout{dims: dims, sequences: 1}
@@ -68,10 +68,10 @@ func (f *File) readOffsets(t *safetensors.Tensor, dims []int64) error {
 		return err
 	}
 	if len(dims) != 1 {
-		return formats.Invalidf("tensor %q: input_ids has shape %v, offsets are of a flat one", t.Name, dims)
+		return invalid.Errorf("tensor %q: input_ids has shape %v, offsets are of a flat one", t.Name, dims)
 	}
 	if len(t.Shape) != 1 || t.Shape[0] < 2 || t.Shape[0]-1 > dims[0] {
-		return formats.Invalidf("tensor %q: shape %v, want [N+1] for N sequences in %d tokens", t.Name, t.Shape, dims[0])
+		return invalid.Errorf("tensor %q: shape %v, want [N+1] for N sequences in %d tokens", t.Name, t.Shape, dims[0])
 	}
 	starts, err := f.integers(t)
 	if err != nil {
@@ -80,11 +80,11 @@ func (f *File) readOffsets(t *safetensors.Tensor, dims []int64) error {
 	for s, x := range starts {
 		switch {
 		case s == 0 && x != 0:
-			return formats.Invalidf("tensor %q: begins with %d, want 0", t.Name, x)
+			return invalid.Errorf("tensor %q: begins with %d, want 0", t.Name, x)
 		case s > 0 && x <= starts[s-1]:
-			return formats.Invalidf("tensor %q: %d at index %d, after %d: every sequence has at least one token", t.Name, x, s, starts[s-1])
+			return invalid.Errorf("tensor %q: %d at index %d, after %d: every sequence has at least one token", t.Name, x, s, starts[s-1])
 		case s == len(starts)-1 && int64(x) != dims[0]:
-			return formats.Invalidf("tensor %q: ends with %d, input_ids has %d tokens", t.Name, x, dims[0])
+			return invalid.Errorf("tensor %q: ends with %d, input_ids has %d tokens", t.Name, x, dims[0])
 		}
 	}
 	f.starts = starts
@@ -110,7 +110,7 @@ func (l *layout) rows(t *safetensors.Tensor, dtypes []safetensors.DType, forms [
 			}
 		}
 	}
-	return tensor{}, formats.Invalidf("tensor %q: shape %v, which does not fit the %v of input_ids in %d sequences", t.Name, t.Shape, l.dims, l.sequences)
+	return tensor{}, invalid.Errorf("tensor %q: shape %v, which does not fit the %v of input_ids in %d sequences", t.Name, t.Shape, l.dims, l.sequences)
 }
 
 // withoutOne drops a leading dimension of 1 from a shape of the given rank.
@@ -124,7 +124,7 @@ func withoutOne(shape []int64, rank int) []int64 {
 // known checks the dtype of a tensor.
 func known(t *safetensors.Tensor, dtypes []safetensors.DType) error {
 	if !slices.Contains(dtypes, t.DType) {
-		return formats.Invalidf("tensor %q: dtype %s, want one of %v", t.Name, t.DType, dtypes)
+		return invalid.Errorf("tensor %q: dtype %s, want one of %v", t.Name, t.DType, dtypes)
 	}
 	return nil
 }

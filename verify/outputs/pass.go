@@ -8,8 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"quern/formats"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 	"quern/verify/metrics"
 )
 
@@ -76,7 +76,7 @@ func newPass(base, quant *File) (*pass, error) {
 			continue
 		}
 		if a.width != b.width {
-			return nil, formats.Invalidf("comparing %q with %q: tensor %q has rows of %d against %d", base.Path, quant.Path, a.name, a.width, b.width)
+			return nil, invalid.Errorf("comparing %q with %q: tensor %q has rows of %d against %d", base.Path, quant.Path, a.name, a.width, b.width)
 		}
 		p.hidden = append(p.hidden, distance{layer: i, pair: [2]tensor{a, b}})
 	}
@@ -234,7 +234,7 @@ func (p *pass) blame(err error, name string, seq, position int) error {
 	if bad.Base {
 		path = p.base.Path
 	}
-	return formats.Invalidf("reading %q: tensor %q: sequence %d, position %d: %w", path, name, seq, position, err)
+	return invalid.Errorf("reading %q: tensor %q: sequence %d, position %d: %w", path, name, seq, position, err)
 }
 
 // distance takes the sums of a unit's hidden states.
@@ -250,7 +250,7 @@ func (p *pass) distance(w *worker, u *unit, d *distance, number int) error {
 				if !math.IsNaN(x) && !math.IsInf(x, 0) {
 					path, v = p.quant.Path, y
 				}
-				return formats.Invalidf("reading %q: tensor %q: sequence %d, position %d: element %d is %v",
+				return invalid.Errorf("reading %q: tensor %q: sequence %d, position %d: element %d is %v",
 					path, d.pair[0].name, u.seq, u.first+i/width, col+i%width, v)
 			}
 			sum.most = max(sum.most, math.Abs(e))

@@ -8,8 +8,8 @@ import (
 
 	"github.com/x448/float16"
 
-	"quern/formats"
 	"quern/formats/safetensors"
+	"quern/internal/invalid"
 )
 
 // buffers hold a piece of any dtype.
@@ -73,7 +73,7 @@ func (f *File) Router(l int) (indices []int32, k int, err error) {
 		}
 	})
 	if err == nil && bad >= 0 {
-		err = formats.Invalidf("tensor %q: row %d has an expert that is negative or beyond 2³¹", t.name, bad/t.width)
+		err = invalid.Errorf("tensor %q: row %d has an expert that is negative or beyond 2³¹", t.name, bad/t.width)
 	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("reading %q: %w", f.Path, err)

@@ -10,9 +10,9 @@ import (
 	"unsafe"
 
 	"quern/fp8"
+	"quern/gemm"
 	"quern/gpu/internal/ptx"
 	"quern/gpu/kernels"
-	"quern/internal/gemm"
 )
 
 // readArguments reads what a launch points to, as the PTX declares it: the driver

@@ -1,0 +1,255 @@
+package runner
+
+import (
+	"strings"
+
+	"quern/formats/model"
+	"quern/gemm"
+	"quern/internal/vec"
+)
+
+// attention is the first block of a decoder layer.
+type attention interface {
+	// forward computes y from normalized hidden states x, rows of both, which belong
+	// to segs.
+	forward(p *pass, y, x []float32, rows int, segs []segment)
+	matrices() []*matrix
+	vectors() []*vector
+	// scratch is about what forward takes for one row, in numbers.
+	scratch() int
+	// cacheWidth is what a cache keeps of a token, in numbers.
+	cacheWidth() (int, int)
+}
+
+// segment is a run of rows that continues one text.
+type segment struct {
+	first, n int // rows
+	pos      int // position of the first
+	kv       *kvCache
+}
+
+// kvCache is what attention of one layer keeps of one text: keys and values, or the
+// latents and the rotated key that latent attention shares among heads.
+type kvCache struct {
+	a, b   []float32
+	wa, wb int
+}
+
+// put stores rows from position pos on, forgetting what was behind.
+func (c *kvCache) put(pos int, a, b []float32) {
+	c.a = append(c.a[:pos*c.wa], a...)
+	c.b = append(c.b[:pos*c.wb], b...)
+}
+
+// queryBlock is how many queries are scored at once: enough for the multiplication,
+// few enough that the causal half that is computed in vain stays small.
+const queryBlock = 128
+
+// grouped is attention whose query heads share keys and values in groups.
+type grouped struct {
+	q, k, v, o           *matrix
+	qBias, kBias         *vector
+	vBias, oBias         *vector
+	qNorm, kNorm         *vector // or nil
+	sinks                *vector // or nil
+	wide                 bool    // norms run over all heads
+	heads, kvHeads, size int
+	window               int // 0: all positions
+	rope                 *rope
+	eps, scale           float32
+	module               string
+}
+
+func newGrouped(b *builder, c *model.Config, f family, layer int, r *rope) *grouped {
+	weight := func(part string) *matrix { return b.matrix(key{role: model.Attention, layer: layer, part: part}) }
+	bias := func(part string, n int) *vector { return b.bias(f, layer, part, n) }
+	g := &grouped{
+		q: weight("q"), k: weight("k"), v: weight("v"), o: weight("o"), wide: f.wideNorm,
+		heads: c.NumHeads, kvHeads: c.NumKVHeads, size: c.HeadDim, rope: r, eps: eps(c), scale: softmaxScale(c.HeadDim),
+	}
+	qn, kn := g.size, g.size
+	if g.wide {
+		qn, kn = g.heads*g.size, g.kvHeads*g.size
+	}
+	if f.normalizes(c) {
+		g.qNorm = b.vector(key{role: model.Norm, layer: layer, part: "q_norm"}, qn)
+		g.kNorm = b.vector(key{role: model.Norm, layer: layer, part: "k_norm"}, kn)
+	}
+	g.qBias, g.kBias = bias("q", g.heads*g.size), bias("k", g.kvHeads*g.size)
+	g.vBias, g.oBias = bias("v", g.kvHeads*g.size), bias("o", c.HiddenSize)
+	g.sinks = b.optional(key{role: model.Sink, layer: layer}, g.heads)
+	if f.allWindow || c.LayerType(layer) == "sliding_attention" {
+		g.window = c.SlidingWindow
+	}
+	g.module = strings.TrimSuffix(g.o.module, ".o_proj")
+	return g
+}
+
+func (g *grouped) matrices() []*matrix { return []*matrix{g.q, g.k, g.v, g.o} }
+
+func (g *grouped) vectors() []*vector {
+	return []*vector{g.qBias, g.kBias, g.vBias, g.oBias, g.qNorm, g.kNorm, g.sinks}
+}
+
+func (g *grouped) scratch() int { return (2*g.heads + 2*g.kvHeads) * g.size }
+
+func (g *grouped) cacheWidth() (int, int) { return g.kvHeads * g.size, g.kvHeads * g.size }
+
+func (g *grouped) forward(p *pass, y, x []float32, rows int, segs []segment) {
+	mark := p.arena.mark()
+	defer p.arena.release(mark)
+	qw, kw := g.heads*g.size, g.kvHeads*g.size
+	q, k, v := p.arena.floats(rows*qw), p.arena.floats(rows*kw), p.arena.floats(rows*kw)
+	p.observe(x, rows, g.q, g.k, g.v)
+	p.linear(q, x, rows, g.q, g.qBias)
+	p.linear(k, x, rows, g.k, g.kBias)
+	p.linear(v, x, rows, g.v, g.vBias)
+	g.position(p, q, rows, g.heads, g.qNorm, segs)
+	g.position(p, k, rows, g.kvHeads, g.kNorm, segs)
+	p.cached(g.module, "k", k, rows, kw)
+	p.cached(g.module, "v", v, rows, kw)
+	out := p.arena.floats(rows * qw)
+	for _, s := range segs {
+		keys, values := k[s.first*kw:][:s.n*kw], v[s.first*kw:][:s.n*kw]
+		if s.kv != nil {
+			s.kv.put(s.pos, keys, values)
+			keys, values = s.kv.a, s.kv.b
+		}
+		g.attend(p, out[s.first*qw:], q[s.first*qw:], keys, values, s)
+	}
+	p.observe(out, rows, g.o)
+	p.linear(y, out, rows, g.o, g.oBias)
+}
+
+// position normalizes and rotates the heads of rows.
+func (g *grouped) position(p *pass, x []float32, rows, heads int, norm *vector, segs []segment) {
+	var weight []float32
+	if norm != nil {
+		weight = p.weights.vector(norm)
+	}
+	width, d := heads*g.size, g.rope.dims()
+	for _, s := range segs {
+		table := g.rope.upTo(s.pos + s.n)
+		p.each(s.n, width, func(first, n, _ int) {
+			for i := first; i < first+n; i++ {
+				row := x[(s.first+i)*width:][:width]
+				at := table[(s.pos+i)*d:][:d]
+				if weight != nil && g.wide {
+					vec.RMSNorm(row, row, weight, g.eps)
+				}
+				for h := range heads {
+					head := row[h*g.size:][:g.size]
+					if weight != nil && !g.wide {
+						vec.RMSNorm(head, head, weight, g.eps)
+					}
+					vec.Rotate(head[:d], at[:d/2], at[d/2:])
+				}
+			}
+		})
+	}
+}
+
+// attend is softmax(q·kᵀ)·v for the rows of a segment.
+func (g *grouped) attend(p *pass, out, q, keys, values []float32, s segment) {
+	per, kw := g.heads/g.kvHeads, g.kvHeads*g.size
+	var sinks []float32
+	if g.sinks != nil {
+		sinks = p.weights.vector(g.sinks)
+	}
+	h := heads{size: g.size, valueSize: g.size, scale: g.scale, window: g.window}
+	if p.few {
+		total := s.pos + s.n
+		scores := p.arena.floats(g.heads * total)
+		for r := range s.n {
+			p.jobs(g.kvHeads, per*(s.pos+r)*g.size*2, func(job, _ int) {
+				base := (r*g.heads + job*per) * g.size
+				sc := scores[job*per*total:]
+				h.few(out[base:], q[base:], keys[job*g.size:], values[job*g.size:], kw, kw, s.pos+r, per, sc, sinkOf(sinks, job*per))
+			})
+		}
+		return
+	}
+	qw := g.heads * g.size
+	scratch := p.arena.floats(p.workers * queryBlock * (s.pos + s.n))
+	p.jobs(g.heads, s.n*(s.pos+s.n)*g.size, func(job, worker int) {
+		sc := scratch[worker*queryBlock*(s.pos+s.n):][:queryBlock*(s.pos+s.n)]
+		h.many(out[job*g.size:], qw, q[job*g.size:], qw, keys[job/per*g.size:], kw, values[job/per*g.size:], kw, s, sc, sinkOf(sinks, job))
+	})
+}
+
+func sinkOf(sinks []float32, h int) []float32 {
+	if sinks == nil {
+		return nil
+	}
+	return sinks[h:]
+}
+
+// heads computes attention of single heads, by whatever block.
+type heads struct {
+	size, valueSize int
+	scale           float32
+	window          int
+}
+
+// from is the first position that position pos sees.
+func (h *heads) from(pos int) int {
+	if h.window > 0 {
+		return max(0, pos-h.window+1)
+	}
+	return 0
+}
+
+// softmax makes weights of scores.
+func softmax(x, sink []float32) {
+	if sink != nil {
+		vec.SoftmaxSink(x, sink[0])
+		return
+	}
+	vec.Softmax(x)
+}
+
+// many computes one head for all rows of a segment. Rows of q and out are ldq and
+// ldo apart, keys and values ldk and ldv, position by position.
+func (h *heads) many(out []float32, ldo int, q []float32, ldq int, keys []float32, ldk int, values []float32, ldv int, s segment, scores, sink []float32) {
+	one := gemm.Options{Workers: 1}
+	for first := 0; first < s.n; first += queryBlock {
+		n := min(queryBlock, s.n-first)
+		from, to := h.from(s.pos+first), s.pos+first+n
+		width := to - from
+		sc := scores[:n*width]
+		k := gemm.Floats(keys[from*ldk:], width, h.size, ldk, false)
+		gemm.Mul(sc, width, q[first*ldq:], ldq, n, &k, one)
+		for r := range n {
+			row := sc[r*width:][:width]
+			pos := s.pos + first + r
+			a, b := h.from(pos)-from, pos+1-from
+			clear(row[:a])
+			clear(row[b:])
+			vec.Scale(row[a:b], h.scale)
+			softmax(row[a:b], sink)
+		}
+		v := gemm.Floats(values[from*ldv:], h.valueSize, width, ldv, true)
+		gemm.Mul(out[first*ldo:], ldo, sc, width, n, &v, one)
+	}
+}
+
+// few computes the query heads that share a key head, for one row at position pos.
+// The result depends on nothing but that row and what is cached before it.
+func (h *heads) few(out, q, keys, values []float32, ldk, ldv, pos, n int, scores, sinks []float32) {
+	from := h.from(pos)
+	width := pos + 1 - from
+	one := gemm.Options{Workers: 1}
+	k := gemm.Floats(keys[from*ldk:], width, h.size, ldk, false)
+	v := gemm.Floats(values[from*ldv:], h.valueSize, width, ldv, true)
+	for first := 0; first < n; first += 8 {
+		rows := min(8, n-first)
+		sc := scores[first*width:][:rows*width]
+		gemm.MulFew(sc, width, q[first*h.size:], h.size, rows, &k, one)
+		for r := range rows {
+			row := sc[r*width:][:width]
+			vec.Scale(row, h.scale)
+			softmax(row, sinkOf(sinks, first+r))
+		}
+		gemm.MulFew(out[first*h.valueSize:], h.valueSize, sc, width, rows, &v, one)
+	}
+}

@@ -1,0 +1,129 @@
+package runner
+
+import (
+	"slices"
+	"strings"
+
+	"quern/formats/model"
+	"quern/internal/invalid"
+)
+
+// family is what an architecture computes differently from others. What the config
+// must not say is in fields.go; a tensor that the family has no use for is an error
+// (account.go).
+type family struct {
+	latent bool // multi-head latent attention
+	// wideNorm is set when queries and keys are normalized over all heads at once.
+	wideNorm bool
+	// allWindow is set when sliding_window holds for every layer and not for those
+	// that layer_types names.
+	allWindow bool
+	router    routerKind
+	// normalized is set when the weights of the chosen experts are divided by their
+	// sum whatever the config says, and there is no factor.
+	normalized bool
+	// biases are the parts of attention that have one: always, or when biasField is
+	// true, which is biasDefault where the config lacks it.
+	biases      []string
+	biasField   string
+	biasDefault bool
+	// mlpBias is set when mlp_bias gives dense layers and shared experts biases.
+	mlpBias bool
+	// headNorm says when queries and keys are normalized.
+	headNorm headNorm
+	// layerTypes is set when layer_types says which layers have a window.
+	layerTypes bool
+	// clamped is gpt_oss: experts in one transposed tensor, gate and up interleaved,
+	// with biases, and their own activation.
+	clamped bool
+}
+
+// families that the runner computes, by the name that formats/model gives them.
+// Sources: the modeling files of transformers 5 and the configs of the releases;
+// formats and traps are collected in docs/verify.md.
+var families = map[string]family{
+	"llama":         {biases: qkvo, biasField: "attention_bias", mlpBias: true},
+	"mistral":       {allWindow: true},
+	"qwen2":         {biases: qkv, layerTypes: true},
+	"qwen3":         {biases: qkvo, biasField: "attention_bias", headNorm: always, layerTypes: true},
+	"qwen2_moe":     {biases: qkv, biasField: "qkv_bias", biasDefault: true, router: softmaxTopK, layerTypes: true},
+	"qwen3_moe":     {biases: qkvo, biasField: "attention_bias", headNorm: always, router: softmaxTopK},
+	"mixtral":       {router: softmaxTopK, normalized: true, allWindow: true},
+	"minimax_m2":    {router: sigmoidBiasTopK, normalized: true, wideNorm: true, headNorm: unlessOff},
+	"glm4_moe":      {biases: qkv, biasField: "attention_bias", headNorm: whenOn, router: sigmoidBiasTopK},
+	"gpt_oss":       {biases: qkvo, biasField: "attention_bias", biasDefault: true, router: topKSoftmax, clamped: true, layerTypes: true},
+	"deepseek_v2":   {latent: true, biases: lora, biasField: "attention_bias", mlpBias: true, router: softmaxGroupMax},
+	"deepseek_v3":   {latent: true, biases: lora, biasField: "attention_bias", router: sigmoidBiasTopK},
+	"glm4_moe_lite": {latent: true, biases: lora, biasField: "attention_bias", router: sigmoidBiasTopK},
+}
+
+// The parts of attention that have biases where a family has any.
+var (
+	qkv  = []string{"q", "k", "v"}
+	qkvo = []string{"q", "k", "v", "o"}
+	lora = []string{"q_a", "kv_a", "o"} // of latent attention
+)
+
+// headNorm says when queries and keys are normalized: by use_qk_norm, or whatever it
+// says.
+type headNorm uint8
+
+const (
+	never     headNorm = iota
+	always             // whatever use_qk_norm says
+	whenOn             // use_qk_norm, false by default
+	unlessOff          // use_qk_norm, true by default
+)
+
+// normalizes reports whether queries and keys of a model are normalized.
+func (f *family) normalizes(c *model.Config) bool {
+	switch f.headNorm {
+	case always:
+		return true
+	case whenOn:
+		return c.UseQKNorm
+	case unlessOff:
+		return c.UseQKNorm || !c.Has("use_qk_norm")
+	}
+	return false
+}
+
+// biased reports whether a part of attention has a bias.
+func (f *family) biased(c *model.Config, part string) bool {
+	switch {
+	case !slices.Contains(f.biases, part):
+		return false
+	case f.biasField == "":
+		return true
+	case !c.Has(f.biasField):
+		return f.biasDefault
+	case f.biasField == "qkv_bias":
+		return c.QKVBias
+	}
+	return c.AttentionBias
+}
+
+// Families lists the architectures that the runner computes.
+func Families() []string {
+	names := make([]string, 0, len(families))
+	for name := range families {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Supported says why a model cannot be run: another architecture, or a field of its
+// config that makes it another function than the one that is computed. The error
+// matches invalid.Input; nil when it can be run.
+func Supported(a *model.Arch) error {
+	if f, ok := families[a.Name()]; ok {
+		_, err := lookAt(a.Name(), f, a.Config())
+		return err
+	}
+	name := a.Name()
+	if c := a.Config(); !a.Known() && c.ModelType != "" {
+		name = c.ModelType
+	}
+	return invalid.Errorf("model_type %q: the built-in runner does not compute it; it computes %s", name, strings.Join(Families(), ", "))
+}

@@ -1,0 +1,247 @@
+package runner
+
+import (
+	"strings"
+
+	"quern/formats/model"
+	"quern/gemm"
+	"quern/internal/vec"
+)
+
+// latentEps is the epsilon of the norms within latent attention: transformers uses
+// its default there, whatever rms_norm_eps says.
+const latentEps = 1e-6
+
+// latent is multi-head latent attention (DeepSeek-V2, arXiv 2405.04434 §2.1): keys
+// and values of all heads are made from one latent a token, which is all that the
+// cache keeps, beside one rotated key that the heads share.
+type latent struct {
+	q        *matrix // without a query latent; else nil
+	qA, qB   *matrix
+	qNorm    *vector
+	kvA, kvB *matrix
+	kvNorm   *vector
+	o        *matrix
+
+	qABias, kvABias, oBias *vector // or nil
+
+	heads, rank              int
+	nope, rotated, valueSize int
+	rope                     *rope
+	interleaved              bool
+	scale                    float32
+	module                   string
+}
+
+func newLatent(b *builder, c *model.Config, f family, layer int, r *rope) *latent {
+	weight := func(part string) *matrix { return b.matrix(key{role: model.Attention, layer: layer, part: part}) }
+	norm := func(part string, n int) *vector {
+		return b.vector(key{role: model.Norm, layer: layer, part: part}, n)
+	}
+	a := &latent{
+		kvA: weight("kv_a"), kvB: weight("kv_b"), kvNorm: norm("kv_a_layernorm", c.KVLoraRank), o: weight("o"),
+		heads: c.NumHeads, rank: c.KVLoraRank, nope: c.QKNopeHeadDim, rotated: c.QKRopeHeadDim, valueSize: c.VHeadDim,
+		rope: r, interleaved: c.RopeInterleave || !c.Has("rope_interleave"), scale: softmaxScale(c.QKHeadDim()) * r.scale,
+	}
+	if c.QLoraRank > 0 {
+		a.qA, a.qB, a.qNorm = weight("q_a"), weight("q_b"), norm("q_a_layernorm", c.QLoraRank)
+		a.qABias = b.bias(f, layer, "q_a", c.QLoraRank)
+	} else {
+		a.q = weight("q")
+	}
+	a.kvABias, a.oBias = b.bias(f, layer, "kv_a", c.KVLoraRank+c.QKRopeHeadDim), b.bias(f, layer, "o", c.HiddenSize)
+	a.module = strings.TrimSuffix(a.o.module, ".o_proj")
+	return a
+}
+
+func (a *latent) matrices() []*matrix {
+	if a.q != nil {
+		return []*matrix{a.q, a.kvA, a.kvB, a.o}
+	}
+	return []*matrix{a.qA, a.qB, a.kvA, a.kvB, a.o}
+}
+
+func (a *latent) vectors() []*vector {
+	return []*vector{a.qNorm, a.kvNorm, a.qABias, a.kvABias, a.oBias}
+}
+
+func (a *latent) scratch() int {
+	return a.heads*(2*(a.nope+a.valueSize)+a.rotated) + 2*a.rank + a.rotated
+}
+
+func (a *latent) cacheWidth() (int, int) { return a.rank, a.rotated }
+
+func (a *latent) forward(p *pass, y, x []float32, rows int, segs []segment) {
+	mark := p.arena.mark()
+	defer p.arena.release(mark)
+	qk := a.nope + a.rotated
+	q := p.arena.floats(rows * a.heads * qk)
+	kva := p.arena.floats(rows * (a.rank + a.rotated))
+	if a.q != nil {
+		p.observe(x, rows, a.q, a.kvA)
+		p.linear(q, x, rows, a.q, nil)
+	} else {
+		p.observe(x, rows, a.qA, a.kvA)
+		qa := p.arena.floats(rows * a.qA.out)
+		p.linear(qa, x, rows, a.qA, a.qABias)
+		p.normalize(qa, qa, rows, a.qA.out, a.qNorm, latentEps)
+		p.observe(qa, rows, a.qB)
+		p.linear(q, qa, rows, a.qB, nil)
+	}
+	p.linear(kva, x, rows, a.kvA, a.kvABias)
+	lat, shared := p.arena.floats(rows*a.rank), p.arena.floats(rows*a.rotated)
+	a.position(p, q, lat, shared, kva, segs)
+	p.cached(a.module, "kv_latent", lat, rows, a.rank)
+	p.cached(a.module, "k", shared, rows, a.rotated)
+	out := p.arena.floats(rows * a.heads * a.valueSize)
+	for _, s := range segs {
+		if s.kv != nil {
+			s.kv.put(s.pos, lat[s.first*a.rank:][:s.n*a.rank], shared[s.first*a.rotated:][:s.n*a.rotated])
+		}
+	}
+	if p.few {
+		p.observe(lat, rows, a.kvB)
+		a.absorbed(p, out, q, segs)
+	} else {
+		a.expanded(p, out, q, lat, shared, rows, segs)
+	}
+	p.observe(out, rows, a.o)
+	p.linear(y, out, rows, a.o, a.oBias)
+}
+
+// position normalizes the latents and rotates queries and the shared key.
+func (a *latent) position(p *pass, q, lat, shared, kva []float32, segs []segment) {
+	qk, d := a.nope+a.rotated, a.rotated
+	norm := p.weights.vector(a.kvNorm)
+	for _, s := range segs {
+		table := a.rope.upTo(s.pos + s.n)
+		p.each(s.n, a.heads*qk, func(first, n, _ int) {
+			for i := first; i < first+n; i++ {
+				row := s.first + i
+				at := table[(s.pos+i)*d:][:d]
+				in := kva[row*(a.rank+d):][:a.rank+d]
+				vec.RMSNorm(lat[row*a.rank:][:a.rank], in[:a.rank], norm, latentEps)
+				pe := shared[row*d:][:d]
+				copy(pe, in[a.rank:])
+				a.rotate(pe, at)
+				for h := range a.heads {
+					a.rotate(q[(row*a.heads+h)*qk+a.nope:][:d], at)
+				}
+			}
+		})
+	}
+}
+
+func (a *latent) rotate(x, at []float32) {
+	if a.interleaved {
+		vec.RotateInterleaved(x, at[:len(x)/2], at[len(x)/2:])
+		return
+	}
+	vec.Rotate(x, at[:len(x)/2], at[len(x)/2:])
+}
+
+// expanded makes the keys and values of every head, as in training.
+func (a *latent) expanded(p *pass, out, q, lat, shared []float32, rows int, segs []segment) {
+	qk, kv, d := a.nope+a.rotated, a.nope+a.valueSize, a.rotated
+	h := heads{size: qk, valueSize: a.valueSize, scale: a.scale}
+	var fresh []float32 // of rows without a cache
+	p.observe(lat, rows, a.kvB)
+	for _, s := range segs {
+		mark := p.arena.mark()
+		total := s.pos + s.n
+		var wide, pe []float32
+		switch {
+		case s.kv != nil:
+			wide, pe = p.arena.floats(total*a.heads*kv), s.kv.b
+			p.linear(wide, s.kv.a[:total*a.rank], total, a.kvB, nil)
+		default:
+			if fresh == nil {
+				fresh = p.arena.floats(rows * a.heads * kv)
+				mark = p.arena.mark()
+				p.linear(fresh, lat, rows, a.kvB, nil)
+			}
+			wide, pe = fresh[s.first*a.heads*kv:], shared[s.first*d:]
+		}
+		keys := p.arena.floats(p.workers * total * qk)
+		scores := p.arena.floats(p.workers * queryBlock * total)
+		p.jobs(a.heads, s.n*total*qk, func(head, worker int) {
+			k := keys[worker*total*qk:][:total*qk]
+			for i := range total {
+				copy(k[i*qk:], wide[(i*a.heads+head)*kv:][:a.nope])
+				copy(k[i*qk+a.nope:], pe[i*d:][:d])
+			}
+			h.many(
+				out[(s.first*a.heads+head)*a.valueSize:], a.heads*a.valueSize, q[(s.first*a.heads+head)*qk:], a.heads*qk,
+				k, qk, wide[head*kv+a.nope:], a.heads*kv, s, scores[worker*queryBlock*total:][:queryBlock*total], nil,
+			)
+		})
+		p.arena.release(mark)
+	}
+}
+
+// absorbed takes the queries to the latents instead of the latents to keys: the same
+// sums in another order, for few rows and many cached positions. All heads then share
+// one key, so that the cache is read once for eight of them.
+func (a *latent) absorbed(p *pass, out, q []float32, segs []segment) {
+	qk, kv, d := a.nope+a.rotated, a.nope+a.valueSize, a.rotated
+	w := p.weights.matrix(a.kvB)
+	one := gemm.Options{Workers: 1}
+	row := w.In * bytesOf(w.Format)
+	// part is the matrix of n rows from row first of head h.
+	part := func(h, first, n int) gemm.Weight {
+		u := *w
+		u.Data = w.Data[(h*kv+first)*row:][:n*row]
+		u.Out = n
+		return u
+	}
+	for _, s := range segs {
+		mark := p.arena.mark()
+		toLatent := p.arena.floats(s.n * a.heads * a.rank)
+		fromLatent := p.arena.floats(s.n * a.heads * a.rank)
+		p.jobs(a.heads, s.n*a.nope*a.rank, func(h, _ int) {
+			keys := part(h, 0, a.nope)
+			keys.Transposed, keys.Out, keys.In = true, a.rank, a.nope
+			gemm.MulFew(toLatent[h*a.rank:], a.heads*a.rank, q[(s.first*a.heads+h)*qk:], a.heads*qk, s.n, &keys, one)
+		})
+		blocks := (a.heads + 7) / 8
+		total := s.pos + s.n
+		scores := p.arena.floats(blocks * 8 * total)
+		for r := range s.n {
+			width := s.pos + r + 1
+			lat := gemm.Floats(s.kv.a, width, a.rank, a.rank, false)
+			pe := gemm.Floats(s.kv.b, width, d, d, false)
+			values := gemm.Floats(s.kv.a, a.rank, width, a.rank, true)
+			p.jobs(blocks, 16*width*a.rank, func(b, _ int) {
+				n := min(8, a.heads-8*b)
+				sc := scores[b*8*total:][:n*width]
+				at := r*a.heads + 8*b
+				gemm.MulFew(sc, width, toLatent[at*a.rank:], a.rank, n, &lat, one)
+				add := one
+				add.Add = true
+				gemm.MulFew(sc, width, q[(s.first*a.heads+at)*qk+a.nope:], qk, n, &pe, add)
+				for h := range n {
+					x := sc[h*width:][:width]
+					vec.Scale(x, a.scale)
+					vec.Softmax(x)
+				}
+				gemm.MulFew(fromLatent[at*a.rank:], a.rank, sc, width, n, &values, one)
+			})
+		}
+		p.jobs(a.heads, s.n*a.valueSize*a.rank, func(h, _ int) {
+			values := part(h, a.nope, a.valueSize)
+			gemm.MulFew(out[(s.first*a.heads+h)*a.valueSize:], a.heads*a.valueSize, fromLatent[h*a.rank:], a.heads*a.rank, s.n, &values, one)
+		})
+		p.arena.release(mark)
+	}
+}
+
+// bytesOf is the size of an element.
+func bytesOf(f gemm.Format) int {
+	switch f {
+	case gemm.F32:
+		return 4
+	case gemm.E4M3:
+		return 1
+	}
+	return 2
+}

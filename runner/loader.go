@@ -1,0 +1,177 @@
+package runner
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"quern/gemm"
+	"quern/source"
+)
+
+// loader reads weights ahead of the computation: what it is told to start is read by
+// a goroutine of its own, and its memory is used again.
+type loader struct {
+	files    *source.Files
+	progress func(done, total int64)
+	total    int64
+	done     atomic.Int64
+
+	mu   sync.Mutex
+	free [][]byte
+	last *unit // that was started last, whose reading the next one waits for
+}
+
+// unit are weights that are needed together.
+type unit struct {
+	ms    []*matrix
+	vs    []*vector
+	mats  []*gemm.Weight
+	vecs  [][]float32
+	slab  []byte
+	ready chan struct{}
+	err   error
+}
+
+// size is the memory that the matrices of a unit need.
+func size(ms []*matrix) int64 {
+	n := int64(0)
+	for _, m := range ms {
+		n += (m.bytes() + 63) &^ 63
+	}
+	return n
+}
+
+// start begins to read. Vectors may be nil.
+func (l *loader) start(ms []*matrix, vs []*vector) *unit {
+	u := &unit{ms: ms, ready: make(chan struct{})}
+	for _, v := range vs {
+		if v != nil {
+			u.vs = append(u.vs, v)
+		}
+	}
+	u.slab = l.take(size(ms))
+	before := l.last
+	l.last = u
+	go func() {
+		defer close(u.ready)
+		if before != nil {
+			<-before.ready
+		}
+		u.err = l.read(u)
+	}()
+	return u
+}
+
+func (l *loader) read(u *unit) error {
+	at := int64(0)
+	for _, m := range u.ms {
+		n := m.bytes()
+		w, err := m.load(l.files, u.slab[at:at+n], 0, m.out)
+		if err != nil {
+			return err
+		}
+		at += (n + 63) &^ 63
+		u.mats = append(u.mats, w)
+		l.count(m.read())
+	}
+	for _, v := range u.vs {
+		f, err := v.load(l.files)
+		if err != nil {
+			return err
+		}
+		u.vecs = append(u.vecs, f)
+		l.count(v.view.Bytes())
+	}
+	return nil
+}
+
+func (l *loader) count(n int64) {
+	done := l.done.Add(n)
+	if l.progress != nil {
+		l.progress(min(done, l.total), l.total)
+	}
+}
+
+// take returns n bytes, used ones if there are any.
+func (l *loader) take(n int64) []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	best := -1
+	for i, s := range l.free {
+		if int64(cap(s)) >= n && (best < 0 || cap(s) < cap(l.free[best])) {
+			best = i
+		}
+	}
+	if best >= 0 {
+		s := l.free[best]
+		l.free = append(l.free[:best], l.free[best+1:]...)
+		return s[:n]
+	}
+	// What did not fit will not fit the next time either.
+	if len(l.free) > 1 {
+		l.free = l.free[:0]
+	}
+	return make([]byte, n)
+}
+
+// drop gives the memory of a unit back.
+func (l *loader) drop(u *unit) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if cap(u.slab) > 0 && len(l.free) < 4 {
+		l.free = append(l.free, u.slab)
+	}
+	u.slab, u.mats = nil, nil
+}
+
+// bag is the provider of what is loaded at the moment.
+type bag struct {
+	mats map[*matrix]*gemm.Weight
+	vecs map[*vector][]float32
+}
+
+func newBag() *bag {
+	return &bag{mats: map[*matrix]*gemm.Weight{}, vecs: map[*vector][]float32{}}
+}
+
+// add waits for a unit and makes its weights available.
+func (b *bag) add(u *unit) error {
+	<-u.ready
+	if u.err != nil {
+		return u.err
+	}
+	for i, m := range u.ms {
+		b.mats[m] = u.mats[i]
+	}
+	for i, v := range u.vs {
+		b.vecs[v] = u.vecs[i]
+	}
+	return nil
+}
+
+// remove takes the weights of a unit away.
+func (b *bag) remove(u *unit) {
+	for _, m := range u.ms {
+		delete(b.mats, m)
+	}
+	for _, v := range u.vs {
+		delete(b.vecs, v)
+	}
+}
+
+func (b *bag) matrix(m *matrix) *gemm.Weight {
+	w := b.mats[m]
+	if w == nil {
+		panic(fmt.Sprintf("runner: %s is used but not loaded", m.name))
+	}
+	return w
+}
+
+func (b *bag) vector(v *vector) []float32 {
+	f, ok := b.vecs[v]
+	if !ok {
+		panic(fmt.Sprintf("runner: %s is used but not loaded", v.view.Name))
+	}
+	return f
+}

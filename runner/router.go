@@ -1,0 +1,167 @@
+package runner
+
+import (
+	"math"
+	"slices"
+
+	"quern/formats/model"
+	"quern/internal/invalid"
+	"quern/internal/vec"
+)
+
+// routerKind is how scores become a choice of experts and their weights.
+type routerKind uint8
+
+const (
+	noRouter routerKind = iota
+	// softmaxTopK chooses the largest probabilities of a softmax over all experts.
+	softmaxTopK
+	// softmaxGroupMax does so within the groups whose largest probability is largest
+	// (DeepSeek-V2); without groups it is softmaxTopK that never renormalizes.
+	softmaxGroupMax
+	// sigmoidBiasTopK chooses by sigmoid plus a correction bias, within the groups
+	// whose two best have the largest sum; the weights have no bias (DeepSeek-V3).
+	sigmoidBiasTopK
+	// topKSoftmax chooses the largest logits and takes the softmax over them (gpt_oss).
+	topKSoftmax
+)
+
+// router chooses experts.
+type router struct {
+	kind    routerKind
+	weight  *matrix
+	bias    *vector // of the logits, or nil
+	correct *vector // e_score_correction_bias, or nil
+
+	experts, topK     int
+	groups, topGroups int // groups ≤ 1: none
+	normalize         bool
+	factor            float32
+}
+
+func newRouter(b *builder, c *model.Config, f family, layer int) (*router, error) {
+	r := &router{
+		kind: f.router, weight: b.matrix(key{role: model.Router, layer: layer}),
+		bias:    b.optional(key{role: model.RouterBias, layer: layer, param: "bias"}, c.NumExperts),
+		experts: c.NumExperts, topK: c.NumExpertsPerTok, groups: c.NGroup, topGroups: c.TopKGroup,
+		normalize: c.NormTopKProb, factor: float32(c.RoutedScalingFactor),
+	}
+	if r.factor == 0 {
+		r.factor = 1
+	}
+	if f.normalized {
+		r.normalize, r.factor = true, 1
+	}
+	switch r.kind {
+	case sigmoidBiasTopK:
+		r.correct = b.optional(key{role: model.RouterBias, layer: layer}, c.NumExperts)
+		if c.ScoringFunc != "" && c.ScoringFunc != "sigmoid" {
+			return nil, invalid.Errorf("config.json: scoring_func %q is not computed for this architecture, only sigmoid", c.ScoringFunc)
+		}
+	case softmaxGroupMax:
+		r.normalize = false
+		if c.TopKMethod == "greedy" {
+			r.groups = 1
+		}
+	}
+	if r.topK <= 0 || r.topK > r.experts {
+		return nil, invalid.Errorf("config.json: %d of %d experts a token", r.topK, r.experts)
+	}
+	if r.groups > 1 && (r.experts%r.groups != 0 || r.topGroups <= 0 || r.topGroups > r.groups || r.topGroups*(r.experts/r.groups) < r.topK) {
+		return nil, invalid.Errorf("config.json: %d of %d groups of %d experts, of which a token chooses %d", r.topGroups, r.groups, r.experts, r.topK)
+	}
+	return r, nil
+}
+
+// choose turns the logits of one token into its experts, best first and ties by
+// index, and their weights. scratch has room for three numbers an expert; logits are
+// overwritten.
+func (r *router) choose(ids []int32, weights, logits, correct, scratch []float32) {
+	score, choice := logits, scratch[:r.experts]
+	switch r.kind {
+	case softmaxTopK, softmaxGroupMax:
+		vec.Softmax(score)
+	case sigmoidBiasTopK:
+		vec.Sigmoid(score, score)
+	}
+	copy(choice, score)
+	if r.kind == sigmoidBiasTopK && correct != nil {
+		vec.Add(choice, correct)
+	}
+	if r.groups > 1 {
+		r.maskGroups(choice, scratch[r.experts:])
+	}
+	for k := range ids {
+		// A NaN is never the largest, so that a choice exists whatever the input.
+		best := -1
+		for e, v := range choice {
+			if v > float32(math.Inf(-1)) && (best < 0 || v > choice[best]) && !slices.Contains(ids[:k], int32(e)) {
+				best = e
+			}
+		}
+		if best < 0 {
+			for best = 0; slices.Contains(ids[:k], int32(best)); best++ {
+			}
+		}
+		ids[k], weights[k] = int32(best), score[best]
+	}
+	if r.kind == topKSoftmax {
+		vec.Softmax(weights)
+		return
+	}
+	if r.normalize {
+		sum := float32(0)
+		for _, w := range weights {
+			sum += w
+		}
+		if r.kind == sigmoidBiasTopK {
+			sum += 1e-20
+		}
+		for i := range weights {
+			weights[i] /= sum
+		}
+	}
+	if r.factor != 1 {
+		vec.Scale(weights, r.factor)
+	}
+}
+
+// maskGroups sets the choices of all but the best groups to −∞. (Masking with 0, as
+// older code did, differs where choices are negative: transformers PR 45441.)
+func (r *router) maskGroups(choice, scratch []float32) {
+	size := r.experts / r.groups
+	value := scratch[:r.groups]
+	for g := range value {
+		first, second := float32(math.Inf(-1)), float32(math.Inf(-1))
+		for _, v := range choice[g*size:][:size] {
+			switch {
+			case v > first:
+				first, second = v, first
+			case v > second:
+				second = v
+			}
+		}
+		value[g] = first
+		if r.kind == sigmoidBiasTopK && size > 1 {
+			value[g] += second
+		}
+	}
+	kept := scratch[r.groups:][:r.groups]
+	clear(kept)
+	for range r.topGroups {
+		best := -1
+		for g, v := range value {
+			if kept[g] == 0 && (best < 0 || v > value[best]) {
+				best = g
+			}
+		}
+		kept[best] = 1
+	}
+	for g := range value {
+		if kept[g] == 0 {
+			for i := range size {
+				choice[g*size+i] = float32(math.Inf(-1))
+			}
+		}
+	}
+}
