@@ -37,6 +37,7 @@ func TestImports(t *testing.T) {
 		"quern/group":             {"quern/fp8", "quern/internal/cpu"},
 		"quern/packed":            {"quern/fp8"},
 		"quern/formats":           {"quern/formats", "quern/internal"},
+		"quern/store":             {"quern/store", "quern/internal"},
 		"quern/internal":          {"quern/internal"},
 	}
 	foreign := []string{"purego", "net/http", "cloud", "aws", "minio"}
