@@ -9,6 +9,7 @@ import (
 	"quern/formats/model"
 	"quern/formats/safetensors"
 	"quern/internal/invalid"
+	"quern/scheme"
 )
 
 // BF16Options are the choices of PlanBF16 that affect bytes.
@@ -72,7 +73,7 @@ func dequantize(block []int64) plan.Stage {
 				}
 				scale := from.Source
 				t.Op, t.DType, t.Scale, t.Grid = plan.Dequantize, safetensors.BF16, &scale, &grid
-				t.Source.Shape = plan.Flat(t.Shape)
+				t.Source.Shape = scheme.Flat(t.Shape)
 			}
 			p.Tensors = append(p.Tensors, t)
 		}

@@ -16,6 +16,7 @@ import (
 	"quern/formats/safetensors"
 	"quern/fp8"
 	"quern/internal/invalid"
+	"quern/scheme"
 )
 
 // channels are mean squares that differ as those of real channels do: over orders
@@ -54,9 +55,9 @@ func calibrated(t testing.TB) (*hf.Checkpoint, *plan.Plan) {
 	for i := range old {
 		x := old[i]
 		if x.Op == plan.Quantize {
-			x.Quant = plan.Quant{Search: fp8.SearchWeighted, Channels: x.Meta.Module}
+			x.Quant = plan.Quant{Params: scheme.Params{Search: fp8.SearchWeighted}, Channels: x.Meta.Module}
 			if i%7 == 0 {
-				x.Quant, x.Uncovered = plan.Quant{Search: fp8.SearchMSE}, true
+				x.Quant, x.Uncovered = plan.Quant{Params: scheme.Params{Search: fp8.SearchMSE}}, true
 			}
 		}
 		p.Tensors = append(p.Tensors, x)
@@ -101,7 +102,7 @@ func TestCalibrated(t *testing.T) {
 			if got[x.Name] != codes || got[p.Tensors[i+1].Name] != scales {
 				t.Errorf("%s: not what the kernel makes of the whole matrix", x.Name)
 			}
-			plain, _ := quantizedWhole(t, in[x.Name], fp8.ElemBF16, x.Shape[0], x.Shape[1], plan.Quant{Search: fp8.SearchMSE})
+			plain, _ := quantizedWhole(t, in[x.Name], fp8.ElemBF16, x.Shape[0], x.Shape[1], plan.Quant{Params: scheme.Params{Search: fp8.SearchMSE}})
 			if codes != plain {
 				weighed++
 			}

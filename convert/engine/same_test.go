@@ -14,6 +14,7 @@ import (
 	"quern/formats/safetensors"
 	"quern/fp8"
 	"quern/internal/blockio/faultfs"
+	"quern/scheme"
 )
 
 // The number of workers, the size of slabs and the number of processors leave
@@ -61,7 +62,7 @@ func TestWideMatrices(t *testing.T) {
 	}
 	dir := checkpoint(t, generic, list...)
 	in := tensorsOf(t, folder(t, dir)["model.safetensors"])
-	for _, q := range []plan.Quant{{}, {UE8M0: true, Search: fp8.SearchMSE}, {Search: fp8.SearchWeighted}} {
+	for _, q := range []plan.Quant{{}, {Params: scheme.Params{UE8M0: true, Search: fp8.SearchMSE}}, {Params: scheme.Params{Search: fp8.SearchWeighted}}} {
 		if raced && q.Search != fp8.SearchNone {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"quern/convert/plan"
 	"quern/formats/safetensors"
 	"quern/internal/invalid"
+	"quern/scheme"
 )
 
 func TestGridOf(t *testing.T) {
@@ -37,7 +38,7 @@ func TestGridOf(t *testing.T) {
 		{"two joined parts", 814, 200, ints{8, 2}, nil, plan.Grid{Rows: 8, Cols: 2, TileRows: 128, TileCols: 128, Parts: 2}},
 		{"no rows", 0, 128, ints{0, 1}, nil, plan.Grid{Rows: 0, Cols: 1, TileRows: 128, TileCols: 128, Parts: 1}},
 	} {
-		g, err := plan.GridOf(c.rows, c.cols, c.scale, c.block)
+		g, err := scheme.GridOf(c.rows, c.cols, c.scale, c.block)
 		if err != nil || g != c.want {
 			t.Errorf("%s: %+v, %v, want %+v", c.name, g, err, c.want)
 		}
@@ -91,7 +92,7 @@ func TestGridOfRefuses(t *testing.T) {
 		{27136, 6144, ints{217, 48}, nil},                   // one row more than MiMo's
 		{300, 500, ints{3, 4}, ints{64, 64}},                // not the config's tiles
 	} {
-		if g, err := plan.GridOf(c.rows, c.cols, c.scale, c.block); !errors.Is(err, invalid.Input) {
+		if g, err := scheme.GridOf(c.rows, c.cols, c.scale, c.block); !errors.Is(err, invalid.Input) {
 			t.Errorf("%v over [%d %d]: %+v, %v", c.scale, c.rows, c.cols, g, err)
 		}
 	}

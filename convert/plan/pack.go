@@ -169,12 +169,17 @@ func (p *Plan) Digest() (string, error) {
 	// Piece by piece: the encoder holds a whole value in memory before it
 	// writes, and plans have 100,000 tensors.
 	head := *p
-	head.Tensors, head.Shards = nil, nil
+	head.Tensors, head.Surveys, head.Shards = nil, nil, nil
 	if err := enc.Encode(&head); err != nil {
 		return "", err
 	}
 	for i := range p.Tensors {
 		if err := enc.Encode(&p.Tensors[i]); err != nil {
+			return "", err
+		}
+	}
+	for i := range p.Surveys {
+		if err := enc.Encode(&p.Surveys[i]); err != nil {
 			return "", err
 		}
 	}

@@ -13,7 +13,6 @@ import (
 
 	"quern/formats/model"
 	"quern/formats/safetensors"
-	"quern/fp8"
 )
 
 // Stage rewrites a plan. It never touches tensor data.
@@ -39,6 +38,9 @@ type Plan struct {
 	// from, so that the input is read front to back. A scale follows the
 	// weight it belongs to.
 	Tensors []Tensor `json:"tensors"`
+
+	// Surveys are what codings have to know of the input before they begin.
+	Surveys []Survey `json:"surveys,omitempty"`
 
 	// Shards divide Tensors into files; nil before Pack.
 	Shards []Shard `json:"shards"`
@@ -89,8 +91,13 @@ type Tensor struct {
 	Source View  `json:"source"`          // what Op reads
 	Scale  *View `json:"scale,omitempty"` // Dequantize and Requantize: the scales of Source
 	Grid   *Grid `json:"grid,omitempty"`  // how Scale lies over Source
-	Quant  Quant `json:"quant,omitzero"`
-	Finite bool  `json:"finite,omitempty"` // Copy: NaN and infinity, or NaN codes, are errors
+	// Written is set instead of Scale and Grid where codes have another form.
+	Written *Written `json:"written,omitempty"`
+	Quant   Quant    `json:"quant,omitzero"`
+	// Nth says of a ScaleOf which of the scales it is that the coding in its group
+	// makes, from 0.
+	Nth    int  `json:"nth,omitempty"`
+	Finite bool `json:"finite,omitempty"` // Copy: NaN and infinity, or NaN codes, are errors
 
 	Value float32 `json:"value,omitempty"` // Constant: every element
 
@@ -124,10 +131,10 @@ const (
 	Copy       Op = iota + 1 // the bytes of Source
 	Cast                     // Source (F16, F32, F64) rounded to BF16
 	Widen                    // Source (scales of any known dtype) as F32, exactly
-	Quantize                 // Source (BF16, F16, F32, F64 matrix) as E4M3 codes by 128×128 tiles
-	Requantize               // Source (E4M3) times Scale in float32, then as Quantize
-	ScaleOf                  // the scales that the Quantize or Requantize before it chose
-	Dequantize               // Source (E4M3) times Scale, rounded to BF16
+	Quantize                 // Source (BF16, F16, F32, F64 matrix) as the codes of Quant's scheme
+	Requantize               // the values of Source's codes in float32, then as Quantize
+	ScaleOf                  // a further output of the Quantize or Requantize in its group
+	Dequantize               // the values of Source's codes, rounded to BF16
 	Constant                 // Value; nothing is read, and Source is that of a tensor it goes with
 )
 
@@ -143,18 +150,6 @@ func (o Op) String() string {
 
 // Quantizes reports whether o chooses codes.
 func (o Op) Quantizes() bool { return o == Quantize || o == Requantize }
-
-// Quant holds the settings of Quantize and Requantize.
-type Quant struct {
-	// UE8M0: scales are powers of two. Also set for codes that are copied, where
-	// the input's scales are known to be.
-	UE8M0  bool       `json:"ue8m0,omitempty"`
-	Search fp8.Search `json:"search,omitempty"`
-	// Channels, for SearchWeighted, is the module whose input channels' mean
-	// squares weigh the columns. The calibration file has them; an engine gets
-	// them beside the plan.
-	Channels string `json:"channels,omitempty"`
-}
 
 // Shard is an output file.
 type Shard struct {

@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"quern/formats/model"
-	"quern/formats/safetensors"
 	"quern/internal/invalid"
+	"quern/scheme"
 )
 
 // PairScales maps the name of each FP8 weight to the index of its scale tensor,
@@ -26,7 +26,7 @@ func PairScales(p *Plan) (map[string]int, error) {
 		}
 		w, ok := byName[t.Meta.ScaleOf]
 		switch {
-		case ok && secondScales[t.Meta.Param] && isCodes(&p.Tensors[w]):
+		case ok && secondScales[t.Meta.Param] && scheme.MayScale(p.Tensors[w].DType):
 			return nil, invalid.Errorf("tensor %q: %q would have to be multiplied by it too, which is not known of FP8 weights", t.Name, t.Meta.ScaleOf)
 		case !t.Meta.Multiplies:
 			continue
@@ -34,7 +34,7 @@ func PairScales(p *Plan) (map[string]int, error) {
 			return nil, invalid.Errorf("tensor %q: a scale without its weight %q", t.Name, t.Meta.ScaleOf)
 		case Orphan(t, &p.Tensors[w]):
 			continue
-		case !isCodes(&p.Tensors[w]):
+		case !scheme.MayScale(p.Tensors[w].DType):
 			return nil, invalid.Errorf("tensor %q: a scale of %q, whose dtype %s needs none that is known here", t.Name, t.Meta.ScaleOf, p.Tensors[w].DType)
 		}
 		if other, ok := scales[t.Meta.ScaleOf]; ok {
@@ -47,12 +47,12 @@ func PairScales(p *Plan) (map[string]int, error) {
 		if t.Meta.Role == model.Scale {
 			continue
 		}
-		switch t.DType {
-		case safetensors.F8E4M3:
+		switch {
+		case scheme.Coded(t.DType, &t.Meta):
 			if _, ok := scales[t.Name]; !ok {
 				return nil, unscaled(p, t)
 			}
-		case safetensors.F8E5M2, safetensors.F8E4M3FNUZ, safetensors.F8E5M2FNUZ:
+		case scheme.Refused(t.DType):
 			return nil, invalid.Errorf("tensor %q: dtype %s is not supported: engines read FP8 weights as F8_E4M3 only", t.Name, t.DType)
 		}
 	}
@@ -63,16 +63,11 @@ func PairScales(p *Plan) (map[string]int, error) {
 // weight: scales of the scales, and factors that were moved from activations.
 var secondScales = map[string]bool{"weight_scale_2": true, "weight_global_scale": true, "pre_quant_scale": true}
 
-// isCodes reports whether t is an FP8 weight.
-func isCodes(t *Tensor) bool {
-	return t.DType == safetensors.F8E4M3 || t.DType == safetensors.F8E5M2
-}
-
 // Orphan reports whether a scale belongs to a weight that is stored in BF16 or
 // another wide type: transformers writes such scales for modules that it left
 // alone, and nothing is to be multiplied by them.
 func Orphan(scale, weight *Tensor) bool {
-	_, wide := Elem(weight.DType)
+	_, wide := scheme.Elem(weight.DType)
 	return wide && scale.Meta.Role == model.Scale && scale.Meta.ScaleOf == weight.Name
 }
 
@@ -119,28 +114,12 @@ func ScaleGrid(w, scale *Tensor, block []int64) (Grid, error) {
 	if n := len(w.Shape); n != 2 && n != 3 {
 		return Grid{}, invalid.Errorf("tensor %q: an FP8 weight of shape %v is no matrix", w.Name, w.Shape)
 	}
-	switch scale.DType {
-	case safetensors.F32, safetensors.BF16, safetensors.F16, safetensors.F8E8M0, safetensors.U8:
-	default:
+	if !scheme.ScaleType(scale.DType) {
 		return Grid{}, invalid.Errorf("tensor %q: scales of dtype %s are not known", scale.Name, scale.DType)
 	}
-	var g Grid
-	var err error
-	if len(w.Shape) == 2 {
-		g, err = GridOf(w.Shape[0], w.Shape[1], scale.Shape, block)
-	} else {
-		g, err = stackedGrid(w.Shape, scale.Shape, block)
-	}
+	g, err := scheme.GridOver(w.Shape, scale.Shape, block)
 	if err != nil {
 		return Grid{}, invalid.Errorf("tensor %q: %w", scale.Name, err)
 	}
 	return g, nil
-}
-
-// Flat is the shape of the one matrix that a grid of [ScaleGrid] lies over.
-func Flat(shape []int64) []int64 {
-	if len(shape) != 3 {
-		return shape
-	}
-	return []int64{shape[0] * shape[1], shape[2]}
 }

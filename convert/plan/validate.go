@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"quern/formats/safetensors"
-	"quern/fp8"
+	"quern/scheme"
 )
 
 // Validate says what of a packed plan an engine cannot execute as it is meant: the
@@ -14,8 +14,17 @@ import (
 // output has one place of its own in one file, behind the header; what one recipe
 // makes lies together; and everything that is read lies within the input.
 func (p *Plan) Validate() error {
+	surveys, err := p.validSurveys()
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	for i := range p.Tensors { // first: what has lost its weight is to blame, not the weight
+		if p.Tensors[i].Op == ScaleOf && !p.hasCoding(i) {
+			return fmt.Errorf("plan: tensor %q: it is parted from its weight: nothing is quantized in its group", p.Tensors[i].Name)
+		}
+	}
 	for i := range p.Tensors {
-		if err := p.validTensor(i); err != nil {
+		if err := p.validTensor(i, surveys); err != nil {
 			return fmt.Errorf("plan: tensor %q: %w", p.Tensors[i].Name, err)
 		}
 	}
@@ -87,7 +96,7 @@ func (p *Plan) validShard(k int, shard []int) error {
 }
 
 // validTensor checks the recipe of tensor i.
-func (p *Plan) validTensor(i int) error {
+func (p *Plan) validTensor(i int, surveys map[string]bool) error {
 	t := &p.Tensors[i]
 	if _, err := safetensors.SizeOf(t.DType, t.Shape); err != nil {
 		return err
@@ -115,25 +124,11 @@ func (p *Plan) validTensor(i int) error {
 		if n, m := elements(t.Shape), elements(t.Source.Shape); t.DType != safetensors.F32 || n != m {
 			err = makes(safetensors.F32, t.Source.Shape)
 		}
-	case Quantize:
-		err = makes(safetensors.F8E4M3, t.Source.Shape)
-	case Dequantize: // fused experts are read as one matrix, see Flat
-		if t.DType != safetensors.BF16 || !slices.Equal(Flat(t.Shape), t.Source.Shape) {
-			err = makes(safetensors.BF16, t.Source.Shape)
-		}
-	case Requantize:
-		err = makes(safetensors.F8E4M3, t.Source.Shape)
-	case ScaleOf:
-		if i == 0 || !p.Tensors[i-1].Op.Quantizes() {
-			return fmt.Errorf("it is the scale of nothing: no weight is quantized before it")
-		}
-		w := &p.Tensors[i-1]
-		if w.Group != t.Group {
-			return fmt.Errorf("it is parted from its weight %q", w.Name)
-		}
-		if want := tiles(w.Shape); t.DType != safetensors.F32 || !slices.Equal(t.Shape, want) {
-			return fmt.Errorf("%s %v are no scales of %q %v", t.DType, t.Shape, w.Name, w.Shape)
-		}
+	case Quantize, Requantize:
+		err = p.validCoding(i, surveys)
+	case Dequantize:
+		err = t.validDequantize(makes)
+	case ScaleOf: // see validCoding
 	case Constant:
 		if t.DType != safetensors.F32 {
 			return fmt.Errorf("a constant of dtype %s", t.DType)
@@ -144,24 +139,33 @@ func (p *Plan) validTensor(i int) error {
 	if err != nil {
 		return err
 	}
-	if t.Op.Quantizes() {
-		if len(t.Shape) != 2 {
-			return fmt.Errorf("shape %v is no matrix", t.Shape)
-		}
-		if i+1 == len(p.Tensors) || p.Tensors[i+1].Op != ScaleOf {
-			return fmt.Errorf("its scale does not follow it")
-		}
+	if t.Op != Dequantize && t.Op != Requantize {
+		return nil
 	}
-	if t.Op == Dequantize || t.Op == Requantize {
-		return p.validGrid(t)
+	if t.Scale == nil && t.Grid == nil && t.Written == nil {
+		return fmt.Errorf("%s without scales that lie over a matrix", t.Op)
+	}
+	r := t.Reading()
+	return p.validReading(&r)
+}
+
+// validDequantize checks what a Dequantize makes. Fused experts are read as one matrix,
+// see scheme.Flat.
+func (t *Tensor) validDequantize(makes func(safetensors.DType, []int64) error) error {
+	read := t.Source.Shape
+	if t.Written != nil {
+		read = []int64{t.Written.Rows, t.Written.Cols}
+	}
+	if t.DType != safetensors.BF16 || !slices.Equal(scheme.Flat(t.Shape), read) {
+		return makes(safetensors.BF16, read)
 	}
 	return nil
 }
 
-// validGrid checks that the scales of t are there and cover it.
-func (p *Plan) validGrid(t *Tensor) error {
+// validGrid checks that the scales of codes are there and cover them.
+func (p *Plan) validGrid(t *Reading) error {
 	if t.Scale == nil || t.Grid == nil || len(t.Source.Shape) != 2 {
-		return fmt.Errorf("%s without scales that lie over a matrix", t.Op)
+		return fmt.Errorf("codes %q without scales that lie over a matrix", t.Source.Name)
 	}
 	if err := p.validView(t.Scale); err != nil {
 		return err
@@ -205,12 +209,4 @@ func elements(shape []int64) int64 {
 		n *= d
 	}
 	return n
-}
-
-// tiles is the shape of the scales of a matrix.
-func tiles(shape []int64) []int64 {
-	if len(shape) != 2 {
-		return nil
-	}
-	return []int64{ceilDiv(shape[0], fp8.Tile), ceilDiv(shape[1], fp8.Tile)}
 }

@@ -1,4 +1,4 @@
-package plan
+package scheme
 
 import (
 	"quern/formats/safetensors"

@@ -1,0 +1,83 @@
+package scheme
+
+import (
+	"quern/formats/model"
+	"quern/formats/safetensors"
+)
+
+// Stored is a tensor of a checkpoint.
+type Stored struct {
+	Name  string
+	DType safetensors.DType
+	Shape []int64
+	Meta  *model.Tensor
+	// Config is what config.json says of the quantization, or nil.
+	Config *model.Quantization
+}
+
+// Beside finds another parameter of the same module.
+type Beside func(param string) (Stored, bool)
+
+// Found is how a weight is written.
+type Found struct {
+	*Scheme
+	Params
+	Scales []string // names of the further tensors, in the order of the scheme's outputs
+}
+
+// Recognise tells which scheme a weight is written in, by its dtype and neighbours; ok
+// is false for one that has no codes, or codes whose scheme is not known. E4M3 codes
+// with a scale of any layout are BlockFP8's: their [Grid] says the rest.
+func Recognise(w *Stored, beside Beside) (f Found, ok bool) {
+	if !Coded(w.DType, w.Meta) && !integers(w.DType, w.Meta) {
+		return Found{}, false
+	}
+	for _, s := range All {
+		if s.Recognise == nil {
+			continue
+		}
+		if f, ok := s.Recognise(w, beside); ok {
+			f.Scheme = s
+			return f, true
+		}
+	}
+	return Found{Scheme: BlockFP8}, Coded(w.DType, w.Meta)
+}
+
+// Coded reports whether a tensor is a weight of E4M3 codes, whose scales a [Grid] lays
+// over it.
+func Coded(d safetensors.DType, m *model.Tensor) bool {
+	return d == safetensors.F8E4M3 && m.Role != model.Scale
+}
+
+// integers reports whether a tensor is a weight whose codes are packed in integers.
+func integers(d safetensors.DType, m *model.Tensor) bool {
+	return m.Role != model.Scale && m.Weights > 0 && (!d.IsFloat() || d.Bits() < 8)
+}
+
+// Refused reports whether a tensor is of a float of 8 bits other than E4M3, which no
+// engine reads as a weight.
+func Refused(d safetensors.DType) bool {
+	return d == safetensors.F8E5M2 || d == safetensors.F8E4M3FNUZ || d == safetensors.F8E5M2FNUZ
+}
+
+// MayScale reports whether a scale may belong to a weight of this dtype: what cannot be
+// read is refused with a better word.
+func MayScale(d safetensors.DType) bool {
+	return d == safetensors.F8E4M3 || d == safetensors.F8E5M2
+}
+
+// ScaleType reports whether scales that lie over codes by a [Grid] may have this dtype.
+func ScaleType(d safetensors.DType) bool {
+	switch d {
+	case safetensors.F32, safetensors.BF16, safetensors.F16, safetensors.F8E8M0, safetensors.U8:
+		return true
+	}
+	return false
+}
+
+// PowersOfTwo reports whether scales of a dtype can only be powers of two: E8M0, or its
+// bytes in U8 (MXFP8, formats.md §0).
+func PowersOfTwo(d safetensors.DType) bool {
+	return d == safetensors.F8E8M0 || d == safetensors.U8
+}
