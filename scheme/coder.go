@@ -42,3 +42,7 @@ type Job struct {
 	// Tiles quantizes by tiles of 128×128, as a device does; nil: fp8.Quantize.
 	Tiles func(codes []byte, codeStride int, tiles []fp8.TileStats, m fp8.Matrix, o fp8.Options) error
 }
+
+// Amax is the largest magnitude of m, for Job.Amax; finite is false where a weight is
+// NaN or infinite.
+func Amax(m fp8.Matrix) (amax float32, finite bool) { return group.Amax(m) }

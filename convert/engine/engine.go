@@ -111,6 +111,9 @@ type engine struct {
 	drop   bool // forget cached pages behind the work
 	window *window
 
+	surveys map[string]*plan.Survey // of the plan, by name
+	largest map[string]float32      // what is known of them
+
 	stateMu sync.Mutex
 	done    atomic.Int64
 	total   int64
@@ -129,7 +132,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (*Result, error) {
 	if o.Channels == nil && slices.ContainsFunc(p.Tensors, weighted) {
 		return nil, errors.New("the plan weighs channels by a calibration that is not there")
 	}
-	e := &engine{plan: p, opts: o, fs: o.FS, inputs: make([]blockio.File, len(o.Sources)), stamps: make([]blockio.Stamp, len(o.Sources))}
+	e := &engine{surveys: surveysOf(p), largest: map[string]float32{}, plan: p, opts: o, fs: o.FS, inputs: make([]blockio.File, len(o.Sources)), stamps: make([]blockio.Stamp, len(o.Sources))}
 	var err error
 	if e.mem, err = divide(p, o); err != nil {
 		return nil, err
@@ -194,6 +197,11 @@ func (e *engine) execute(ctx context.Context, res *Result) error {
 			e.total += inputBytes(&e.plan.Tensors[i])
 		}
 	}
+	pending, err := e.recall(todo)
+	if err != nil {
+		return err
+	}
+	e.total += pending
 	if err := e.convert(ctx, todo); err != nil {
 		return err
 	}

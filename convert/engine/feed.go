@@ -9,17 +9,33 @@ import (
 	"github.com/zeebo/blake3"
 
 	"quern/convert/plan"
-	"quern/formats/safetensors"
 	"quern/fp8"
 	"quern/internal/blockio"
 	"quern/internal/invalid"
+	"quern/scheme"
 )
 
-// newJob prepares the making of tensor i of the plan at offset of shard s.
-func (e *engine) newJob(s *shard, t *plan.Tensor, i int, offset int64) *job {
-	j := &job{shard: s, tensor: t, index: i, offset: offset, geo: cut(t, e.mem)}
+// newJob prepares the making of tensor i of the plan, and of the scales that come with
+// it, at the offsets of shard s.
+func (e *engine) newJob(s *shard, i int, at map[int]int64) (*job, error) {
+	t := &e.plan.Tensors[i]
+	j := &job{shard: s, tensor: t, index: i, geo: cut(t, e.mem)}
 	j.left = j.geo.chunks
-	return j
+	list := []int{i}
+	if t.Op.Quantizes() {
+		var err error
+		if list, err = e.plan.Outputs(i); err != nil {
+			return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
+		}
+	}
+	for n, k := range list {
+		o := output{tensor: &e.plan.Tensors[k], offset: at[k]}
+		if n < len(j.geo.outputs) {
+			o.layout = j.geo.outputs[n]
+		}
+		j.outs = append(j.outs, o)
+	}
+	return j, nil
 }
 
 // feed reads the inputs of a shard's jobs, in order, and hands the chunks to
@@ -27,6 +43,9 @@ func (e *engine) newJob(s *shard, t *plan.Tensor, i int, offset int64) *job {
 func (e *engine) feed(ctx context.Context, s *shard) error {
 	if len(s.jobs) == 0 { // cannot be: Pack makes no empty shard
 		close(s.whole)
+	}
+	if err := e.survey(ctx, s); err != nil {
+		return err
 	}
 	for _, j := range s.jobs {
 		if err := e.begin(j); err != nil {
@@ -38,26 +57,34 @@ func (e *engine) feed(ctx context.Context, s *shard) error {
 			}
 			continue
 		}
-		in, err := e.input(j.tensor.Source.File)
-		if err != nil {
+		if err := e.feedJob(ctx, j); err != nil {
 			return err
 		}
-		for k := range j.geo.chunks {
-			var sl *slab
-			select {
-			case sl = <-e.free:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-			c := &chunk{job: j, k: k, span: j.geo.span(k), slab: sl}
-			if err := e.read(in, c); err != nil {
-				return err
-			}
-			select {
-			case e.work <- c:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
+	}
+	return nil
+}
+
+// feedJob reads the input of a job.
+func (e *engine) feedJob(ctx context.Context, j *job) error {
+	in, err := e.input(j.tensor.Source.File)
+	if err != nil {
+		return err
+	}
+	for k := range j.geo.chunks {
+		var sl *slab
+		select {
+		case sl = <-e.free:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		c := &chunk{job: j, k: k, span: j.geo.span(k), slab: sl}
+		if err := e.read(in, c); err != nil {
+			return err
+		}
+		select {
+		case e.work <- c:
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 	return nil
@@ -66,58 +93,107 @@ func (e *engine) feed(ctx context.Context, s *shard) error {
 // begin gives a job what it needs while it is under way. Not before: that is
 // much, and a shard may have many jobs.
 func (e *engine) begin(j *job) error {
-	j.hash, j.parked = blake3.New(), map[int]*chunk{}
+	j.parked = map[int]*chunk{}
+	for n := range j.outs {
+		j.outs[n].hash = blake3.New()
+	}
 	if !j.tensor.Op.Quantizes() {
 		return nil
 	}
-	j.tiles = make([]fp8.TileStats, ceilDiv(j.geo.rows, fp8.Tile)*ceilDiv(j.geo.cols, fp8.Tile))
-	if !weighted(*j.tensor) {
-		return nil
+	t := j.tensor
+	s, err := scheme.Find(t.Quant.Scheme)
+	if err != nil {
+		return fmt.Errorf("tensor %q: %w", t.Name, err)
 	}
+	start := scheme.Job{Params: t.Quant.Params, Rows: j.geo.rows, Cols: j.geo.cols, Amax: e.largest[t.Quant.Survey], Tiles: e.tiles}
+	if weighted(*t) {
+		if start.Channels, err = e.channels(j); err != nil {
+			return err
+		}
+	}
+	if j.coder, err = s.Coder(&start); err != nil {
+		return fmt.Errorf("tensor %q: %w", t.Name, err)
+	}
+	return nil
+}
+
+// tiles quantizes by tiles on the device.
+func (e *engine) tiles(codes []byte, codeStride int, tiles []fp8.TileStats, m fp8.Matrix, o fp8.Options) error {
+	return e.opts.Device.Quantize(codes, codeStride, tiles, m, o).Wait()
+}
+
+// channels are what weighs the columns of a weighted search.
+func (e *engine) channels(j *job) ([]float32, error) {
 	module := j.tensor.Quant.Channels
 	squares, ok := e.opts.Channels(module)
 	switch {
 	case !ok:
-		return invalid.Errorf("calibration: the mean squares of module %q are gone", module)
+		return nil, invalid.Errorf("calibration: the mean squares of module %q are gone", module)
 	case int64(len(squares)) != j.geo.cols:
-		return invalid.Errorf("calibration: module %q has %d input channels, the weight %q has %d columns", module, len(squares), j.tensor.Name, j.geo.cols)
+		return nil, invalid.Errorf("calibration: module %q has %d input channels, the weight %q has %d columns", module, len(squares), j.tensor.Name, j.geo.cols)
 	}
 	for i, x := range squares {
 		if !(x >= 0 && x <= math.MaxFloat32) {
-			return invalid.Errorf("calibration: the mean square of input channel %d of module %q is %v", i, module, x)
+			return nil, invalid.Errorf("calibration: the mean square of input channel %d of module %q is %v", i, module, x)
 		}
 	}
-	j.channels = squares
-	return nil
+	return squares, nil
 }
 
 // weighted reports whether t's scales are searched with channel weights.
 func weighted(t plan.Tensor) bool { return t.Op.Quantizes() && t.Quant.Search == fp8.SearchWeighted }
 
-// read fills a chunk from its input file.
+// read fills a chunk from its input file, and what else its codes need.
 func (e *engine) read(in blockio.File, c *chunk) error {
-	v, g := &c.job.tensor.Source, &c.job.geo
-	if g.linear || c.span.cols == g.cols {
-		first, n := c.span.first, c.span.n
-		if !g.linear {
-			first, n = c.span.row*g.cols, c.span.rows*g.cols
-		}
-		c.in = c.slab.in[:n*g.in]
-		if err := e.readView(in, v, c.in, first*g.in); err != nil {
+	t, g := c.job.tensor, &c.job.geo
+	if g.linear {
+		c.in = c.slab.in[:c.span.n*g.in]
+		return e.readView(in, &t.Source, c.in, c.span.first*g.in)
+	}
+	rest := c.slab.in
+	take := func(n int64) (p []byte) {
+		p, rest = rest[:n], rest[n:]
+		return p
+	}
+	c.in = take(g.sources[0].Size(c.span.Part))
+	if err := e.readPart(in, &t.Source, &g.sources[0], c.in, c); err != nil {
+		return err
+	}
+	if t.Grid != nil {
+		return e.readGrid(c)
+	}
+	for n := range g.sources[1:] {
+		v, lay := &t.Written.Scales[n], &g.sources[n+1]
+		file, err := e.input(v.File)
+		if err != nil {
 			return err
 		}
-	} else {
-		width := c.span.cols * g.in
-		c.in = c.slab.in[:c.span.rows*width]
-		for r := range c.span.rows {
-			off := ((c.span.row+r)*g.cols + c.span.col) * g.in
-			if err := e.readView(in, v, c.in[r*width:(r+1)*width], off); err != nil {
-				return err
-			}
+		var p []byte
+		if lay.Whole() {
+			p = make([]byte, v.Bytes())
+			err = e.readView(file, v, p, 0)
+		} else {
+			p = take(lay.Size(c.span.Part))
+			err = e.readPart(file, v, lay, p, c)
 		}
+		if err != nil {
+			return err
+		}
+		c.more = append(c.more, p)
 	}
-	if c.job.tensor.Grid != nil {
-		return e.readGrid(c)
+	return nil
+}
+
+// readPart reads the part of a view that a chunk of a matrix covers.
+func (e *engine) readPart(in blockio.File, v *plan.View, lay *scheme.Output, p []byte, c *chunk) error {
+	offset, width, stride, count := lay.Place(c.span.Part, c.job.geo.cols)
+	if width == stride { // whole rows lie together
+		return e.readView(in, v, p, offset)
+	}
+	for r := range count {
+		if err := e.readView(in, v, p[r*width:(r+1)*width], offset+r*stride); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -157,10 +233,10 @@ func (e *engine) readGrid(c *chunk) error {
 	if err != nil {
 		return err
 	}
-	first, rows := g.Row(c.span.row, c.job.geo.rows), c.job.geo.rows
-	n := g.Row(c.span.row+c.span.rows-1, rows) - first + 1
-	col := c.span.col / g.TileCols
-	width := (c.span.col+c.span.cols-1)/g.TileCols - col + 1
+	first, rows := g.Row(c.span.Row, c.job.geo.rows), c.job.geo.rows
+	n := g.Row(c.span.Row+c.span.Rows-1, rows) - first + 1
+	col := c.span.Col / g.TileCols
+	width := (c.span.Col+c.span.Cols-1)/g.TileCols - col + 1
 	size := v.DType.Bits() / 8
 	raw, scales := make([]byte, width*size), make([]float32, n*width)
 	base := e.plan.Input.Files[v.File].Data + v.Offset
@@ -177,11 +253,11 @@ func (e *engine) readGrid(c *chunk) error {
 			return fmt.Errorf("reading %q: %w", e.plan.Input.Files[v.File].Name, err)
 		}
 	}
-	row0 := c.span.row
+	row0 := c.span.Row
 	c.grid = &fp8.Grid{
 		Scales: scales, Rows: int(n), Cols: int(width), TileRows: int(g.TileRows), TileCols: int(g.TileCols),
 		RowOf: func(r int) int { return int(g.Row(row0+int64(r), rows) - first) },
-		Col0:  int(c.span.col - col*g.TileCols),
+		Col0:  int(c.span.Col - col*g.TileCols),
 	}
 	return nil
 }
@@ -190,24 +266,13 @@ func (e *engine) readGrid(c *chunk) error {
 // no scales: zero, negative, infinite or NaN. first is the index of dst[0] in
 // the tensor, for the message.
 func widen(dst []float32, raw []byte, v *plan.View, first int64) error {
-	for i := range dst {
-		var x float32
-		switch v.DType {
-		case safetensors.F32:
-			x = math.Float32frombits(uint32(raw[4*i]) | uint32(raw[4*i+1])<<8 | uint32(raw[4*i+2])<<16 | uint32(raw[4*i+3])<<24)
-		case safetensors.BF16:
-			x = fp8.BF16ToFloat32(uint16(raw[2*i]) | uint16(raw[2*i+1])<<8)
-		case safetensors.F16:
-			x = fp8.F16ToFloat32(uint16(raw[2*i]) | uint16(raw[2*i+1])<<8)
-		case safetensors.F8E8M0, safetensors.U8: // U8 holds E8M0 bytes (MXFP8, formats.md §0)
-			x = fp8.E8M0ToFloat32(raw[i])
-		default:
-			return invalid.Errorf("tensor %q: scales of dtype %s are not known", v.Name, v.DType)
-		}
+	if !scheme.ScaleType(v.DType) || !scheme.Floats(dst, raw, v.DType) {
+		return invalid.Errorf("tensor %q: scales of dtype %s are not known", v.Name, v.DType)
+	}
+	for i, x := range dst {
 		if !(x > 0) || x > math.MaxFloat32 {
 			return invalid.Errorf("tensor %q: scale %v at index %d is not positive and finite", v.Name, x, first+int64(i))
 		}
-		dst[i] = x
 	}
 	return nil
 }

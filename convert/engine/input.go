@@ -69,9 +69,12 @@ func (e *engine) files(s *plan.Shard) []int {
 		if t.Op == plan.Constant {
 			continue
 		}
-		add(&t.Source)
-		if t.Scale != nil {
-			add(t.Scale)
+		r := t.Reading()
+		eachView(&r, add)
+		if s := e.surveys[t.Quant.Survey]; s != nil {
+			for k := range s.Of {
+				eachView(&s.Of[k], add)
+			}
 		}
 	}
 	return list

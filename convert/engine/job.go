@@ -9,6 +9,7 @@ import (
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/fp8"
+	"quern/scheme"
 )
 
 // slab is a pair of buffers: what was read and what is to be written.
@@ -20,29 +21,34 @@ type chunk struct {
 	k    int
 	span span
 	slab *slab
-	in   []byte    // slab.in up to what was read
-	out  []byte    // what is to be written: slab.out, or slab.in when nothing changes
-	grid *fp8.Grid // Dequantize, Requantize: the scales of these rows
+	in   []byte    // slab.in up to what was read of the source
+	more [][]byte  // what was read of the scales of codes that have no grid
+	outs [][]byte  // what is to be written of each output: in slab.out, or slab.in when nothing changes
+	grid *fp8.Grid // codes with a grid: the scales of these rows
 }
 
-// job makes one output tensor, and the scale that belongs to it.
+// output is a tensor that a job makes.
+type output struct {
+	tensor *plan.Tensor
+	offset int64         // in the output file
+	layout scheme.Output // of matrix operations
+	hash   *blake3.Hasher
+}
+
+// job makes one output tensor, and the scales that belong to it.
 type job struct {
 	shard  *shard
 	tensor *plan.Tensor
-	index  int   // in the plan
-	offset int64 // in the output file
+	index  int // in the plan
 	geo    geometry
-
-	scale       *plan.Tensor // the ScaleOf tensor, or nil
-	scaleOffset int64
-	tiles       []fp8.TileStats // of the whole tensor, by tile index
-	channels    []float32       // what weighs the columns of a weighted search
+	outs   []output     // codes first
+	coder  scheme.Coder // of what is quantized, while it is under way
+	survey *inquiry     // set instead of outs: only the largest magnitude is wanted
 
 	mu     sync.Mutex
-	hash   *blake3.Hasher // fed in the order of the output's bytes
 	parked map[int]*chunk // done, but not yet their turn
-	next   int            // the chunk that the hash waits for
-	busy   bool           // a worker is feeding the hash
+	next   int            // the chunk that the hashes wait for
+	busy   bool           // a worker is feeding the hashes
 	left   int            // chunks that are not done
 }
 
@@ -67,7 +73,9 @@ func (j *job) deliver(c *chunk, release func(*slab)) (complete bool) {
 		delete(j.parked, j.next)
 		j.busy = true
 		j.mu.Unlock()
-		j.hash.Write(c.out)
+		for n, p := range c.outs {
+			j.outs[n].hash.Write(p)
+		}
 		release(c.slab)
 		j.mu.Lock()
 		j.busy = false
@@ -87,15 +95,11 @@ func (j *job) deliver(c *chunk, release func(*slab)) (complete bool) {
 // sum is the digest of what the hash was fed.
 func sum(h *blake3.Hasher) string { return hex.EncodeToString(h.Sum(nil)) }
 
-// quality turns the tiles' statistics into what the manifest says of a tensor.
-func (j *job) quality() *manifest.Error {
-	var s fp8.Stats
-	for _, t := range j.tiles {
-		s.Add(t)
-	}
+// quality turns a coding's statistics into what the manifest says of a tensor.
+func quality(s scheme.Stats) *manifest.Error {
 	e := &manifest.Error{
 		Relative: s.RelativeError(), Max: s.MaxErr,
-		Saturated: s.Saturated, Subnormal: s.Subnormal, Zero: s.Zero, ZeroTiles: s.ZeroTiles,
+		Saturated: s.Saturated, Subnormal: s.Subnormal, Zero: s.Zero, ZeroTiles: s.ZeroTiles, LowGroups: s.LowGroups,
 	}
 	if db, exact := s.SQNR(); !exact {
 		e.SQNR = &db

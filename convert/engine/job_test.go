@@ -19,14 +19,14 @@ func TestDeliver(t *testing.T) {
 	for range 200 {
 		chunks := 1 + r.IntN(40)
 		x := &plan.Tensor{Op: plan.Copy, DType: safetensors.U8, Source: plan.View{DType: safetensors.U8, Shape: []int64{int64(chunks) * minSlab}}}
-		j := &job{tensor: x, geo: cut(x, memory{slab: minSlab}), hash: blake3.New(), parked: map[int]*chunk{}}
+		j := &job{tensor: x, geo: cut(x, memory{slab: minSlab}), outs: []output{{hash: blake3.New()}}, parked: map[int]*chunk{}}
 		j.left = j.geo.chunks
 		want := blake3.New()
 		var list []*chunk
 		for k := range chunks {
-			c := &chunk{job: j, k: k, slab: &slab{}, out: []byte{byte(k), byte(k >> 8), byte(r.Uint32())}}
+			c := &chunk{job: j, k: k, slab: &slab{}, outs: [][]byte{{byte(k), byte(k >> 8), byte(r.Uint32())}}}
 			list = append(list, c)
-			want.Write(c.out)
+			want.Write(c.outs[0])
 		}
 		r.Shuffle(chunks, func(a, b int) { list[a], list[b] = list[b], list[a] })
 		free := make(chan *slab, chunks+1)
@@ -37,7 +37,7 @@ func TestDeliver(t *testing.T) {
 			wg.Go(func() {
 				for c := range work {
 					if j.deliver(c, func(s *slab) { free <- s }) {
-						complete.Store(w, sum(j.hash))
+						complete.Store(w, sum(j.outs[0].hash))
 					}
 				}
 			})

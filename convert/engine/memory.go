@@ -32,27 +32,30 @@ func divide(p *plan.Plan, o Options) (memory, error) {
 		o.Memory = max(o.Memory, fixed+perTensor*int64(len(p.Tensors))+DefaultMemory/2)
 	}
 	budget := o.Memory - fixed - perTensor*int64(len(p.Tensors))
-	scratch, largest := int64(0), int64(0)
+	scratch, largest, least := int64(0), int64(0), int64(minSlab)
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
 		if t.Op == plan.Requantize {
 			scratch = 1
 		}
+		if g, ok := matrixOf(t); ok {
+			least = max(least, ceilDiv(g.least(), 1<<16)<<16)
+		}
 		largest = max(largest, t.Bytes(), inputBytes(t))
 	}
 	// A slab holds a tensor's elements in the widest form on their way, which is at
 	// most four times that of either end (codes as float32): more is of no use.
-	useful := max(min(largest, maxSlab)*4, minSlab)
+	useful := max(min(largest, maxSlab)*4, least)
 	for workers := o.Workers; workers > 0; workers-- {
 		slabs := workers + 4
 		// Half of the budget is left to the collector's slack.
 		size := budget / 2 / (2*int64(slabs) + scratch*int64(workers))
-		size = min(size, maxSlab, ceilDiv(useful, 1<<16)<<16) &^ (1<<16 - 1)
-		if size >= minSlab {
+		size = min(size, max(maxSlab, least), ceilDiv(useful, 1<<16)<<16) &^ (1<<16 - 1)
+		if size >= least {
 			return memory{slab: int(size), slabs: slabs, workers: workers, scratch: int(scratch * size)}, nil
 		}
 	}
-	need := fixed + perTensor*int64(len(p.Tensors)) + 2*(2*5+scratch)*minSlab // one worker, five slabs
+	need := fixed + perTensor*int64(len(p.Tensors)) + 2*(2*5+scratch)*least // one worker, five slabs
 	return memory{}, fmt.Errorf("--memory %d is too little for %d tensors: at least %d bytes are needed", o.Memory, len(p.Tensors), need)
 }
 

@@ -10,6 +10,7 @@ import (
 	"quern/formats/safetensors"
 	"quern/fp8"
 	"quern/internal/blockio/faultfs"
+	"quern/scheme"
 )
 
 // planOf plans by hand: recipe turns each tensor of the input into those of the
@@ -79,7 +80,7 @@ func dequantized(x plan.Tensor, scale *plan.Tensor) []plan.Tensor {
 
 // lay gives x its scale.
 func lay(x, scale *plan.Tensor) {
-	g, err := plan.GridOf(x.Shape[0], x.Shape[1], scale.Shape, nil)
+	g, err := scheme.GridOf(x.Shape[0], x.Shape[1], scale.Shape, nil)
 	if err != nil {
 		panic(err)
 	}

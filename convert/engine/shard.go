@@ -49,14 +49,14 @@ func (e *engine) openShard(k int) (*shard, error) {
 	for n, i := range ps.Tensors {
 		at[i] = ps.Offsets[n]
 	}
-	for i, offset := range at {
-		t := &e.plan.Tensors[i]
-		if t.Op == plan.ScaleOf {
+	for i := range at {
+		if e.plan.Tensors[i].Op == plan.ScaleOf {
 			continue // made with its weight
 		}
-		j := e.newJob(s, t, i, offset)
-		if t.Op.Quantizes() { // the scale is the next tensor of the plan, in the same file
-			j.scale, j.scaleOffset = &e.plan.Tensors[i+1], at[i+1]
+		j, err := e.newJob(s, i, at)
+		if err != nil {
+			s.discard(e.fs)
+			return nil, err
 		}
 		s.jobs = append(s.jobs, j)
 	}

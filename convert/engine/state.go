@@ -33,6 +33,9 @@ type record struct {
 	// From has the stamps of the input files that the shard was made from.
 	From    map[string]blockio.Stamp `json:"from,omitempty"`
 	Tensors []manifest.Tensor        `json:"tensors,omitempty"`
+	// Surveys, instead of Shard, are largest magnitudes that were found in the files
+	// of From.
+	Surveys map[string]float32 `json:"surveys,omitempty"`
 }
 
 // state is the open state file of this run.
@@ -43,6 +46,8 @@ type state struct {
 	end  int64             // of the lines that count
 	size int64             // of the file when it was locked
 	done map[string]record // of finished shards, by name
+
+	surveys []record // what was found before codings
 
 	shards []string // the names of all shards of this run
 	over   string   // --overwrite: the stamp of the input, else ""
@@ -118,6 +123,8 @@ func (s *state) load(run *manifest.Manifest) (other string, err error) {
 			}
 		} else if s.old != nil {
 			s.oldTensors = append(s.oldTensors, r.Tensors...)
+		} else if r.Surveys != nil {
+			s.surveys = append(s.surveys, r)
 		} else {
 			s.done[r.Shard] = r
 		}

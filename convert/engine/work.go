@@ -3,16 +3,17 @@ package engine
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
-	"quern/formats/safetensors"
 	"quern/fp8"
 	"quern/internal/blockio"
 	"quern/internal/invalid"
+	"quern/scheme"
 )
 
 // worker transforms chunks until there are no more.
@@ -30,16 +31,22 @@ func (e *engine) worker(ctx context.Context) error {
 		if !ok {
 			return nil
 		}
+		if c.job.survey != nil {
+			if err := e.inquire(c, scratch); err != nil {
+				return err
+			}
+			e.count(c)
+			release(c.slab)
+			c.job.survey.done()
+			continue
+		}
 		if err := e.transform(c, scratch); err != nil {
 			return err
 		}
 		if err := e.write(c); err != nil {
 			return err
 		}
-		done := e.done.Add(int64(len(c.in)))
-		if e.opts.Progress != nil {
-			e.opts.Progress(done, e.total)
-		}
+		e.count(c)
 		if c.job.deliver(c, release) {
 			if err := e.conclude(c.job); err != nil {
 				return err
@@ -48,92 +55,102 @@ func (e *engine) worker(ctx context.Context) error {
 	}
 }
 
-// transform turns c.in into c.out.
+// count tells of a chunk that is done.
+func (e *engine) count(c *chunk) {
+	done := e.done.Add(int64(len(c.in)))
+	if e.opts.Progress != nil {
+		e.opts.Progress(done, e.total)
+	}
+}
+
+// transform makes what is to be written of a chunk.
 func (e *engine) transform(c *chunk, scratch []byte) error {
 	t := c.job.tensor
 	switch t.Op {
 	case plan.Copy:
-		c.out = c.in
+		c.outs = [][]byte{c.in}
 		return e.checkCopy(c)
 	case plan.Cast:
-		c.out = c.slab.out[:c.span.n*2]
+		out := c.slab.out[:c.span.n*2]
+		c.outs = [][]byte{out}
 		from, _ := plan.Elem(t.Source.DType)
 		if n, _ := fp8.CountNonFinite(c.in, from); n > 0 {
 			return e.nonFinite(c.job)
 		}
-		if n, _ := fp8.CastBF16(c.out, c.in, from); n > 0 {
+		if n, _ := fp8.CastBF16(out, c.in, from); n > 0 {
 			return e.beyond(c.job)
 		}
 	case plan.Widen:
-		c.out = c.slab.out[:c.span.n*4]
+		out := c.slab.out[:c.span.n*4]
+		c.outs = [][]byte{out}
 		scales := make([]float32, c.span.n)
 		if err := widen(scales, c.in, &t.Source, c.span.first); err != nil {
 			return fmt.Errorf("reading %q: %w", e.plan.Input.Files[t.Source.File].Name, err)
 		}
-		putFloats(c.out, scales)
+		putFloats(out, scales)
 	case plan.Dequantize:
-		if n, _ := fp8.CountNaNCodes(c.in); n > 0 {
-			return e.nanCodes(c.job)
-		}
-		cols := int(c.span.cols)
-		c.out = c.slab.out[:c.span.rows*c.span.cols*2]
-		if err := fp8.Dequantize(c.out, cols, fp8.ElemBF16, c.in, cols, int(c.span.rows), cols, *c.grid); err != nil {
-			return fmt.Errorf("tensor %q: %w", t.Name, err)
+		out := c.slab.out[:c.span.Rows*c.span.Cols*2]
+		c.outs = [][]byte{out}
+		if err := e.decode(c, out, fp8.ElemBF16); err != nil {
+			return err
 		}
 		if err := e.checkProducts(c); err != nil {
 			return err
 		}
-		e.large.look(t.Name, c.grid.Scales, c.out)
+		if c.grid != nil {
+			e.large.look(t.Name, c.grid.Scales, out)
+		}
 	case plan.Quantize:
 		from, _ := plan.Elem(t.Source.DType)
-		return e.quantize(c, c.in, from)
+		return e.code(c, c.in, from)
 	case plan.Requantize:
-		if n, _ := fp8.CountNaNCodes(c.in); n > 0 {
-			return e.nanCodes(c.job)
+		wide := scratch[:4*c.span.Rows*c.span.Cols]
+		if err := e.decode(c, wide, fp8.ElemF32); err != nil {
+			return err
 		}
-		cols := int(c.span.cols)
-		wide := scratch[:4*len(c.in)]
-		if err := fp8.Dequantize(wide, cols, fp8.ElemF32, c.in, cols, int(c.span.rows), cols, *c.grid); err != nil {
-			return fmt.Errorf("tensor %q: %w", t.Name, err)
-		}
-		return e.quantize(c, wide, fp8.ElemF32)
+		return e.code(c, wide, fp8.ElemF32)
 	default:
 		return fmt.Errorf("tensor %q: the engine knows no %s", t.Name, t.Op)
 	}
 	return nil
 }
 
-// quantize fills c.out with codes and the job's tiles with what is known of
-// them.
-func (e *engine) quantize(c *chunk, data []byte, from fp8.Elem) error {
-	t, s := c.job.tensor, c.span
-	o := fp8.Options{Search: t.Quant.Search}
-	if t.Quant.UE8M0 {
-		o.ScaleFormat = fp8.ScaleUE8M0
-	}
-	if c.job.channels != nil {
-		o.Weights = c.job.channels[s.col : s.col+s.cols]
-	}
-	c.out = c.slab.out[:s.rows*s.cols]
-	across := ceilDiv(c.job.geo.cols, fp8.Tile)
-	tiles := c.job.tiles[s.tileRow*across+s.tileCol:]
-	if s.cols < c.job.geo.cols { // the chunk's tiles are not contiguous
-		tiles = make([]fp8.TileStats, s.gridTileRows*s.tileCols)
-	}
-	tiles = tiles[:s.gridTileRows*s.tileCols]
-	m := fp8.Matrix{Data: data, Elem: from, Rows: int(s.rows), Cols: int(s.cols), Stride: int(s.cols)}
-	if err := e.opts.Device.Quantize(c.out, int(s.cols), tiles, m, o).Wait(); err != nil {
-		return fmt.Errorf("tensor %q: %w", t.Name, err)
-	}
-	for i := range tiles {
-		if tiles[i].NonFinite {
-			return e.nonFinite(c.job)
+// decode writes the values of a chunk of codes.
+func (e *engine) decode(c *chunk, dst []byte, to fp8.Elem) error {
+	t, rows, cols := c.job.tensor, int(c.span.Rows), int(c.span.Cols)
+	var err error
+	if t.Written != nil {
+		var s *scheme.Scheme
+		if s, err = scheme.Find(t.Written.Scheme); err == nil {
+			err = s.Decode(t.Written.Params, dst, cols, to, append([][]byte{c.in}, c.more...), c.span.Part)
 		}
-	}
-	if s.cols < c.job.geo.cols {
-		for r := range s.gridTileRows {
-			copy(c.job.tiles[(s.tileRow+r)*across+s.tileCol:], tiles[r*s.tileCols:(r+1)*s.tileCols])
+	} else {
+		if n, _ := fp8.CountNaNCodes(c.in); n > 0 {
+			return e.nanCodes(c.job)
 		}
+		err = fp8.Dequantize(dst, cols, to, c.in, cols, rows, cols, *c.grid)
+	}
+	if err != nil {
+		return e.blame(t, "%v", err)
+	}
+	return nil
+}
+
+// code fills c.outs with codes and scales.
+func (e *engine) code(c *chunk, data []byte, from fp8.Elem) error {
+	rest := c.slab.out
+	for n := range c.job.geo.outputs {
+		size := c.job.geo.outputs[n].Size(c.span.Part)
+		c.outs, rest = append(c.outs, rest[:size]), rest[size:]
+	}
+	cols := int(c.span.Cols)
+	m := fp8.Matrix{Data: data, Elem: from, Rows: int(c.span.Rows), Cols: cols, Stride: cols}
+	err := c.job.coder.Code(c.outs, c.span.Part, m)
+	switch {
+	case errors.Is(err, scheme.ErrNonFinite):
+		return e.nonFinite(c.job)
+	case err != nil:
+		return fmt.Errorf("tensor %q: %w", c.job.tensor.Name, err)
 	}
 	return nil
 }
@@ -148,7 +165,7 @@ func (e *engine) checkCopy(c *chunk) error {
 		if n, _ := fp8.CountNonFinite(c.in, from); n > 0 {
 			return e.nonFinite(c.job)
 		}
-	} else if t.DType == safetensors.F8E4M3 {
+	} else if t.Coded() {
 		if n, _ := fp8.CountNaNCodes(c.in); n > 0 {
 			return e.nanCodes(c.job)
 		}
@@ -160,18 +177,21 @@ func (e *engine) checkCopy(c *chunk) error {
 // range. Only scales that are absurd can lead there.
 func (e *engine) checkProducts(c *chunk) error {
 	const largest = 0x1.fep127 / 448 // BF16's largest number over E4M3's
-	if slices.Max(c.grid.Scales) < largest {
+	if c.grid != nil && slices.Max(c.grid.Scales) < largest {
 		return nil
 	}
-	n, at := fp8.CountNonFinite(c.out, fp8.ElemBF16)
+	n, at := fp8.CountNonFinite(c.outs[0], fp8.ElemBF16)
 	if n == 0 {
 		return nil
 	}
-	row, col := c.span.row+at/c.span.cols, c.span.col+at%c.span.cols
+	row, col := c.span.Row+at/c.span.Cols, c.span.Col+at%c.span.Cols
+	if c.grid == nil {
+		return e.blame(c.job.tensor, "the value at row %d, column %d of its matrix of %d×%d is not finite, or beyond BF16's range", row, col, c.job.geo.rows, c.job.geo.cols)
+	}
 	return e.blame(c.job.tensor, "the code at row %d, column %d of %v times its scale in %q is beyond BF16's range", row, col, c.job.tensor.Source.Shape, c.job.tensor.Scale.Name)
 }
 
-// write puts c.out into the shard's file.
+// write puts what was made of a chunk into the shard's file.
 func (e *engine) write(c *chunk) error {
 	j, g := c.job, &c.job.geo
 	f := j.shard.file
@@ -181,18 +201,22 @@ func (e *engine) write(c *chunk) error {
 		}
 		return e.window.wrote(f, off, int64(len(p)))
 	}
-	if g.linear || c.span.cols == g.cols {
-		first := c.span.first
-		if !g.linear {
-			first = c.span.row * g.cols
-		}
-		return put(c.out, j.offset+first*g.out)
+	if g.linear {
+		return put(c.outs[0], j.outs[0].offset+c.span.first*g.out)
 	}
-	width := c.span.cols * g.out
-	for r := range c.span.rows {
-		off := j.offset + ((c.span.row+r)*g.cols+c.span.col)*g.out
-		if err := put(c.out[r*width:(r+1)*width], off); err != nil {
-			return err
+	for n, p := range c.outs {
+		o := &j.outs[n]
+		if o.layout.Whole() {
+			continue // see conclude
+		}
+		offset, width, stride, count := o.layout.Place(c.span.Part, g.cols)
+		if width == stride { // whole rows lie together
+			width, count = int64(len(p)), 1
+		}
+		for r := range count {
+			if err := put(p[r*width:(r+1)*width], o.offset+offset+r*stride); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -200,63 +224,65 @@ func (e *engine) write(c *chunk) error {
 
 // conclude records a job whose chunks are all written.
 func (e *engine) conclude(j *job) error {
-	t := j.tensor
-	switch {
-	case t.Op == plan.Constant:
-		if err := e.put(j, t.Value); err != nil {
-			return err
+	var results []manifest.Tensor
+	for n := range j.outs {
+		o := &j.outs[n]
+		switch {
+		case o.tensor.Op == plan.Constant:
+			if err := e.put(o, j.shard.file, constant(o.tensor)); err != nil {
+				return err
+			}
+		case j.coder != nil && o.layout.Whole():
+			if err := e.put(o, j.shard.file, j.coder.Whole(n)); err != nil {
+				return err
+			}
+		case j.geo.wide():
+			if err := e.hashBack(o, j.shard.file); err != nil {
+				return err
+			}
 		}
-	case j.geo.wide():
-		if err := e.hashBack(j); err != nil {
-			return err
-		}
+		t := o.tensor
+		results = append(results, manifest.Tensor{Name: t.Name, File: j.shard.plan.Name, DType: t.DType, Shape: t.Shape, BLAKE3: sum(o.hash), Uncovered: t.Uncovered})
 	}
-	results := []manifest.Tensor{{Name: t.Name, File: j.shard.plan.Name, DType: t.DType, Shape: t.Shape, BLAKE3: sum(j.hash), Uncovered: t.Uncovered}}
-	if j.scale != nil {
-		results[0].Error = j.quality()
-		raw := make([]byte, 4*len(j.tiles))
-		for i := range j.tiles {
-			binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(j.tiles[i].Scale))
-		}
-		f := j.shard.file
-		if err := blockio.WriteFull(f, raw, j.scaleOffset); err != nil {
-			return fmt.Errorf("writing %q: %w", f.Name(), err)
-		}
-		j.hash.Reset()
-		j.hash.Write(raw)
-		results = append(results, manifest.Tensor{Name: j.scale.Name, File: j.shard.plan.Name, DType: j.scale.DType, Shape: j.scale.Shape, BLAKE3: sum(j.hash)})
-		j.tiles = nil
+	if j.coder != nil {
+		results[0].Error = quality(j.coder.Stats())
 	}
-	j.hash, j.parked, j.channels = nil, nil, nil
+	j.outs, j.parked, j.coder = nil, nil, nil
 	j.shard.complete(results...)
 	return nil
 }
 
-// put writes a constant.
-func (e *engine) put(j *job, x float32) error {
-	raw := make([]byte, j.tensor.Bytes())
+// constant is the bytes of a constant.
+func constant(t *plan.Tensor) []byte {
+	raw := make([]byte, t.Bytes())
 	for i := range len(raw) / 4 {
-		putFloats(raw[4*i:], []float32{x})
+		putFloats(raw[4*i:], []float32{t.Value})
 	}
-	j.hash.Write(raw)
-	f := j.shard.file
-	if err := blockio.WriteFull(f, raw, j.offset); err != nil {
+	return raw
+}
+
+// put writes all of an output.
+func (e *engine) put(o *output, f blockio.File, raw []byte) error {
+	if int64(len(raw)) != o.tensor.Bytes() {
+		return fmt.Errorf("tensor %q: %d bytes were made for %d", o.tensor.Name, len(raw), o.tensor.Bytes())
+	}
+	o.hash.Write(raw)
+	if err := blockio.WriteFull(f, raw, o.offset); err != nil {
 		return fmt.Errorf("writing %q: %w", f.Name(), err)
 	}
 	return nil
 }
 
-// hashBack takes the digest of a tensor whose chunks were not contiguous, from
+// hashBack takes the digest of an output whose chunks were not contiguous, from
 // the file.
-func (e *engine) hashBack(j *job) error {
+func (e *engine) hashBack(o *output, f blockio.File) error {
 	buf := make([]byte, minSlab)
-	f := j.shard.file
-	for off, end := j.offset, j.offset+j.tensor.Bytes(); off < end; off += int64(len(buf)) {
+	for off, end := o.offset, o.offset+o.tensor.Bytes(); off < end; off += int64(len(buf)) {
 		p := buf[:min(int64(len(buf)), end-off)]
 		if err := blockio.ReadFull(f, p, off); err != nil {
 			return fmt.Errorf("reading %q back: %w", f.Name(), err)
 		}
-		j.hash.Write(p)
+		o.hash.Write(p)
 	}
 	return nil
 }

@@ -60,7 +60,10 @@ type Error struct {
 	Saturated int64    `json:"saturated"`      // weights with |w/s| > 464, which would round beyond 448
 	Subnormal int64    `json:"subnormal"`      // codes ±1…±7
 	Zero      int64    `json:"zero"`           // zero codes from weights that are not zero
-	ZeroTiles int64    `json:"zero_tiles"`     // tiles of zeros only
+	ZeroTiles int64    `json:"zero_tiles"`     // tiles, or groups, of zeros only
+	// LowGroups are NVFP4's groups that lie more than 28672 times below what the
+	// tensor's scale reaches: their scales have lost bits.
+	LowGroups int64 `json:"low_groups,omitempty"`
 }
 
 // Encode returns the file's bytes: one line a tensor, so that diff and grep
