@@ -3,9 +3,9 @@ package convert
 import (
 	"fmt"
 
+	"quern/convert/container"
 	"quern/convert/plan"
 	"quern/formats/model"
-	"quern/formats/safetensors"
 	"quern/internal/invalid"
 )
 
@@ -30,10 +30,10 @@ func (q *quantizer) inputScales(p *plan.Plan) error {
 			continue
 		}
 		out = append(out, *t)
-		if !q.StaticActivations || i == 0 || q.asIs[t.Meta.Module] || !isScaleOf(t, &p.Tensors[i-1]) {
+		weight := q.lastScale(p, i)
+		if weight == nil || !q.StaticActivations && q.form.InputScale == 0 {
 			continue
 		}
-		weight := &p.Tensors[i-1]
 		s, err := q.inputScale(weight, largest)
 		if err != nil {
 			return err
@@ -50,7 +50,7 @@ func (q *quantizer) inputScales(p *plan.Plan) error {
 	}
 	p.Tensors = out
 	p.Regroup(withWeight(p))
-	if written > 0 {
+	if written > 0 && q.Container == container.DeepSeek {
 		p.Notes = append(p.Notes, "--act-scales static: no engine that is known here computes block FP8 with fixed scales of activations, and vLLM and SGLang refuse to load it")
 	}
 	if dropped > 0 {
@@ -59,6 +59,29 @@ func (q *quantizer) inputScales(p *plan.Plan) error {
 			what = "the calibration's take their place"
 		}
 		p.Notes = append(p.Notes, fmt.Sprintf("%d scales of activations that the input has are dropped: %s", dropped, what))
+	}
+	return nil
+}
+
+// lastScale returns the weight whose last scale tensor i is, nil if it is none, or its
+// codes are those of the input.
+func (q *quantizer) lastScale(p *plan.Plan, i int) *plan.Tensor {
+	t := &p.Tensors[i]
+	scaleOf := t.Meta.ScaleOf
+	if t.Meta.Role != model.Scale || scaleOf == "" || q.asIs[t.Meta.Module] || plan.IsInputScale(t.Meta.Param) {
+		return nil
+	}
+	if i+1 < len(p.Tensors) && p.Tensors[i+1].Op == plan.ScaleOf && p.Tensors[i+1].Meta.ScaleOf == scaleOf {
+		return nil
+	}
+	for k := i - 1; k >= 0; k-- {
+		w := &p.Tensors[k]
+		if isScaleOf(t, w) {
+			return w
+		}
+		if w.Meta.ScaleOf != scaleOf {
+			return nil
+		}
 	}
 	return nil
 }
@@ -77,7 +100,7 @@ func (q *quantizer) largestInputs(p *plan.Plan) (map[inputs]float32, error) {
 	largest := map[inputs]float32{}
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
-		if t.Meta.Role != model.RoutedExpert || t.DType != safetensors.F8E4M3 {
+		if t.Meta.Role != model.RoutedExpert || !t.Coded() {
 			continue
 		}
 		amax, reached, err := q.inputAmax(t)
@@ -95,6 +118,11 @@ func (q *quantizer) largestInputs(p *plan.Plan) (map[inputs]float32, error) {
 // the one that fits all other experts of its layer: too wide costs a bit of
 // precision, too narrow cuts off.
 func (q *quantizer) inputScale(t *plan.Tensor, largest map[inputs]float32) (*plan.Tensor, error) {
+	if !q.StaticActivations {
+		s := constant(t, t.Meta.Module, "input_scale", q.form.InputScale)
+		s.Meta.ScaleOf = t.Name
+		return &s, nil
+	}
 	amax, reached, err := q.inputAmax(t)
 	if err != nil {
 		return nil, err
@@ -108,7 +136,7 @@ func (q *quantizer) inputScale(t *plan.Tensor, largest map[inputs]float32) (*pla
 			return nil, invalid.Errorf("calibration: module %q was never reached%s, so that nothing is known of its input: measure more text, leave --act-scales static out, or keep the module as it is with --keep", t.Meta.Module, alone(t))
 		}
 	}
-	s := constant(t, t.Meta.Module, "input_scale", scaleFor(amax))
+	s := constant(t, t.Meta.Module, "input_scale", scaleFor(amax, q.form.Reach))
 	s.Meta.ScaleOf, s.Uncovered = t.Name, !reached
 	return &s, nil
 }

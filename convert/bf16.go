@@ -62,7 +62,7 @@ func dequantize(block []int64) plan.Stage {
 					dropped++
 				}
 				continue
-			case t.DType == safetensors.F8E4M3:
+			case t.Coded():
 				from := &old[scales[t.Name]]
 				grid, err := plan.ScaleGrid(&t, from, block)
 				if err != nil {

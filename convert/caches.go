@@ -36,8 +36,8 @@ func (q *quantizer) cacheScales(p *plan.Plan) error {
 			continue
 		}
 		at[i] = []plan.Tensor{
-			constant(t, block+".k_proj", "k_scale", scaleFor(k)),
-			constant(t, block+".v_proj", "v_scale", scaleFor(v)),
+			constant(t, block+".k_proj", "k_scale", scaleFor(k, e4m3Most)),
+			constant(t, block+".v_proj", "v_scale", scaleFor(v, e4m3Most)),
 		}
 	}
 	switch {
@@ -63,6 +63,9 @@ func (q *quantizer) cacheScales(p *plan.Plan) error {
 	p.Regroup(withWeight(p))
 	return nil
 }
+
+// e4m3Most is E4M3's largest number, in which caches are kept.
+const e4m3Most = 448
 
 // attention is the path of the attention block that weight t belongs to, "" if it
 // is no weight of one.

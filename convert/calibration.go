@@ -73,8 +73,8 @@ func (q *quantizer) statistics(t *plan.Tensor) (module string, reached bool, err
 		if module == "" || q.Calibration.Count(module) == 0 {
 			continue
 		}
-		if n := q.Calibration.Channels(module); int64(n) != t.Shape[1] {
-			return "", false, invalid.Errorf("calibration: module %q has %d input channels, the weight %q has %d columns", module, n, t.Name, t.Shape[1])
+		if n := q.Calibration.Channels(module); int64(n) != t.Source.Shape[1] {
+			return "", false, invalid.Errorf("calibration: module %q has %d input channels, the weight %q has %d columns", module, n, t.Name, t.Source.Shape[1])
 		}
 		return module, true, nil
 	}
@@ -110,13 +110,13 @@ func maximum(amax float32, ok bool, what, module string) (float32, error) {
 	return amax, nil
 }
 
-// scaleFor is the scale that brings magnitudes up to amax into E4M3's range, by the
-// rule for tiles of weights: at least 2⁻¹²⁶, 1 where all is zero.
-func scaleFor(amax float32) float32 {
+// scaleFor is the scale that brings magnitudes up to amax within reach, by the rule for
+// tiles of weights: at least 2⁻¹²⁶, 1 where all is zero.
+func scaleFor(amax, reach float32) float32 {
 	if amax == 0 {
 		return 1
 	}
-	return max(amax/448, 0x1p-126)
+	return max(amax/reach, 0x1p-126)
 }
 
 // constant is a scale for activations: one number without dimensions, as modelopt

@@ -4,11 +4,11 @@ import (
 	"slices"
 	"strings"
 
+	"quern/convert/container"
 	"quern/convert/modules"
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/formats/model"
-	"quern/formats/safetensors"
 	"quern/internal/strictjson"
 )
 
@@ -28,28 +28,15 @@ func (q *quantizer) config(p *plan.Plan) error {
 	if !q.checkpoint.HasConfig {
 		return nil
 	}
-	scheme, powers := "dynamic", true
-	if q.StaticActivations {
-		scheme = "static"
-	}
+	d := &container.Described{Plan: p, Scheme: q.Scheme, Modules: list, Static: q.StaticActivations, Powers: true, Caches: q.CacheScales}
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
-		powers = powers && (t.Quant.UE8M0 || t.DType != safetensors.F8E4M3 || t.Meta.Role == model.Scale)
+		d.Powers = d.Powers && (t.Quant.UE8M0 || !t.Coded())
 	}
-	quant := strictjson.Object(
-		strictjson.Member{Key: "activation_scheme", Value: strictjson.String(scheme)},
-		strictjson.Member{Key: "fmt", Value: strictjson.String("e4m3")},
-		strictjson.Member{Key: "quant_method", Value: strictjson.String("fp8")},
-		strictjson.Member{Key: "weight_block_size", Value: strictjson.Array(strictjson.Int(128), strictjson.Int(128))},
-	)
-	if powers {
-		quant.Set("scale_fmt", strictjson.String("ue8m0"))
+	quant := q.Container.Config(d)
+	if q.Container.Beside != nil {
+		p.Beside = append(p.Beside, q.Container.Beside(d)...)
 	}
-	var entries []strictjson.Value
-	for _, m := range list.Entries() {
-		entries = append(entries, strictjson.String(m))
-	}
-	quant.Set("modules_to_not_convert", strictjson.Array(entries...))
 	root := clone(q.checkpoint.ConfigValue)
 	at := &root
 	for _, c := range configs(&root) {
@@ -67,7 +54,11 @@ func (q *quantizer) config(p *plan.Plan) error {
 	}
 	if root.Get("expert_dtype") != nil || q.checkpoint.Arch().ExpertsInFP4() {
 		// What engines assume without it is FP4 (vLLM deepseek_v4).
-		root.Set("expert_dtype", strictjson.String("fp8"))
+		if is := q.Container.ExpertDType; is != "" {
+			root.Set("expert_dtype", strictjson.String(is))
+		} else {
+			root.Delete("expert_dtype")
+		}
 	}
 	if q.KeepBF16 {
 		setDType(&root)

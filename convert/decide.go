@@ -6,9 +6,9 @@ import (
 
 	"quern/convert/plan"
 	"quern/formats/model"
-	"quern/formats/safetensors"
 	"quern/fp8"
 	"quern/internal/invalid"
+	"quern/scheme"
 )
 
 // decide marks what is quantized: the role says what can be, the options what
@@ -19,10 +19,12 @@ func (q *quantizer) decide(p *plan.Plan) error {
 		t := &p.Tensors[i]
 		_, isFloat := plan.Elem(t.DType)
 		switch {
-		case t.DType == safetensors.F8E4M3 && t.Meta.Role != model.Scale:
+		case t.Coded():
 			q.quantized[i] = true // nothing is gained by widening it again
 			if q.keepCodes(t) {
 				q.asIs[t.Meta.Module] = true
+			} else if q.Scheme != scheme.BlockFP8 && (!q.Requantize || q.spared(t) != "") {
+				return invalid.Errorf("tensor %q: it has FP8 codes, and %s is made from the weights that were rounded to them: start from the BF16 original, convert it to BF16 first (quern convert --to bf16), or keep it with --keep", t.Name, q.Scheme.Name)
 			}
 		case !isFloat && t.Meta.Role.Linear() && t.Meta.Param == "weight":
 			return invalid.Errorf("tensor %q: a %s weight of dtype %s cannot be quantized; only BF16, F16, F32, F64 and block FP8 can", t.Name, t.Meta.Role, t.DType)
@@ -101,10 +103,20 @@ func (q *quantizer) option(t *plan.Tensor) string {
 		}
 	}
 	switch {
+	case q.spared(t) != "":
+		return q.spared(t)
 	case q.KeepMTP && t.Meta.MTP:
 		return "--mtp keep"
 	case q.KeepRagged && ragged(t.Shape):
 		return "--ragged keep"
+	}
+	return ""
+}
+
+// spared says why the scheme alone does not mean t.
+func (q *quantizer) spared(t *plan.Tensor) string {
+	if q.Scheme.Experts && t.Meta.Role != model.RoutedExpert {
+		return "--to " + q.Scheme.Name + " means the routed experts"
 	}
 	return ""
 }
@@ -124,7 +136,7 @@ func (q *quantizer) followPartners(p *plan.Plan) {
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
 		first := kept[t.Meta.Fused]
-		if t.Meta.Fused == "" || first == "" || !q.quantized[i] || t.DType == safetensors.F8E4M3 {
+		if t.Meta.Fused == "" || first == "" || !q.quantized[i] || t.Coded() {
 			continue
 		}
 		q.quantized[i] = false

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"quern/convert/plan"
-	"quern/formats/safetensors"
 )
 
 // splitExperts gives each expert of a fused 3-D tensor the names that block-FP8
@@ -25,7 +24,7 @@ func (q *quantizer) splitExperts(p *plan.Plan) error {
 		t := p.Tensors[i]
 		_, isFloat := plan.Elem(t.DType)
 		at, scaled := scales[t.Name]
-		isCodes := t.DType == safetensors.F8E4M3 && scaled
+		isCodes := t.Coded() && scaled
 		if !t.Meta.Fused3D || !t.Meta.Quantize || len(t.Shape) != 3 || !isFloat && !isCodes || q.keepFused(&t) != "" {
 			out = append(out, t)
 			continue

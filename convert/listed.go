@@ -5,8 +5,7 @@ import (
 	"strings"
 
 	"quern/formats/hf"
-	"quern/formats/model"
-	"quern/formats/safetensors"
+	"quern/scheme"
 )
 
 // moduleList is the list of modules that a quantized input says it left alone:
@@ -26,7 +25,7 @@ func listedIn(c *hf.Checkpoint) *moduleList {
 	}
 	coded := false
 	for r, m := range c.Classified() {
-		if coded = r.Tensor.DType == safetensors.F8E4M3 && m.Role != model.Scale; coded {
+		if coded = scheme.Coded(r.Tensor.DType, &m); coded {
 			break
 		}
 	}

@@ -2,12 +2,15 @@ package convert
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
+	"quern/convert/container"
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/fp8"
+	"quern/scheme"
 )
 
 // Version is the program's version. Output bytes may differ between versions.
@@ -19,15 +22,17 @@ const tool = "quern " + Version
 // QuantizeOptions are the choices of a quantization that affect bytes. The zero
 // value is DeepSeek's recipe.
 type QuantizeOptions struct {
-	UE8M0         bool       // scales are powers of two
-	Search        fp8.Search // how each tile's scale is chosen
-	Keep          []string   // globs of module paths that stay as they are; * crosses dots
-	PartialExpert bool       // allow Keep to name some experts of a layer only
-	KeepBF16      bool       // kept F32, F16 and F64 matrices and norms become BF16
-	KeepMTP       bool       // the multi-token prediction layer stays as it is
-	KeepRagged    bool       // matrices that tiles do not divide stay as they are
-	Requantize    bool       // FP8 input gets new scales: a second rounding
-	ShardSize     int64      // bytes of data a file; 0: plan.DefaultShardSize
+	Scheme        *scheme.Scheme       // how linears are written; nil: scheme.BlockFP8
+	Container     *container.Container // how they are laid out; nil: the scheme's default
+	UE8M0         bool                 // scales are powers of two
+	Search        fp8.Search           // how each tile's scale is chosen
+	Keep          []string             // globs of module paths that stay as they are; * crosses dots
+	PartialExpert bool                 // allow Keep to name some experts of a layer only
+	KeepBF16      bool                 // kept F32, F16 and F64 matrices and norms become BF16
+	KeepMTP       bool                 // the multi-token prediction layer stays as it is
+	KeepRagged    bool                 // matrices that tiles do not divide stay as they are
+	Requantize    bool                 // FP8 input gets new scales: a second rounding
+	ShardSize     int64                // bytes of data a file; 0: plan.DefaultShardSize
 
 	// What goes by a calibration: SearchWeighted, and
 	StaticActivations bool // linears get fixed scales of their input (input_scale)
@@ -46,7 +51,7 @@ func (o QuantizeOptions) list() []plan.Option {
 		}
 		return no
 	}
-	return []plan.Option{
+	list := []plan.Option{
 		{Name: "act-scales", Value: pick(o.StaticActivations, "static", "dynamic")},
 		{Name: "allow-partial-experts", Value: strconv.FormatBool(o.PartialExpert)},
 		{Name: "keep", Value: strings.Join(o.Keep, " ")},
@@ -59,6 +64,28 @@ func (o QuantizeOptions) list() []plan.Option {
 		{Name: "search", Value: searches[o.Search]},
 		{Name: "shard-size", Value: shardSize(o.ShardSize)},
 	}
+	// Block FP8 in DeepSeek's form goes without saying, as when there was nothing else.
+	if s := o.scheme(); s != scheme.BlockFP8 {
+		list = append(list, plan.Option{Name: "to", Value: s.Name})
+	}
+	if o.Container != nil && o.Container != container.DeepSeek {
+		i, _ := slices.BinarySearchFunc(list, "container", func(x plan.Option, name string) int { return strings.Compare(x.Name, name) })
+		list = slices.Insert(list, i, plan.Option{Name: "container", Value: o.Container.Name})
+	}
+	return list
+}
+
+// scheme is how linears are written.
+func (o *QuantizeOptions) scheme() *scheme.Scheme {
+	if o.Scheme == nil {
+		return scheme.BlockFP8
+	}
+	return o.Scheme
+}
+
+// params are the settings of the scheme.
+func (o *QuantizeOptions) params(form *container.Form) scheme.Params {
+	return scheme.Params{UE8M0: o.UE8M0, Search: o.Search, Divides: form.Divides}
 }
 
 // searches are the names of the searches.

@@ -1,31 +1,35 @@
 package convert
 
 import (
+	"fmt"
+
+	"quern/convert/container"
 	"quern/convert/plan"
 	"quern/formats/foreign"
 	"quern/formats/hf"
 	"quern/formats/model"
-	"quern/formats/safetensors"
-	"quern/fp8"
 	"quern/internal/invalid"
+	"quern/scheme"
 )
 
-// PlanQuantize plans the block-FP8 form of c (design: W ≈ q·s over tiles of
-// 128×128). Linears of attention, dense MLPs and experts, those of the MTP
-// layer included, become codes X.weight F8_E4M3 [o,i] and scales
-// X.weight_scale_inv F32 [⌈o/128⌉,⌈i/128⌉]; everything else is kept. Block FP8
-// in the input is taken over code by code. Errors that blame the input match
-// invalid.Input.
+// PlanQuantize plans the form of c that the options name, DeepSeek's block FP8 unless
+// they do. Linears of attention, dense MLPs and experts, those of the MTP layer
+// included, become codes and scales; everything else is kept. Block FP8 in the input is
+// taken over code by code where block FP8 is asked for. Errors that blame the input
+// match invalid.Input.
 func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
 	if err := foreign.Refuse(c); err != nil {
 		return nil, err
 	}
+	q := quantizer{QuantizeOptions: o, checkpoint: c, listed: listedIn(c)}
+	if err := q.choose(); err != nil {
+		return nil, err
+	}
 	p := plan.New(c)
 	p.Tool, p.Command, p.Options = tool, "quantize", o.list()
-	q := quantizer{QuantizeOptions: o, checkpoint: c, listed: listedIn(c)}
 	for _, stage := range []plan.Stage{
 		q.calibrated, remarks(c), staleWords, dropOrphans, q.keepsMatch, q.splitExperts, q.pairScales, q.decide, q.something,
-		q.rewrite, q.inputScales, q.cacheScales, castKept(o.KeepBF16), checkFinite, coverage, q.config,
+		q.surveys, q.rewrite, q.inputScales, q.cacheScales, castKept(o.KeepBF16), checkFinite, coverage, q.config,
 	} {
 		if err := stage(p); err != nil {
 			return nil, err
@@ -41,11 +45,28 @@ func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
 type quantizer struct {
 	QuantizeOptions
 	checkpoint *hf.Checkpoint
+	form       *container.Form // what tensors of the scheme are called
 
-	scales    map[string]int  // weight name to the index of its scale tensor
-	quantized []bool          // by tensor: it gets codes, or has them
-	listed    *moduleList     // modules that the input's own config says are not quantized
-	asIs      map[string]bool // modules whose codes and scales stay byte for byte
+	survey    map[string]string // weight name to the survey that it needs
+	scales    map[string]int    // weight name to the index of its scale tensor
+	quantized []bool            // by tensor: it gets codes, or has them
+	listed    *moduleList       // modules that the input's own config says are not quantized
+	asIs      map[string]bool   // modules whose codes and scales stay byte for byte
+}
+
+// choose completes what the options leave open.
+func (q *quantizer) choose() error {
+	q.Scheme = q.scheme()
+	name := ""
+	if q.Container != nil {
+		name = q.Container.Name
+	}
+	c, err := container.For(name, q.Scheme)
+	if err != nil {
+		return &UsageError{err.Error()}
+	}
+	q.Container, q.form = c, c.Forms[q.Scheme.Name]
+	return nil
 }
 
 // pairScales finds the scale of each FP8 weight and refuses what lacks its
@@ -89,6 +110,44 @@ func (q *quantizer) rewrite(p *plan.Plan) error {
 	return nil
 }
 
+// surveys is the stage that lists the largest magnitudes that the scheme begins with:
+// of each weight, or of all that engines fuse.
+func (q *quantizer) surveys(p *plan.Plan) error {
+	if !q.Scheme.Survey {
+		return nil
+	}
+	q.survey = map[string]string{}
+	at := map[string]int{}
+	for i := range p.Tensors {
+		t := &p.Tensors[i]
+		if !q.quantized[i] || q.asIs[t.Meta.Module] {
+			continue
+		}
+		name := t.Meta.Fused
+		if name == "" {
+			name = t.Name
+		}
+		if _, ok := at[name]; !ok {
+			at[name] = len(p.Surveys)
+			p.Surveys = append(p.Surveys, plan.Survey{Name: name})
+		}
+		r := t.Reading()
+		if t.Coded() {
+			from := &p.Tensors[q.scales[t.Name]]
+			grid, err := plan.ScaleGrid(t, from, quantization(q.checkpoint).Tile())
+			if err != nil {
+				return err
+			}
+			scale := from.Source
+			r.Scale, r.Grid = &scale, &grid
+		}
+		s := &p.Surveys[at[name]]
+		s.Of = append(s.Of, r)
+		q.survey[t.Name] = name
+	}
+	return nil
+}
+
 // withWeight reports whether tensor i is the first or a further scale of the weight
 // that it stands behind.
 func withWeight(p *plan.Plan) func(i int) bool {
@@ -100,41 +159,32 @@ func withWeight(p *plan.Plan) func(i int) bool {
 
 // isScaleOf reports whether t is a scale of weight w.
 func isScaleOf(t, w *plan.Tensor) bool {
-	return t.Meta.Role == model.Scale && t.Meta.ScaleOf == w.Name
+	return t.Meta.Role == model.Scale && t.Meta.ScaleOf != "" && (t.Meta.ScaleOf == w.Name || t.Meta.ScaleOf+"_packed" == w.Name)
 }
 
-// codes returns the codes and the scale of weight t.
+// codes returns the codes and the scales of weight t.
 func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, error) {
-	w := t
-	w.DType, w.Why = safetensors.F8E4M3, ""
-	s := plan.Tensor{
-		Name: t.Name + "_scale_inv", DType: safetensors.F32, Op: plan.ScaleOf, Source: t.Source,
-		Meta: t.Meta, Why: "scale",
-	}
-	s.Meta.Role, s.Meta.Param, s.Meta.ScaleOf, s.Meta.Quantize, s.Meta.Why = model.Scale, t.Meta.Param+"_scale_inv", t.Name, false, "scale"
-	s.Meta.Weights = 0
-	if t.DType != safetensors.F8E4M3 {
-		w.Op, s.Shape, w.Quant.UE8M0 = plan.Quantize, tiles(t.Shape), q.UE8M0
-		return []plan.Tensor{w, s}, q.weigh(&w)
+	if !t.Coded() {
+		t.Op = plan.Quantize
+		return q.coding(t)
 	}
 	from := &old[q.scales[t.Name]]
 	grid, err := plan.ScaleGrid(&t, from, quantization(q.checkpoint).Tile())
 	if err != nil {
 		return nil, err
 	}
-	power := from.DType == safetensors.F8E8M0 || from.DType == safetensors.U8 || q.declaredUE8M0()
+	power := scheme.PowersOfTwo(from.DType) || q.declaredUE8M0()
 	if q.asIs[t.Meta.Module] {
-		w.Op, w.Quant.UE8M0 = plan.Copy, power
-		return []plan.Tensor{w, *from}, nil
+		t.Op, t.Quant.UE8M0, t.Why = plan.Copy, power, ""
+		return []plan.Tensor{t, *from}, nil
 	}
 	if len(t.Shape) != 2 {
 		return nil, invalid.Errorf("tensor %q: FP8 experts in one tensor of shape %v are divided only for qwen3_5_moe; convert it to BF16 first (quern convert --to bf16)", t.Name, t.Shape)
 	}
-	s.Shape = tiles(t.Shape) // not before: the grid has shown that it is a matrix
 	if q.Requantize {
 		scale := from.Source
-		w.Op, w.Scale, w.Grid, w.Quant.UE8M0 = plan.Requantize, &scale, &grid, q.UE8M0
-		return []plan.Tensor{w, s}, q.weigh(&w)
+		t.Op, t.Scale, t.Grid = plan.Requantize, &scale, &grid
+		return q.coding(t)
 	}
 	if !grid.IsTile128() {
 		return nil, invalid.Errorf("tensor %q: its scales %q of shape %v are not one for each 128×128 tile; convert it to BF16 first (quern convert --to bf16)", t.Name, from.Name, from.Shape)
@@ -142,14 +192,45 @@ func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, erro
 	if q.UE8M0 && !power {
 		return nil, invalid.Errorf("tensor %q: its %s scales %q are no powers of two by their form: --scale-fmt ue8m0 would round the weights a second time (28.4 dB instead of 31.5); leave it out, start from the BF16 original, or accept it with --requantize", t.Name, from.DType, from.Name)
 	}
-	w.Op, w.Quant.UE8M0 = plan.Copy, power
+	t.Op, t.Quant.UE8M0, t.Why = plan.Copy, power, ""
+	s := q.output(&t, 1, &scheme.BlockFP8.Outputs(scheme.Params{}, t.Shape[0], t.Shape[1])[1])
 	s.Op, s.Source = plan.Widen, from.Source
-	return []plan.Tensor{w, s}, nil
+	return []plan.Tensor{t, s}, nil
 }
 
-// tiles is the shape of the scale of a matrix.
-func tiles(shape []int64) []int64 {
-	return []int64{(shape[0] + fp8.Tile - 1) / fp8.Tile, (shape[1] + fp8.Tile - 1) / fp8.Tile}
+// coding makes weight t, whose Op says from what, the codes of the scheme, and returns
+// it with its scales.
+func (q *quantizer) coding(t plan.Tensor) ([]plan.Tensor, error) {
+	params := q.params(q.form)
+	if err := q.Scheme.Check(params, t.Shape[0], t.Shape[1]); err != nil {
+		return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
+	}
+	outputs := q.Scheme.Outputs(params, t.Shape[0], t.Shape[1])
+	list := make([]plan.Tensor, len(outputs))
+	for n := range outputs {
+		list[n] = q.output(&t, n, &outputs[n])
+	}
+	w := &list[0]
+	if q.Scheme != scheme.BlockFP8 {
+		w.Quant.Scheme = q.Scheme.Name
+	}
+	w.Quant.Params, w.Quant.Survey = params, q.survey[t.Name]
+	return list, q.weigh(w)
+}
+
+// output is tensor n of what weight t becomes.
+func (q *quantizer) output(t *plan.Tensor, n int, o *scheme.Output) plan.Tensor {
+	suffix := q.form.Suffixes[o.Kind]
+	if n == 0 {
+		w := *t
+		w.Name, w.DType, w.Shape, w.Why = t.Name+suffix, o.DType, o.Shape, ""
+		w.Meta.Param += suffix
+		return w
+	}
+	s := plan.Tensor{Name: t.Name + suffix, DType: o.DType, Shape: o.Shape, Op: plan.ScaleOf, Nth: n - 1, Source: t.Source, Meta: t.Meta, Why: "scale"}
+	s.Meta.Role, s.Meta.Param, s.Meta.ScaleOf, s.Meta.Quantize, s.Meta.Why = model.Scale, t.Meta.Param+suffix, t.Name, false, "scale"
+	s.Meta.Weights = 0
+	return s
 }
 
 // declaredUE8M0 reports whether the input's config says that its F32 scales are

@@ -6,7 +6,6 @@ import (
 
 	"quern/convert/plan"
 	"quern/formats/model"
-	"quern/formats/safetensors"
 	"quern/internal/invalid"
 )
 
@@ -54,7 +53,7 @@ func Unchanged(p *plan.Plan) string {
 			continue
 		}
 		kept += n
-		if t.DType == safetensors.F8E4M3 && t.Meta.Role != model.Scale {
+		if t.Coded() {
 			taken += n
 			continue
 		}

@@ -11,8 +11,10 @@ import (
 
 	"quern/calibrate/file"
 	"quern/convert"
+	"quern/convert/container"
 	"quern/fp8"
 	"quern/internal/ui"
+	"quern/scheme"
 )
 
 // terminal is where a command writes: results, and everything else.
@@ -141,6 +143,8 @@ func choice(c *cli.Context, flag string, values ...string) (string, error) {
 // quantizeFlags are the choices that affect bytes.
 func quantizeFlags() []cli.Flag {
 	return append([]cli.Flag{
+		&cli.StringFlag{Name: "to", Usage: "`" + strings.Join(scheme.Names(), "|") + "`how linears are written; nvfp4 means the routed experts", Value: scheme.BlockFP8.Name},
+		&cli.StringFlag{Name: "container", Usage: "`" + strings.Join(container.Names(), "|") + "`how tensors are called and config.json says so", DefaultText: "what suits --to"},
 		&cli.StringFlag{Name: "scale-fmt", Usage: "`float|ue8m0`scales as they come out, or powers of two as DeepSeek-V3.1 has them and Blackwell wants them", Value: "float"},
 		&cli.StringFlag{Name: "search", Usage: "`none|mse|weighted`scales from the largest weight of each tile, or the ones near it with the least squared error, each square weighted by what its input channel carries", Value: "none", DefaultText: "none; with --calibration weighted"},
 		&cli.StringFlag{Name: "calibration", Usage: "`FILE`activations of this model, as quern calibrate measures them"},
@@ -177,6 +181,16 @@ func quantizeOptions(c *cli.Context) (convert.QuantizeOptions, error) {
 			return o, err
 		}
 		*f.to = v == f.on
+	}
+	to, err := choice(c, "to", scheme.Names()...)
+	if err != nil {
+		return o, err
+	}
+	if o.Scheme, err = scheme.Find(to); err != nil {
+		return o, err
+	}
+	if o.Container, err = container.For(c.String("container"), o.Scheme); err != nil {
+		return o, usagef("--container %s: %v", c.String("container"), err)
 	}
 	search, err := choice(c, "search", "none", "mse", "weighted")
 	if err != nil {

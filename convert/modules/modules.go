@@ -10,7 +10,6 @@ import (
 
 	"quern/convert/plan"
 	"quern/formats/model"
-	"quern/formats/safetensors"
 )
 
 // List are module paths, sorted.
@@ -35,7 +34,7 @@ func Of(p *plan.Plan, c *model.Config) *List {
 		t := &p.Tensors[i]
 		switch {
 		case t.Meta.Role == model.Scale || t.Meta.Module == "":
-		case t.DType == safetensors.F8E4M3:
+		case t.Coded():
 			quantized[t.Meta.Module] = true
 			if d := Decoder(&t.Meta); d != "" {
 				alsoQuantized[d], layers[t.Meta.Layer] = true, true

@@ -13,8 +13,8 @@ import (
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/formats/model"
-	"quern/formats/safetensors"
 	"quern/internal/strictjson"
+	"quern/scheme"
 )
 
 // Severity orders notes by what they mean for the user.
@@ -145,21 +145,21 @@ func (f *Folder) add(t *plan.Tensor, scales map[string]*plan.Tensor) {
 	}
 	if t.Meta.Param == "weight" && t.Meta.Fused != "" {
 		n := f.part[t.Meta.Fused]
-		if t.DType == safetensors.F8E4M3 {
+		if t.Coded() {
 			n[0]++
 		} else {
 			n[1]++
 		}
 		f.part[t.Meta.Fused] = n
 	}
-	if t.DType != safetensors.F8E4M3 {
+	if !t.Coded() {
 		if _, float := plan.Elem(t.DType); float && asked(t.Meta.Role) && t.Meta.Param == "weight" && len(t.Shape) == 2 {
 			f.kept = append(f.kept, module{t.Meta.Module, modules.Decoder(&t.Meta)})
 		}
 		return
 	}
 	f.codes = append(f.codes, t.Meta.Module)
-	if len(t.Shape) == 2 {
+	if len(t.Shape) == 2 && t.Quant.Scheme == "" {
 		f.block(t, scales[t.Name])
 	}
 }
@@ -184,12 +184,12 @@ func (f *Folder) block(t, scale *plan.Tensor) {
 			return
 		}
 		m.scaleBytes = scale.Bytes()
-		power = power || scale.DType == safetensors.F8E8M0 || scale.DType == safetensors.U8
+		power = power || scheme.PowersOfTwo(scale.DType)
 		if f.scaleName == "" || scale.Meta.Param != t.Meta.Param+"_scale_inv" {
 			f.scaleName = scale.Meta.Param
 		}
 	}
-	if t.Op.Quantizes() && t.Source.DType != safetensors.F8E4M3 {
+	if t.Op == plan.Quantize {
 		m.wide = t.Source.Bytes()
 	}
 	f.matrices = append(f.matrices, m)

@@ -1,0 +1,88 @@
+// Package container knows the forms in which checkpoints with codes are laid out: what
+// the tensors of each scheme are called, and what config.json and files beside it say.
+// A container is a row of [All] and a file; stages of package convert ask it and nothing
+// else.
+package container
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"quern/convert/modules"
+	"quern/convert/plan"
+	"quern/internal/strictjson"
+	"quern/scheme"
+)
+
+// Container is a layout of checkpoints.
+type Container struct {
+	Name string // as in --container
+
+	// Forms are the schemes that it holds, by name.
+	Forms map[string]*Form
+
+	// Config is the quantization_config of config.json.
+	Config func(d *Described) strictjson.Value
+	// Beside are the files that go with config.json; nil: none.
+	Beside func(d *Described) []plan.File
+	// ExpertDType is what the field expert_dtype of DeepSeek-V4 says, whose engines take
+	// FP4 without it; "" takes the field out.
+	ExpertDType string
+}
+
+// Form says what the tensors of a weight are called in a scheme.
+type Form struct {
+	// Suffixes are appended to the weight's name, X.weight, by kind of output.
+	Suffixes map[scheme.Kind]string
+	// Divides: scales of tensors are stored inverse (scheme.Params.Divides).
+	Divides bool
+	// Reach is the largest magnitude of an input that its scale 1 stands for, by which
+	// the calibration's is divided.
+	Reach float32
+	// InputScale is the scale of inputs where no calibration gives one; 0: none is
+	// written then.
+	InputScale float32
+}
+
+// Described is what a container has to say of an output.
+type Described struct {
+	Plan    *plan.Plan
+	Scheme  *scheme.Scheme // of what is quantized
+	Modules *modules.List
+	Static  bool // inputs have fixed scales
+	Powers  bool // all scales are powers of two
+	Caches  bool // attention has scales of keys and values
+}
+
+// All are the containers. The first that holds a scheme is its default.
+var All = []*Container{DeepSeek, ModelOpt}
+
+// Names are the names of all containers.
+func Names() []string {
+	names := make([]string, len(All))
+	for i, c := range All {
+		names[i] = c.Name
+	}
+	return names
+}
+
+// For returns the container of a name that holds scheme s; "" is the scheme's default.
+func For(name string, s *scheme.Scheme) (*Container, error) {
+	var holding []string
+	for _, c := range All {
+		if c.Forms[s.Name] == nil {
+			continue
+		}
+		if holding = append(holding, c.Name); name == "" || name == c.Name {
+			return c, nil
+		}
+	}
+	switch {
+	case name != "" && !slices.Contains(Names(), name):
+		return nil, fmt.Errorf("there is no container %q: known are %s", name, strings.Join(Names(), ", "))
+	case len(holding) == 0:
+		return nil, fmt.Errorf("no container holds %s yet", s.Name)
+	}
+	return nil, fmt.Errorf("container %s does not hold %s: %s does", name, s.Name, strings.Join(holding, " or "))
+}
