@@ -41,7 +41,7 @@ func newMatrix(t *plan.Tensor, scale *plan.Tensor, block []int64) (*matrix, erro
 	if _, ok := plan.Elem(t.DType); ok {
 		return m, nil
 	}
-	if t.DType != safetensors.F8E4M3 || scale == nil {
+	if !t.Coded() || scale == nil {
 		return nil, invalid.Errorf("tensor %q: the runner does not read dtype %s; `quern convert --to bf16` writes a checkpoint that it reads where that is possible", t.Name, t.DType)
 	}
 	g, err := plan.ScaleGrid(t, scale, block)

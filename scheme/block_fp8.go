@@ -28,13 +28,7 @@ var BlockFP8 = &Scheme{
 		}
 	},
 	Coder: newTileCoder,
-	// Of normal weights 31.5 dB with float scales, 28.4 with powers of two (formats.md §2).
-	Floor: func(p Params) float64 {
-		if p.UE8M0 {
-			return 28
-		}
-		return 31
-	},
+	Floor: 31, // of normal weights 31.5 with float scales (formats.md §2)
 }
 
 // errSetting is about settings that a scheme has no use for.

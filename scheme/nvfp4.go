@@ -66,8 +66,7 @@ var NVFP4 = &Scheme{
 		}
 		return Found{}, false
 	},
-	// Of normal weights 20.4 dB (formats-2026.md §4.2).
-	Floor: func(Params) float64 { return 20 },
+	Floor: 20, // of normal weights 20.4 (formats-2026.md §4.2)
 }
 
 // wholeGroups says why rows of cols weights cannot be divided into groups.

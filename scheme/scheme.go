@@ -37,10 +37,10 @@ type Scheme struct {
 	// see, see [Recognise].
 	Recognise func(w *Stored, beside Beside) (Found, bool)
 
-	// Floor is the signal-to-noise ratio in dB that codings of ordinary weights reach
-	// with these settings. Below it a gate works out what the rule gives for the weights
-	// at hand and allows Allowed less.
-	Floor func(p Params) float64
+	// Floor is the signal-to-noise ratio in dB that no gate asks more than. Below it a
+	// gate works out what the rule gives for the weights at hand and asks for Allowed
+	// less.
+	Floor float64
 }
 
 // Allowed is how much of the ratio that the same rule gives a tensor may lack, in dB.

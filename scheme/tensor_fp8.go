@@ -35,7 +35,7 @@ var TensorFP8 = &Scheme{
 		s := group.FP8Scale(j.Amax)
 		return newRowCoder(group.FP8Tensor{Tensor: s}, map[int][]byte{1: float(s)}), nil
 	},
-	Floor: func(Params) float64 { return 31 },
+	Floor: 31,
 }
 
 // surveyed says why Amax is none.

@@ -11,6 +11,7 @@ import (
 	"quern/formats/safetensors"
 	"quern/fp8"
 	"quern/internal/ui"
+	"quern/scheme"
 	"quern/source"
 )
 
@@ -76,7 +77,7 @@ type errorCheck struct {
 }
 
 // enough is the ratio in dB that no gate asks more than.
-const enough = 31
+var enough = scheme.BlockFP8.Floor
 
 func (c *errorCheck) piece(ctx context.Context, w *worker, p []byte, at int64) error {
 	n := int64(len(p))
@@ -163,7 +164,7 @@ func (c *errorCheck) limit() float64 {
 }
 
 // tolerance is how far below the ideal a ratio may lie, in dB.
-const tolerance = 0.1
+const tolerance = scheme.Allowed
 
 // equalCheck compares a tensor that was not quantized with its baseline, or with
 // what the baseline becomes in the tensor's dtype.

@@ -33,21 +33,13 @@ func (s *side) newScaled(weight *plan.Tensor) (*scaled, error) {
 	return &scaled{weight: weight, scale: scale, rows: rows, cols: weight.Shape[len(weight.Shape)-1], grid: grid, files: s.files}, nil
 }
 
-// scaleGrid recognises the layout of a weight's scales. Fused experts [E,o,i] have
-// the scales of all matrices in one tensor [E,…] (transformers' FP8Experts).
+// scaleGrid is plan.ScaleGrid, but for fused experts with one scale for all: no engine
+// reads those.
 func scaleGrid(weight, scale *plan.Tensor, block []int64) (plan.Grid, error) {
-	if len(weight.Shape) != 3 {
-		return plan.ScaleGrid(weight, scale, block)
+	if len(weight.Shape) == 3 && (len(scale.Shape) == 0 || scale.Shape[0] != weight.Shape[0]) {
+		return plan.Grid{}, invalid.Errorf("tensor %q: scale shape %v has no part for each of the %d matrices of %q, shape %v", scale.Name, scale.Shape, weight.Shape[0], weight.Name, weight.Shape)
 	}
-	experts := weight.Shape[0]
-	if len(scale.Shape) == 0 || scale.Shape[0] != experts {
-		return plan.Grid{}, invalid.Errorf("tensor %q: scale shape %v has no part for each of the %d matrices of %q, shape %v", scale.Name, scale.Shape, experts, weight.Name, weight.Shape)
-	}
-	w, s := *weight, *scale
-	w.Shape, s.Shape = w.Shape[1:], s.Shape[1:]
-	g, err := plan.ScaleGrid(&w, &s, block)
-	g.Rows, g.Parts = experts*g.Rows, experts*g.Parts
-	return g, err
+	return plan.ScaleGrid(weight, scale, block)
 }
 
 // patch is the part of a scale tensor that a range of codes needs.

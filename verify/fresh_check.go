@@ -6,9 +6,10 @@ import (
 	"math"
 	"slices"
 
+	"quern/convert/container"
 	"quern/convert/plan"
-	"quern/formats/safetensors"
 	"quern/fp8"
+	"quern/scheme"
 )
 
 // recipe is how the candidate would be quantized anew.
@@ -66,8 +67,12 @@ func (r *recipe) check(j *job, e *errorCheck) {
 
 // own reports whether the scales have the form that quern writes.
 func (s *scaled) own() bool {
-	return len(s.weight.Shape) == 2 && s.grid.IsTile128() && s.scale.DType == safetensors.F32 &&
-		s.scale.Name == s.weight.Name+"_scale_inv" && len(s.scale.Shape) == 2
+	if len(s.weight.Shape) != 2 || !s.grid.IsTile128() {
+		return false
+	}
+	o := scheme.BlockFP8.Outputs(scheme.Params{}, s.rows, s.cols)[1]
+	suffix := container.DeepSeek.Forms[scheme.BlockFP8.Name].Suffixes[o.Kind]
+	return s.scale.DType == o.DType && s.scale.Name == s.weight.Name+suffix && len(s.scale.Shape) == len(o.Shape)
 }
 
 // freshCheck quantizes the baseline of one tensor and counts what comes out

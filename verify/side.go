@@ -2,15 +2,12 @@ package verify
 
 import (
 	"slices"
-	"strings"
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/formats/model"
-	"quern/formats/safetensors"
 	"quern/internal/blockio"
-	"quern/internal/invalid"
 	"quern/source"
 )
 
@@ -58,9 +55,6 @@ func newSide(c *hf.Checkpoint, fs blockio.FS, order map[int][]int) (*side, error
 	known.Tensors = slices.DeleteFunc(known.Tensors, func(t plan.Tensor) bool {
 		return t.Meta.Role == model.Scale && s.packed[t.Meta.Module]
 	})
-	if err := s.pairFused(&known); err != nil {
-		return nil, err
-	}
 	scales, err := plan.PairScales(&known)
 	if err != nil {
 		return nil, err
@@ -71,29 +65,6 @@ func newSide(c *hf.Checkpoint, fs blockio.FS, order map[int][]int) (*side, error
 	}
 	s.quantization()
 	return s, nil
-}
-
-// pairFused finds the scales of fused FP8 experts, which are named after the
-// parameter ("experts.down_proj_scale_inv") and are left out of conversions, and
-// takes those experts and their scales from p.
-func (s *side) pairFused(p *plan.Plan) error {
-	for i := range p.Tensors {
-		t := &p.Tensors[i]
-		of := s.byName[t.Meta.ScaleOf]
-		if of == nil || !of.Meta.Fused3D || !isCodes(of) {
-			continue
-		}
-		suffix, own := strings.CutPrefix(t.Meta.Param, of.Meta.Param+"_")
-		if suffix = strings.TrimPrefix(suffix, "weight_"); !own || suffix != "scale" && suffix != "scale_inv" {
-			continue // of activations
-		}
-		if other := s.scales[of.Name]; other != nil {
-			return invalid.Errorf("tensor %q: a second scale of %q beside %q", t.Name, of.Name, other.Name)
-		}
-		s.scales[of.Name], s.isScale[t.Name] = s.byName[t.Name], true
-	}
-	p.Tensors = slices.DeleteFunc(p.Tensors, func(t plan.Tensor) bool { return s.scales[t.Name] != nil || s.isScale[t.Name] })
-	return nil
 }
 
 // quantization reads what the config says of scales.
@@ -108,7 +79,7 @@ func (s *side) quantization() {
 
 // isCodes reports whether t is an FP8 weight.
 func isCodes(t *plan.Tensor) bool {
-	return t.DType == safetensors.F8E4M3 && t.Meta.Role != model.Scale
+	return t.Coded()
 }
 
 // role is the name of a tensor's role in tables.

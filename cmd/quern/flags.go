@@ -11,7 +11,7 @@ import (
 
 	"quern/calibrate/file"
 	"quern/convert"
-	"quern/convert/container"
+	layout "quern/convert/container"
 	"quern/fp8"
 	"quern/internal/ui"
 	"quern/scheme"
@@ -144,7 +144,7 @@ func choice(c *cli.Context, flag string, values ...string) (string, error) {
 func quantizeFlags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: "to", Usage: "`" + strings.Join(scheme.Names(), "|") + "`how linears are written; nvfp4 means the routed experts", Value: scheme.BlockFP8.Name},
-		&cli.StringFlag{Name: "container", Usage: "`" + strings.Join(container.Names(), "|") + "`how tensors are called and config.json says so", DefaultText: "what suits --to"},
+		&cli.StringFlag{Name: "container", Usage: "`" + strings.Join(layout.Names(), "|") + "`how tensors are called and config.json says so", DefaultText: "what suits --to"},
 		&cli.StringFlag{Name: "scale-fmt", Usage: "`float|ue8m0`scales as they come out, or powers of two as DeepSeek-V3.1 has them and Blackwell wants them", Value: "float"},
 		&cli.StringFlag{Name: "search", Usage: "`none|mse|weighted`scales from the largest weight of each tile, or the ones near it with the least squared error, each square weighted by what its input channel carries", Value: "none", DefaultText: "none; with --calibration weighted"},
 		&cli.StringFlag{Name: "calibration", Usage: "`FILE`activations of this model, as quern calibrate measures them"},
@@ -189,7 +189,7 @@ func quantizeOptions(c *cli.Context) (convert.QuantizeOptions, error) {
 	if o.Scheme, err = scheme.Find(to); err != nil {
 		return o, err
 	}
-	if o.Container, err = container.For(c.String("container"), o.Scheme); err != nil {
+	if o.Container, err = layout.For(c.String("container"), o.Scheme); err != nil {
 		return o, usagef("--container %s: %v", c.String("container"), err)
 	}
 	search, err := choice(c, "search", "none", "mse", "weighted")

@@ -11,7 +11,6 @@ import (
 	"quern/convert/serving"
 	"quern/formats/hf"
 	"quern/formats/model"
-	"quern/formats/safetensors"
 	"quern/shard"
 )
 
@@ -115,7 +114,7 @@ func preview(ck *hf.Checkpoint, p *plan.Plan, out string, o convert.RunOptions, 
 		switch t := &p.Tensors[i]; {
 		case t.Op.Quantizes():
 			r.Quantized++
-		case t.Meta.Role != model.Scale && t.DType == safetensors.F8E4M3:
+		case t.Coded():
 			r.Taken++
 		case t.Meta.Role != model.Scale:
 			r.Kept++

@@ -11,7 +11,6 @@ import (
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/formats/model"
-	"quern/formats/safetensors"
 	"quern/internal/ui"
 )
 
@@ -87,7 +86,7 @@ func (r *dryRun) printGroups(w io.Writer) {
 			scales, scaleBytes = scales+g.Tensors, scaleBytes+g.Bytes
 		case g.Op == plan.Quantize.String() || g.Op == plan.Requantize.String():
 			codes.rows = append(codes.rows, line)
-		case g.Role != model.Scale.String() && g.DType == safetensors.F8E4M3.String():
+		case g.Coded:
 			taken.rows = append(taken.rows, line)
 		default:
 			i := slices.IndexFunc(kept, func(s section) bool { return s.head == g.Why })

@@ -32,6 +32,7 @@ type Group struct {
 	Bytes   int64   `json:"bytes"` // of all
 	Role    string  `json:"role"`
 	Why     string  `json:"why,omitempty"`
+	Coded   bool    `json:"-"` // weights of codes
 }
 
 // Rows lists all tensors, file by file.
@@ -77,7 +78,7 @@ func (p *Plan) Groups() []Group {
 		if !ok {
 			at = len(groups)
 			seen[string(key)] = at
-			groups = append(groups, Group{Pattern: name, Op: t.Op.String(), From: t.from().String(), DType: t.DType.String(), Shape: t.Shape, Role: t.Meta.Role.String(), Why: why})
+			groups = append(groups, Group{Pattern: name, Op: t.Op.String(), From: t.from().String(), DType: t.DType.String(), Shape: t.Shape, Role: t.Meta.Role.String(), Why: why, Coded: t.Coded()})
 		}
 		groups[at].Tensors++
 		groups[at].Bytes += t.Bytes()
