@@ -236,13 +236,13 @@ func (r *recorder) resume(m *runner.Model, job *identity, t *trace) (*runner.Res
 	if err != nil || s.commit == nil {
 		return nil, err
 	}
-	if !traced || s.commit.Layer > r.last || !s.intact(rows, m.Hidden()) {
+	if !traced || s.commit.Layer > r.last || !s.intact(rows, m.Width()) {
 		return nil, s.restart(job)
 	}
 	if s.commit.Slot < 0 {
 		return nil, nil
 	}
-	return &runner.Resume{Layer: s.commit.Layer + 1, Hidden: s.reader(rows, m.Hidden())}, nil
+	return &runner.Resume{Layer: s.commit.Layer + 1, Hidden: s.reader(rows, m.Width())}, nil
 }
 
 // evaluate runs the model.

@@ -1,45 +1,13 @@
 package runner
 
 import (
+	"math"
 	"strings"
 
 	"quern/formats/model"
 	"quern/gemm"
 	"quern/internal/vec"
 )
-
-// attention is the first block of a decoder layer.
-type attention interface {
-	// forward computes y from normalized hidden states x, rows of both, which belong
-	// to segs.
-	forward(p *pass, y, x []float32, rows int, segs []segment)
-	matrices() []*matrix
-	vectors() []*vector
-	// scratch is about what forward takes for one row, in numbers.
-	scratch() int
-	// cacheWidth is what a cache keeps of a token, in numbers.
-	cacheWidth() (int, int)
-}
-
-// segment is a run of rows that continues one text.
-type segment struct {
-	first, n int // rows
-	pos      int // position of the first
-	kv       *kvCache
-}
-
-// kvCache is what attention of one layer keeps of one text: keys and values, or the
-// latents and the rotated key that latent attention shares among heads.
-type kvCache struct {
-	a, b   []float32
-	wa, wb int
-}
-
-// put stores rows from position pos on, forgetting what was behind.
-func (c *kvCache) put(pos int, a, b []float32) {
-	c.a = append(c.a[:pos*c.wa], a...)
-	c.b = append(c.b[:pos*c.wb], b...)
-}
 
 // queryBlock is how many queries are scored at once: enough for the multiplication,
 // few enough that the causal half that is computed in vain stays small.
@@ -50,52 +18,59 @@ type grouped struct {
 	q, k, v, o           *matrix
 	qBias, kBias         *vector
 	vBias, oBias         *vector
-	qNorm, kNorm         *vector // or nil
+	qNorm, kNorm         *norm   // or nil
 	sinks                *vector // or nil
 	wide                 bool    // norms run over all heads
 	heads, kvHeads, size int
 	window               int // 0: all positions
 	rope                 *rope
-	eps, scale           float32
+	scale                float32
 	module               string
 }
 
-func newGrouped(b *builder, c *model.Config, f family, layer int, r *rope) *grouped {
-	weight := func(part string) *matrix { return b.matrix(key{role: model.Attention, layer: layer, part: part}) }
-	bias := func(part string, n int) *vector { return b.bias(f, layer, part, n) }
+func newGrouped(s *site) (mixer, error) {
+	c, f := s.c, s.fam
+	weight := func(part string) *matrix { return s.weight(model.Attention, part) }
+	r, err := s.rope()
+	if err != nil {
+		return nil, err
+	}
 	g := &grouped{
 		q: weight("q"), k: weight("k"), v: weight("v"), o: weight("o"), wide: f.wideNorm,
-		heads: c.NumHeads, kvHeads: c.NumKVHeads, size: c.HeadDim, rope: r, eps: eps(c), scale: softmaxScale(c.HeadDim),
+		heads: c.NumHeads, kvHeads: c.NumKVHeads, size: c.HeadDim, rope: r, scale: softmaxScale(c.HeadDim),
 	}
 	qn, kn := g.size, g.size
 	if g.wide {
 		qn, kn = g.heads*g.size, g.kvHeads*g.size
 	}
 	if f.normalizes(c) {
-		g.qNorm = b.vector(key{role: model.Norm, layer: layer, part: "q_norm"}, qn)
-		g.kNorm = b.vector(key{role: model.Norm, layer: layer, part: "k_norm"}, kn)
+		g.qNorm, g.kNorm = s.norm("q_norm", qn, eps(c)), s.norm("k_norm", kn, eps(c))
 	}
-	g.qBias, g.kBias = bias("q", g.heads*g.size), bias("k", g.kvHeads*g.size)
-	g.vBias, g.oBias = bias("v", g.kvHeads*g.size), bias("o", c.HiddenSize)
-	g.sinks = b.optional(key{role: model.Sink, layer: layer}, g.heads)
-	if f.allWindow || c.LayerType(layer) == "sliding_attention" {
+	g.qBias, g.kBias = s.bias("q", g.heads*g.size), s.bias("k", g.kvHeads*g.size)
+	g.vBias, g.oBias = s.bias("v", g.kvHeads*g.size), s.bias("o", c.HiddenSize)
+	g.sinks = s.optional(key{role: model.Sink, layer: s.layer}, g.heads)
+	if f.allWindow || c.LayerType(s.layer) == "sliding_attention" {
 		g.window = c.SlidingWindow
 	}
 	g.module = strings.TrimSuffix(g.o.module, ".o_proj")
-	return g
+	return g, s.err
 }
 
-func (g *grouped) matrices() []*matrix { return []*matrix{g.q, g.k, g.v, g.o} }
-
-func (g *grouped) vectors() []*vector {
-	return []*vector{g.qBias, g.kBias, g.vBias, g.oBias, g.qNorm, g.kNorm, g.sinks}
+func (g *grouped) needs(p *part) {
+	p.matrices(g.q, g.k, g.v, g.o)
+	p.vectors(g.qBias, g.kBias, g.vBias, g.oBias, g.sinks)
+	g.qNorm.needs(p)
+	g.kNorm.needs(p)
 }
 
 func (g *grouped) scratch() int { return (2*g.heads + 2*g.kvHeads) * g.size }
 
-func (g *grouped) cacheWidth() (int, int) { return g.kvHeads * g.size, g.kvHeads * g.size }
+func (g *grouped) newState() state {
+	return &kvCache{wa: g.kvHeads * g.size, wb: g.kvHeads * g.size}
+}
 
-func (g *grouped) forward(p *pass, y, x []float32, rows int, segs []segment) {
+func (g *grouped) mix(p *pass, y, x []float32, b *batch) error {
+	rows, segs := b.n, b.segs
 	mark := p.arena.mark()
 	defer p.arena.release(mark)
 	qw, kw := g.heads*g.size, g.kvHeads*g.size
@@ -111,21 +86,23 @@ func (g *grouped) forward(p *pass, y, x []float32, rows int, segs []segment) {
 	out := p.arena.floats(rows * qw)
 	for _, s := range segs {
 		keys, values := k[s.first*kw:][:s.n*kw], v[s.first*kw:][:s.n*kw]
-		if s.kv != nil {
-			s.kv.put(s.pos, keys, values)
-			keys, values = s.kv.a, s.kv.b
+		if kv := s.kv(g); kv != nil {
+			kv.put(s.pos, keys, values)
+			keys, values = kv.a, kv.b
 		}
 		g.attend(p, out[s.first*qw:], q[s.first*qw:], keys, values, s)
 	}
 	p.observe(out, rows, g.o)
 	p.linear(y, out, rows, g.o, g.oBias)
+	return nil
 }
 
 // position normalizes and rotates the heads of rows.
-func (g *grouped) position(p *pass, x []float32, rows, heads int, norm *vector, segs []segment) {
+func (g *grouped) position(p *pass, x []float32, rows, heads int, n *norm, segs []segment) {
 	var weight []float32
-	if norm != nil {
-		weight = p.weights.vector(norm)
+	var eps float32
+	if n != nil {
+		weight, eps = p.weights.vector(n.weight), n.eps
 	}
 	width, d := heads*g.size, g.rope.dims()
 	for _, s := range segs {
@@ -135,12 +112,12 @@ func (g *grouped) position(p *pass, x []float32, rows, heads int, norm *vector, 
 				row := x[(s.first+i)*width:][:width]
 				at := table[(s.pos+i)*d:][:d]
 				if weight != nil && g.wide {
-					vec.RMSNorm(row, row, weight, g.eps)
+					vec.RMSNorm(row, row, weight, eps)
 				}
 				for h := range heads {
 					head := row[h*g.size:][:g.size]
 					if weight != nil && !g.wide {
-						vec.RMSNorm(head, head, weight, g.eps)
+						vec.RMSNorm(head, head, weight, eps)
 					}
 					vec.Rotate(head[:d], at[:d/2], at[d/2:])
 				}
@@ -253,3 +230,6 @@ func (h *heads) few(out, q, keys, values []float32, ldk, ldv, pos, n int, scores
 		gemm.MulFew(out[first*h.valueSize:], h.valueSize, sc, width, rows, &v, one)
 	}
 }
+
+// softmaxScale is 1/√d.
+func softmaxScale(d int) float32 { return float32(1 / math.Sqrt(float64(d))) }

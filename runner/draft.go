@@ -24,26 +24,18 @@ func (g *Generator) follow(tokens []int) error {
 // mtpRows runs the MTP layer over states h with the tokens behind them, the first at
 // position pos, and returns what its head reads.
 func (g *Generator) mtpRows(h []float32, next []int, pos int) ([]float32, error) {
-	t, p, d, n := g.m.mtp, g.p, g.m.hidden, len(next)
+	t, d, n := g.m.mtp, g.m.hidden, len(next)
 	emb, z := make([]float32, n*d), make([]float32, n*d)
 	for i, id := range next {
 		if err := g.embed(emb[i*d:][:d], t.embed, id); err != nil {
 			return nil, err
 		}
 	}
-	if err := g.w.hold(g.draft.join); err != nil {
+	if err := g.w.hold(t.joining); err != nil {
 		return nil, err
 	}
-	t.join(p, z, emb, h, n)
-	i := len(g.layers) - 1
-	if err := g.layer(&g.layers[i], g.kv[i], z, n, pos); err != nil {
-		return nil, err
-	}
-	if err := g.w.hold(g.draft.head); err != nil {
-		return nil, err
-	}
-	p.normalize(z, z, n, d, t.norm, eps(g.m.cfg))
-	return z, nil
+	t.join(g.walk.pass, z, emb, h, n)
+	return z, g.through([]*layer{t.layer}, z, next, pos, g.draft.head, t.norm)
 }
 
 // Draft predicts the k tokens behind tokens, the whole text so far, of which all but
@@ -51,8 +43,7 @@ func (g *Generator) mtpRows(h []float32, next []int, pos int) ([]float32, error)
 // state behind its norm instead of the main model's: "recycling", as serving engines
 // do. A layer that computes no numbers drafts nothing.
 func (g *Generator) Draft(tokens []int, k int, pick func(logits []float32) int) ([]int, error) {
-	d := g.m.hidden
-	p := g.p
+	d, p := g.m.hidden, g.walk.pass
 	// All pending states now have a next token: tokens ends with it.
 	rows := len(g.pending) / d
 	p.few = rows <= MaxStep
@@ -62,12 +53,15 @@ func (g *Generator) Draft(tokens []int, k int, pick func(logits []float32) int) 
 	}
 	g.mtpPos += rows
 	g.pending = g.pending[:0]
+	// A guess upon a guess is forgotten below: its place is taken by the truth later.
+	layers := []*layer{g.m.mtp.layer}
+	g.text.mark(layers)
+	defer g.text.rewind(layers, g.mtpPos)
 	state := z[(rows-1)*d:]
 	var out []int
 	for i := range k {
 		if i > 0 {
 			p.few = true
-			// A guess upon a guess: its place is taken by the truth later.
 			if state, err = g.mtpRows(state, out[i-1:], g.mtpPos+i-1); err != nil {
 				return nil, err
 			}

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"quern/gpu"
 	"quern/internal/invalid"
@@ -75,11 +76,11 @@ func (e *Evaluation) Close() {
 
 // evaluator is one evaluation under way.
 type evaluator struct {
-	*pass
-	o     Options
-	load  *loader
-	bag   *bag
-	spill bool
+	*walk
+	o      Options
+	load   *loader
+	starts []int // of the texts that are walked
+	spill  bool
 }
 
 // Evaluate runs texts, lists of token ids, through all layers. An id beyond the
@@ -93,11 +94,16 @@ func (m *Model) Evaluate(ctx context.Context, texts [][]int, o Options) (_ *Eval
 		return nil, err
 	}
 	ev := &Evaluation{Texts: texts, Starts: starts(texts, 0)}
-	e := &evaluator{o: o, bag: newBag(), load: &loader{files: m.files, progress: o.Progress, total: m.weightBytes(!o.NoMTP)}}
-	e.pass = &pass{
-		m: m, ctx: ctx, workers: workersOf(o.Workers), product: product{workersOf(o.Workers), o.Fast, o.Device}, fp8: o.FP8Activations, hooks: o.Hooks,
-		weights: e.bag, arena: &arena{},
+	load := &loader{files: m.files, progress: o.Progress, total: m.weightBytes(!o.NoMTP)}
+	e := &evaluator{o: o, load: load}
+	// States, what experts read, their sums, and the states of MTP.
+	e.spill = 4*int64(ev.Starts[len(texts)])*int64(m.Width())*4 > o.Memory/2
+	e.walk = &walk{
+		pass: newPass(m, ctx, o.Workers, newStreamed(load, o.Memory)), shelf: newShelf(e.spill, o.TempDir), everyExpert: o.AllExperts,
+		groups: e.groups, entered: e.entered, after: e.after,
 	}
+	e.product, e.fp8, e.hooks = product{e.workers, o.Fast, o.Device}, o.FP8Activations, o.Hooks
+	e.chunk = e.chunkRows()
 	if q := m.cfg.Quant; q != nil {
 		e.pow2 = q.ScaleFmt == "ue8m0"
 	}
@@ -106,14 +112,11 @@ func (m *Model) Evaluate(ctx context.Context, texts [][]int, o Options) (_ *Eval
 			return nil, err
 		}
 	}
-	rows := ev.Starts[len(texts)]
-	stores := int64(rows) * int64(m.hidden) * 4
-	// States, sums of experts, and those of MTP.
-	e.spill = 3*stores > o.Memory/2
 	defer func() {
-		if e.load.last != nil {
-			<-e.load.last.ready // nothing may be read behind our back
+		if load.last != nil {
+			<-load.last.ready // nothing may be read behind our back
 		}
+		e.shelf.close()
 		if err != nil {
 			ev.Close()
 		}
@@ -165,32 +168,10 @@ func starts(texts [][]int, less int) []int {
 func (m *Model) weightBytes(mtp bool) int64 {
 	n := int64(0)
 	for _, l := range m.layers {
-		n += l.bytes()
+		n += l.read()
 	}
 	if m.mtp != nil && mtp {
-		n += m.mtp.bytes() + m.mtp.proj.bytes()
-	}
-	return n
-}
-
-func (l *layer) bytes() int64 {
-	n := int64(0)
-	for _, m := range l.attn.matrices() {
-		n += m.read()
-	}
-	if l.dense != nil {
-		for _, m := range l.dense.matrices() {
-			n += m.read()
-		}
-		return n
-	}
-	for _, m := range l.moe.common() {
-		n += m.read()
-	}
-	for _, x := range l.moe.experts {
-		for _, m := range x.matrices() {
-			n += m.read()
-		}
+		n += m.mtp.read() + m.mtp.joining.read()
 	}
 	return n
 }
@@ -198,67 +179,81 @@ func (l *layer) bytes() int64 {
 // main runs the decoder layers and the final norm.
 func (e *evaluator) main(ev *Evaluation) error {
 	m := e.m
-	x, err := newRows(ev.Starts[len(ev.Texts)], m.hidden, e.spill, e.o.TempDir)
+	x, err := e.begin(ev.Texts, 0, m.Width())
 	if err != nil {
 		return err
 	}
 	ev.Hidden = x
-	first, err := e.begin(ev, x)
-	if err != nil {
-		return err
-	}
-	y, err := e.sums(x)
-	if err != nil {
-		return err
-	}
-	defer y.Close()
-	if err := e.layers(m.layers[first:], x, y, ev.Starts); err != nil {
-		return err
-	}
-	return e.finalNorm(x, m.norm, eps(m.cfg), len(m.layers))
-}
-
-// begin fills x with what the first layer that is to be computed begins with, and
-// says which one that is.
-func (e *evaluator) begin(ev *Evaluation, x *Rows) (layer int, err error) {
+	first := 0
 	if r := e.o.Resume; r != nil {
-		for _, l := range e.m.layers[:r.Layer] {
-			e.load.count(l.bytes())
+		if first, err = e.resume(r); err != nil {
+			return err
 		}
-		return r.Layer, e.chunks(x, func(first, _ int, h []float32) error {
-			if err := r.Hidden(first, h); err != nil {
-				return err
-			}
-			return x.put(first, h)
-		})
-	}
-	var ids []int
-	for _, t := range ev.Texts {
-		ids = append(ids, t...)
-	}
-	return 0, e.gather(x, e.m.embed, ids)
-}
-
-// sums are the rows in which experts add up.
-func (e *evaluator) sums(x *Rows) (*Rows, error) {
-	return newRows(x.n, x.width, e.spill, e.o.TempDir)
-}
-
-// finalNorm normalizes x in place.
-func (e *evaluator) finalNorm(x *Rows, norm *vector, eps float32, layer int) error {
-	u := e.load.start(nil, []*vector{norm})
-	if err := e.bag.add(u); err != nil {
+	} else if err := e.gather(x, m.embed); err != nil {
 		return err
 	}
-	defer e.bag.remove(u)
-	return e.chunks(x, func(first, n int, h []float32) error {
-		e.normalize(h, h, n, x.width, norm, eps)
+	if err := e.through(m.layers[first:]); err != nil {
+		return err
+	}
+	ev.Hidden, err = e.finish(m.final, m.norm, len(m.layers))
+	return err
+}
+
+// begin makes room for a walk over texts that begin at token from.
+func (e *evaluator) begin(texts [][]int, from, width int) (*Rows, error) {
+	e.starts = starts(texts, from)
+	e.place = place{starts: e.starts}
+	e.tokens = nil
+	for _, t := range texts {
+		e.tokens = append(e.tokens, t[from:]...)
+	}
+	x, err := newRows(len(e.tokens), width, e.spill, e.o.TempDir)
+	e.x = x
+	return x, err
+}
+
+// resume takes states that an earlier evaluation left, and says with which layer it
+// goes on.
+func (e *evaluator) resume(r *Resume) (layer int, err error) {
+	for _, l := range e.m.layers[:r.Layer] {
+		e.load.count(l.read())
+	}
+	return r.Layer, e.pieces(e.chunks(), func(at *batch, x []float32) error {
+		if err := r.Hidden(at.first, x); err != nil {
+			return err
+		}
+		return e.x.put(at.first, x)
+	})
+}
+
+// finish makes final hidden states of what the layers handed on, in place unless there
+// are several streams.
+func (e *evaluator) finish(p *part, n *norm, layer int) (*Rows, error) {
+	if err := e.weights.hold(p); err != nil {
+		return e.x, err
+	}
+	defer e.weights.release(p)
+	out, d := e.x, e.m.hidden
+	if e.x.width != d {
+		var err error
+		if out, err = newRows(e.x.n, d, e.spill, e.o.TempDir); err != nil {
+			return e.x, err
+		}
+		defer e.x.Close()
+	}
+	return out, e.pieces(e.chunks(), func(at *batch, x []float32) error {
+		h := x
+		if out != e.x {
+			h = e.fill(out, at)
+			e.m.frame.collapse(e.pass, h, x, at.n)
+		}
+		e.normalize(h, h, at.n, d, n)
 		if layer >= 0 {
-			if err := e.hidden(layer, first, h, n); err != nil {
+			if err := e.hidden(layer, at.first, h, at.n); err != nil {
 				return err
 			}
 		}
-		return x.put(first, h)
+		return out.put(at.first, h)
 	})
 }
 
@@ -270,90 +265,85 @@ func (e *evaluator) hidden(layer, first int, x []float32, rows int) error {
 	return e.hooks.Hidden(layer, first, x, rows)
 }
 
+// entered is called with what a layer begins with.
+func (e *evaluator) entered(l *layer, first int, x []float32, rows int) error {
+	if l.index >= len(e.m.layers) {
+		return nil // that of multi-token prediction
+	}
+	return e.hidden(l.index, first, x, rows)
+}
+
+// after is called when a layer is done with all texts.
+func (e *evaluator) after(l *layer) error {
+	err := e.pieces(e.chunks(), func(at *batch, x []float32) error { return e.finite(l.index, at.first, x) })
+	if err != nil || e.hooks == nil || e.hooks.Done == nil {
+		return err
+	}
+	return e.hooks.Done(l.index, e.x)
+}
+
 // mtp runs the layer of multi-token prediction on the states of the main model.
 func (e *evaluator) mtp(ev *Evaluation) error {
 	m, t := e.m, e.m.mtp
-	ev.MTPStarts = starts(ev.Texts, 1)
-	rows := ev.MTPStarts[len(ev.Texts)]
-	z, err := newRows(rows, m.hidden, e.spill, e.o.TempDir)
+	z, err := e.begin(ev.Texts, 1, m.Width())
 	if err != nil {
 		return err
 	}
-	ev.MTP = z
-	if rows == 0 {
+	ev.MTP, ev.MTPStarts = z, e.starts
+	if z.n == 0 {
 		return nil
 	}
-	var next []int
-	for _, t := range ev.Texts {
-		next = append(next, t[1:]...)
-	}
-	if err := e.gather(z, t.embed, next); err != nil {
-		return err
-	}
-	u := e.load.start([]*matrix{t.proj}, []*vector{t.enorm, t.hnorm})
-	if err := e.bag.add(u); err != nil {
-		return err
-	}
-	e.place = place{starts: ev.MTPStarts}
-	for i := range ev.Texts {
-		if err := e.joinText(ev, z, i); err != nil {
+	// Embeddings, for which the states of the layer have room where there is one stream.
+	emb := z
+	if z.width != m.hidden {
+		if emb, err = e.shelf.of("embeddings", z.n, m.hidden); err != nil {
 			return err
 		}
 	}
-	e.bag.remove(u)
-	e.load.drop(u)
-	y, err := e.sums(z)
-	if err != nil {
+	if err := e.gather(emb, t.embed); err != nil {
 		return err
 	}
-	defer y.Close()
-	if err := e.layers([]*layer{t.layer}, z, y, ev.MTPStarts); err != nil {
+	if err := e.weights.hold(t.joining); err != nil {
 		return err
 	}
-	return e.finalNorm(z, t.norm, eps(m.cfg), -1)
+	for i := range ev.Texts {
+		if err := e.joinText(ev, emb, i); err != nil {
+			return err
+		}
+	}
+	e.weights.release(t.joining)
+	if err := e.through([]*layer{t.layer}); err != nil {
+		return err
+	}
+	ev.MTP, err = e.finish(t.final, t.norm, -1)
+	return err
 }
 
-// joinText makes the inputs of the MTP layer for one text out of the embeddings in z.
-func (e *evaluator) joinText(ev *Evaluation, z *Rows, text int) error {
+// joinText makes the inputs of the MTP layer for one text out of its embeddings.
+func (e *evaluator) joinText(ev *Evaluation, embeddings *Rows, text int) error {
 	from, to := ev.MTPStarts[text], ev.MTPStarts[text+1]
-	step := e.chunkRows()
-	for first := from; first < to; first += step {
-		n := min(step, to-first)
+	d := e.m.hidden
+	for _, g := range chunksOf(to-from, e.chunk) {
+		first, n := from+g.first, g.n
 		mark := e.arena.mark()
-		emb, err := z.View(first, n, e.arena.floats(n*z.width))
+		emb, err := embeddings.View(first, n, e.arena.floats(n*d))
 		if err != nil {
 			return err
 		}
-		h, err := ev.Hidden.View(ev.Starts[text]+first-from, n, e.arena.floats(n*z.width))
+		h, err := ev.Hidden.View(ev.Starts[text]+g.first, n, e.arena.floats(n*d))
 		if err != nil {
 			return err
 		}
-		out := e.arena.floats(n * z.width)
 		e.place.first = first
+		out, x := e.arena.floats(n*d), e.arena.floats(n*e.x.width)
 		e.m.mtp.join(e.pass, out, emb, h, n)
-		if err := z.put(first, out); err != nil {
+		e.m.frame.expand(e.pass, x, out, n)
+		if err := e.x.put(first, x); err != nil {
 			return err
 		}
 		e.arena.release(mark)
 	}
 	return nil
-}
-
-// join computes eh_proj([enorm(embedding) ‖ hnorm(state)]) for rows.
-func (t *mtp) join(p *pass, out, emb, h []float32, rows int) {
-	mark := p.arena.mark()
-	defer p.arena.release(mark)
-	d := p.m.hidden
-	both := p.arena.floats(rows * 2 * d)
-	enorm, hnorm, ep := p.weights.vector(t.enorm), p.weights.vector(t.hnorm), eps(p.m.cfg)
-	p.each(rows, 2*d, func(first, n, _ int) {
-		for r := first; r < first+n; r++ {
-			vec.RMSNorm(both[2*r*d:][:d], emb[r*d:][:d], enorm, ep)
-			vec.RMSNorm(both[(2*r+1)*d:][:d], h[r*d:][:d], hnorm, ep)
-		}
-	})
-	p.observe(both, rows, t.proj)
-	p.linear(out, both, rows, t.proj, nil)
 }
 
 // chunkRows is how many rows pass a feed-forward block at once.
@@ -364,61 +354,76 @@ func (e *evaluator) chunkRows() int {
 	return int(min(max(e.o.Memory/8/per, 64), 4096))
 }
 
-// chunks calls fn with all rows of x, a chunk at a time.
-func (e *evaluator) chunks(x *Rows, fn func(first, n int, h []float32) error) error {
-	step := e.chunkRows()
-	for first := 0; first < x.n; first += step {
-		if err := e.ctx.Err(); err != nil {
-			return err
-		}
-		n := min(step, x.n-first)
-		e.place.first = first
-		mark := e.arena.mark()
-		var buf []float32
-		if x.file != nil {
-			buf = e.arena.floats(n * x.width)
-		}
-		h, err := x.View(first, n, buf)
-		if err != nil {
-			return err
-		}
-		if err := fn(first, n, h); err != nil {
-			return err
-		}
-		e.arena.release(mark)
+// groups are whole texts of about as many rows as there is memory for.
+func (e *evaluator) groups(scratch int) []group {
+	longest := 0
+	for i := range len(e.starts) - 1 {
+		longest = max(longest, e.starts[i+1]-e.starts[i])
 	}
-	return nil
+	per := 4 * int64(scratch+2*e.x.width)
+	return groupsOf(e.starts, int(min(max(e.o.Memory/6/per, int64(longest)), 8192)))
+}
+
+// groupsOf divides texts that begin at starts into groups of about limit rows.
+func groupsOf(starts []int, limit int) []group {
+	var gs []group
+	for i := range len(starts) - 1 {
+		n := starts[i+1] - starts[i]
+		if n == 0 {
+			continue
+		}
+		if k := len(gs) - 1; k < 0 || gs[k].n+n > limit {
+			gs = append(gs, group{first: starts[i]})
+		}
+		g := &gs[len(gs)-1]
+		g.segs = append(g.segs, segment{first: g.n, n: n})
+		g.n += n
+	}
+	return gs
 }
 
 // finite refuses states that are no numbers.
-func (e *evaluator) finite(layer int, starts []int, first int, h []float32) error {
-	i := vec.FirstNonFinite(h)
+func (e *evaluator) finite(layer, first int, x []float32) error {
+	i := vec.FirstNonFinite(x)
 	if i < 0 {
 		return nil
 	}
-	row := first + i/e.m.hidden
-	text := 0
-	for starts[text+1] <= row {
-		text++
-	}
-	return invalid.Errorf("%q: layer %d gives %v for text %d, position %d, channel %d: the model computes no number there", e.m.c.Path, layer, h[i], text, row-starts[text], i%e.m.hidden)
+	width := e.x.width
+	text, position := e.place.of(i / width)
+	return invalid.Errorf("%q: layer %d gives %v for text %d, position %d, channel %d: the model computes no number there", e.m.c.Path, layer, x[i], text, position, i%width)
 }
 
-// gather reads the embeddings of ids into the rows of x, each row of the table once.
-func (e *evaluator) gather(x *Rows, table *matrix, ids []int) error {
+// gather reads the embeddings of the tokens into rows of x, each row of the table once.
+func (e *evaluator) gather(x *Rows, table *matrix) error {
+	ids := e.tokens
 	order := byID(ids)
 	slab := make([]byte, table.bytes()/int64(table.out))
-	row := make([]float32, table.in)
+	row, wide := make([]float32, table.in), make([]float32, x.width)
 	for i, at := range order {
 		if i == 0 || ids[at] != ids[order[i-1]] {
 			if err := table.row(e.m.files, row, slab, ids[at]); err != nil {
 				return fmt.Errorf("embedding of token %d: %w", ids[at], err)
 			}
 			e.load.count(int64(len(slab)))
+			if x.width == len(row) {
+				wide = row
+			} else {
+				e.m.frame.expand(e.pass, wide, row, 1)
+			}
 		}
-		if err := x.put(at, row); err != nil {
+		if err := x.put(at, wide); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// byID are the indexes of ids in ascending order of these.
+func byID(ids []int) []int {
+	order := make([]int, len(ids))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return ids[a] - ids[b] })
+	return order
 }

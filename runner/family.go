@@ -12,7 +12,13 @@ import (
 // must not say is in fields.go; a tensor that the family has no use for is an error
 // (account.go).
 type family struct {
-	latent bool // multi-head latent attention
+	// latent is set when some layers have multi-head latent attention, whose heads have
+	// a rotated part of their own.
+	latent bool
+	// mixers are the text mixers, by the types that layers have.
+	mixers mixers
+	// arrange lays out the blocks of a layer; nil: sequential.
+	arrange arrangement
 	// wideNorm is set when queries and keys are normalized over all heads at once.
 	wideNorm bool
 	// allWindow is set when sliding_window holds for every layer and not for those
@@ -42,19 +48,19 @@ type family struct {
 // Sources: the modeling files of transformers 5 and the configs of the releases;
 // formats and traps are collected in docs/verify.md.
 var families = map[string]family{
-	"llama":         {biases: qkvo, biasField: "attention_bias", mlpBias: true},
-	"mistral":       {allWindow: true},
-	"qwen2":         {biases: qkv, layerTypes: true},
-	"qwen3":         {biases: qkvo, biasField: "attention_bias", headNorm: always, layerTypes: true},
-	"qwen2_moe":     {biases: qkv, biasField: "qkv_bias", biasDefault: true, router: softmaxTopK, layerTypes: true},
-	"qwen3_moe":     {biases: qkvo, biasField: "attention_bias", headNorm: always, router: softmaxTopK},
-	"mixtral":       {router: softmaxTopK, normalized: true, allWindow: true},
-	"minimax_m2":    {router: sigmoidBiasTopK, normalized: true, wideNorm: true, headNorm: unlessOff},
-	"glm4_moe":      {biases: qkv, biasField: "attention_bias", headNorm: whenOn, router: sigmoidBiasTopK},
-	"gpt_oss":       {biases: qkvo, biasField: "attention_bias", biasDefault: true, router: topKSoftmax, clamped: true, layerTypes: true},
-	"deepseek_v2":   {latent: true, biases: lora, biasField: "attention_bias", mlpBias: true, router: softmaxGroupMax},
-	"deepseek_v3":   {latent: true, biases: lora, biasField: "attention_bias", router: sigmoidBiasTopK},
-	"glm4_moe_lite": {latent: true, biases: lora, biasField: "attention_bias", router: sigmoidBiasTopK},
+	"llama":         {mixers: groupedQueries, biases: qkvo, biasField: "attention_bias", mlpBias: true},
+	"mistral":       {mixers: groupedQueries, allWindow: true},
+	"qwen2":         {mixers: groupedQueries, biases: qkv, layerTypes: true},
+	"qwen3":         {mixers: groupedQueries, biases: qkvo, biasField: "attention_bias", headNorm: always, layerTypes: true},
+	"qwen2_moe":     {mixers: groupedQueries, biases: qkv, biasField: "qkv_bias", biasDefault: true, router: softmaxTopK, layerTypes: true},
+	"qwen3_moe":     {mixers: groupedQueries, biases: qkvo, biasField: "attention_bias", headNorm: always, router: softmaxTopK},
+	"mixtral":       {mixers: groupedQueries, router: softmaxTopK, normalized: true, allWindow: true},
+	"minimax_m2":    {mixers: groupedQueries, router: sigmoidBiasTopK, normalized: true, wideNorm: true, headNorm: unlessOff},
+	"glm4_moe":      {mixers: groupedQueries, biases: qkv, biasField: "attention_bias", headNorm: whenOn, router: sigmoidBiasTopK},
+	"gpt_oss":       {mixers: groupedQueries, biases: qkvo, biasField: "attention_bias", biasDefault: true, router: topKSoftmax, clamped: true, layerTypes: true},
+	"deepseek_v2":   {latent: true, mixers: latentAttention, biases: lora, biasField: "attention_bias", mlpBias: true, router: softmaxGroupMax},
+	"deepseek_v3":   {latent: true, mixers: latentAttention, biases: lora, biasField: "attention_bias", router: sigmoidBiasTopK},
+	"glm4_moe_lite": {latent: true, mixers: latentAttention, biases: lora, biasField: "attention_bias", router: sigmoidBiasTopK},
 }
 
 // The parts of attention that have biases where a family has any.
@@ -62,6 +68,24 @@ var (
 	qkv  = []string{"q", "k", "v"}
 	qkvo = []string{"q", "k", "v", "o"}
 	lora = []string{"q_a", "kv_a", "o"} // of latent attention
+)
+
+// mixers are what lays out text mixers, by the type of the layer: "" for all types that
+// are not named.
+type mixers map[string]func(s *site) (mixer, error)
+
+// of is that for a type of layer.
+func (m mixers) of(layerType string) func(s *site) (mixer, error) {
+	if make, ok := m[layerType]; ok {
+		return make
+	}
+	return m[""]
+}
+
+// Those of families whose layers have the same one.
+var (
+	groupedQueries  = mixers{"": newGrouped}
+	latentAttention = mixers{"": newLatent}
 )
 
 // headNorm says when queries and keys are normalized: by use_qk_norm, or whatever it

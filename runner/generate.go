@@ -142,7 +142,7 @@ func (w *writer) push(token int) error {
 	if w.st.Tokens == w.o.MaxTokens {
 		return errDone
 	}
-	return w.g.p.ctx.Err()
+	return w.g.walk.ctx.Err()
 }
 
 // single runs the last token.

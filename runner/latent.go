@@ -18,9 +18,9 @@ const latentEps = 1e-6
 type latent struct {
 	q        *matrix // without a query latent; else nil
 	qA, qB   *matrix
-	qNorm    *vector
+	qNorm    *norm
 	kvA, kvB *matrix
-	kvNorm   *vector
+	kvNorm   *norm
 	o        *matrix
 
 	qABias, kvABias, oBias *vector // or nil
@@ -33,45 +33,45 @@ type latent struct {
 	module                   string
 }
 
-func newLatent(b *builder, c *model.Config, f family, layer int, r *rope) *latent {
-	weight := func(part string) *matrix { return b.matrix(key{role: model.Attention, layer: layer, part: part}) }
-	norm := func(part string, n int) *vector {
-		return b.vector(key{role: model.Norm, layer: layer, part: part}, n)
+func newLatent(s *site) (mixer, error) {
+	c := s.c
+	weight := func(part string) *matrix { return s.weight(model.Attention, part) }
+	r, err := s.rope()
+	if err != nil {
+		return nil, err
 	}
 	a := &latent{
-		kvA: weight("kv_a"), kvB: weight("kv_b"), kvNorm: norm("kv_a_layernorm", c.KVLoraRank), o: weight("o"),
+		kvA: weight("kv_a"), kvB: weight("kv_b"), kvNorm: s.norm("kv_a_layernorm", c.KVLoraRank, latentEps), o: weight("o"),
 		heads: c.NumHeads, rank: c.KVLoraRank, nope: c.QKNopeHeadDim, rotated: c.QKRopeHeadDim, valueSize: c.VHeadDim,
 		rope: r, interleaved: c.RopeInterleave || !c.Has("rope_interleave"), scale: softmaxScale(c.QKHeadDim()) * r.scale,
 	}
+	a.kvB.wide = true
 	if c.QLoraRank > 0 {
-		a.qA, a.qB, a.qNorm = weight("q_a"), weight("q_b"), norm("q_a_layernorm", c.QLoraRank)
-		a.qABias = b.bias(f, layer, "q_a", c.QLoraRank)
+		a.qA, a.qB, a.qNorm = weight("q_a"), weight("q_b"), s.norm("q_a_layernorm", c.QLoraRank, latentEps)
+		a.qABias = s.bias("q_a", c.QLoraRank)
 	} else {
 		a.q = weight("q")
 	}
-	a.kvABias, a.oBias = b.bias(f, layer, "kv_a", c.KVLoraRank+c.QKRopeHeadDim), b.bias(f, layer, "o", c.HiddenSize)
+	a.kvABias, a.oBias = s.bias("kv_a", c.KVLoraRank+c.QKRopeHeadDim), s.bias("o", c.HiddenSize)
 	a.module = strings.TrimSuffix(a.o.module, ".o_proj")
-	return a
+	return a, s.err
 }
 
-func (a *latent) matrices() []*matrix {
-	if a.q != nil {
-		return []*matrix{a.q, a.kvA, a.kvB, a.o}
-	}
-	return []*matrix{a.qA, a.qB, a.kvA, a.kvB, a.o}
-}
-
-func (a *latent) vectors() []*vector {
-	return []*vector{a.qNorm, a.kvNorm, a.qABias, a.kvABias, a.oBias}
+func (a *latent) needs(p *part) {
+	p.matrices(a.q, a.qA, a.qB, a.kvA, a.kvB, a.o)
+	p.vectors(a.qABias, a.kvABias, a.oBias)
+	a.qNorm.needs(p)
+	a.kvNorm.needs(p)
 }
 
 func (a *latent) scratch() int {
 	return a.heads*(2*(a.nope+a.valueSize)+a.rotated) + 2*a.rank + a.rotated
 }
 
-func (a *latent) cacheWidth() (int, int) { return a.rank, a.rotated }
+func (a *latent) newState() state { return &kvCache{wa: a.rank, wb: a.rotated} }
 
-func (a *latent) forward(p *pass, y, x []float32, rows int, segs []segment) {
+func (a *latent) mix(p *pass, y, x []float32, b *batch) error {
+	rows, segs := b.n, b.segs
 	mark := p.arena.mark()
 	defer p.arena.release(mark)
 	qk := a.nope + a.rotated
@@ -84,7 +84,7 @@ func (a *latent) forward(p *pass, y, x []float32, rows int, segs []segment) {
 		p.observe(x, rows, a.qA, a.kvA)
 		qa := p.arena.floats(rows * a.qA.out)
 		p.linear(qa, x, rows, a.qA, a.qABias)
-		p.normalize(qa, qa, rows, a.qA.out, a.qNorm, latentEps)
+		p.normalize(qa, qa, rows, a.qA.out, a.qNorm)
 		p.observe(qa, rows, a.qB)
 		p.linear(q, qa, rows, a.qB, nil)
 	}
@@ -95,8 +95,8 @@ func (a *latent) forward(p *pass, y, x []float32, rows int, segs []segment) {
 	p.cached(a.module, "k", shared, rows, a.rotated)
 	out := p.arena.floats(rows * a.heads * a.valueSize)
 	for _, s := range segs {
-		if s.kv != nil {
-			s.kv.put(s.pos, lat[s.first*a.rank:][:s.n*a.rank], shared[s.first*a.rotated:][:s.n*a.rotated])
+		if kv := s.kv(a); kv != nil {
+			kv.put(s.pos, lat[s.first*a.rank:][:s.n*a.rank], shared[s.first*a.rotated:][:s.n*a.rotated])
 		}
 	}
 	if p.few {
@@ -107,12 +107,13 @@ func (a *latent) forward(p *pass, y, x []float32, rows int, segs []segment) {
 	}
 	p.observe(out, rows, a.o)
 	p.linear(y, out, rows, a.o, a.oBias)
+	return nil
 }
 
 // position normalizes the latents and rotates queries and the shared key.
 func (a *latent) position(p *pass, q, lat, shared, kva []float32, segs []segment) {
 	qk, d := a.nope+a.rotated, a.rotated
-	norm := p.weights.vector(a.kvNorm)
+	norm := p.weights.vector(a.kvNorm.weight)
 	for _, s := range segs {
 		table := a.rope.upTo(s.pos + s.n)
 		p.each(s.n, a.heads*qk, func(first, n, _ int) {
@@ -120,7 +121,7 @@ func (a *latent) position(p *pass, q, lat, shared, kva []float32, segs []segment
 				row := s.first + i
 				at := table[(s.pos+i)*d:][:d]
 				in := kva[row*(a.rank+d):][:a.rank+d]
-				vec.RMSNorm(lat[row*a.rank:][:a.rank], in[:a.rank], norm, latentEps)
+				vec.RMSNorm(lat[row*a.rank:][:a.rank], in[:a.rank], norm, a.kvNorm.eps)
 				pe := shared[row*d:][:d]
 				copy(pe, in[a.rank:])
 				a.rotate(pe, at)
@@ -150,11 +151,10 @@ func (a *latent) expanded(p *pass, out, q, lat, shared []float32, rows int, segs
 		mark := p.arena.mark()
 		total := s.pos + s.n
 		var wide, pe []float32
-		switch {
-		case s.kv != nil:
-			wide, pe = p.arena.floats(total*a.heads*kv), s.kv.b
-			p.linear(wide, s.kv.a[:total*a.rank], total, a.kvB, nil)
-		default:
+		if cache := s.kv(a); cache != nil {
+			wide, pe = p.arena.floats(total*a.heads*kv), cache.b
+			p.linear(wide, cache.a[:total*a.rank], total, a.kvB, nil)
+		} else {
 			if fresh == nil {
 				fresh = p.arena.floats(rows * a.heads * kv)
 				mark = p.arena.mark()
@@ -203,14 +203,15 @@ func (a *latent) absorbed(p *pass, out, q []float32, segs []segment) {
 			keys.Transposed, keys.Out, keys.In = true, a.rank, a.nope
 			gemm.MulFew(toLatent[h*a.rank:], a.heads*a.rank, q[(s.first*a.heads+h)*qk:], a.heads*qk, s.n, &keys, one)
 		})
+		cache := s.kv(a)
 		blocks := (a.heads + 7) / 8
 		total := s.pos + s.n
 		scores := p.arena.floats(blocks * 8 * total)
 		for r := range s.n {
 			width := s.pos + r + 1
-			lat := gemm.Floats(s.kv.a, width, a.rank, a.rank, false)
-			pe := gemm.Floats(s.kv.b, width, d, d, false)
-			values := gemm.Floats(s.kv.a, a.rank, width, a.rank, true)
+			lat := gemm.Floats(cache.a, width, a.rank, a.rank, false)
+			pe := gemm.Floats(cache.b, width, d, d, false)
+			values := gemm.Floats(cache.a, a.rank, width, a.rank, true)
 			p.jobs(blocks, 16*width*a.rank, func(b, _ int) {
 				n := min(8, a.heads-8*b)
 				sc := scores[b*8*total:][:n*width]

@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -22,7 +21,8 @@ type loader struct {
 	last *unit // that was started last, whose reading the next one waits for
 }
 
-// unit are weights that are needed together.
+// unit is a part that is being read, or was: of its vectors those that are not there
+// already.
 type unit struct {
 	ms    []*matrix
 	vs    []*vector
@@ -33,24 +33,10 @@ type unit struct {
 	err   error
 }
 
-// size is the memory that the matrices of a unit need.
-func size(ms []*matrix) int64 {
-	n := int64(0)
-	for _, m := range ms {
-		n += (m.bytes() + 63) &^ 63
-	}
-	return n
-}
-
-// start begins to read. Vectors may be nil.
-func (l *loader) start(ms []*matrix, vs []*vector) *unit {
-	u := &unit{ms: ms, ready: make(chan struct{})}
-	for _, v := range vs {
-		if v != nil {
-			u.vs = append(u.vs, v)
-		}
-	}
-	u.slab = l.take(size(ms))
+// start begins to read the matrices of a part and some vectors.
+func (l *loader) start(p *part, vs []*vector) *unit {
+	u := &unit{ms: p.ms, vs: vs, ready: make(chan struct{})}
+	u.slab = l.take(p.slab())
 	before := l.last
 	l.last = u
 	go func() {
@@ -123,55 +109,4 @@ func (l *loader) drop(u *unit) {
 		l.free = append(l.free, u.slab)
 	}
 	u.slab, u.mats = nil, nil
-}
-
-// bag is the provider of what is loaded at the moment.
-type bag struct {
-	mats map[*matrix]*gemm.Weight
-	vecs map[*vector][]float32
-}
-
-func newBag() *bag {
-	return &bag{mats: map[*matrix]*gemm.Weight{}, vecs: map[*vector][]float32{}}
-}
-
-// add waits for a unit and makes its weights available.
-func (b *bag) add(u *unit) error {
-	<-u.ready
-	if u.err != nil {
-		return u.err
-	}
-	for i, m := range u.ms {
-		b.mats[m] = u.mats[i]
-	}
-	for i, v := range u.vs {
-		b.vecs[v] = u.vecs[i]
-	}
-	return nil
-}
-
-// remove takes the weights of a unit away.
-func (b *bag) remove(u *unit) {
-	for _, m := range u.ms {
-		delete(b.mats, m)
-	}
-	for _, v := range u.vs {
-		delete(b.vecs, v)
-	}
-}
-
-func (b *bag) matrix(m *matrix) *gemm.Weight {
-	w := b.mats[m]
-	if w == nil {
-		panic(fmt.Sprintf("runner: %s is used but not loaded", m.name))
-	}
-	return w
-}
-
-func (b *bag) vector(v *vector) []float32 {
-	f, ok := b.vecs[v]
-	if !ok {
-		panic(fmt.Sprintf("runner: %s is used but not loaded", v.view.Name))
-	}
-	return f
 }

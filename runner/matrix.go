@@ -21,6 +21,7 @@ type matrix struct {
 	out, in int
 
 	transposed bool       // stored [in, out]
+	wide       bool       // in float32 where it stays in memory
 	inputScale *plan.View // of a static activation scheme, or nil
 	scale      *plan.View
 	grid       plan.Grid
@@ -181,4 +182,23 @@ func (v *vector) load(files *source.Files) ([]float32, error) {
 	dst := make([]float32, v.n)
 	source.Floats(dst, raw, v.view.DType)
 	return dst, nil
+}
+
+// row reads row i of a weight as float32; slab has room for its bytes.
+func (m *matrix) row(files *source.Files, dst []float32, slab []byte, i int) error {
+	w, err := m.load(files, slab, i, 1)
+	if err != nil {
+		return err
+	}
+	if err := widen(w); err != nil {
+		return err
+	}
+	d := m.view.DType
+	if w.Format == gemm.F32 {
+		d = 0 // as widened
+	}
+	if !floats(dst, w.Data, w.Format) {
+		return invalid.Errorf("tensor %q: dtype %s", m.name, d)
+	}
+	return nil
 }

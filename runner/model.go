@@ -3,7 +3,6 @@ package runner
 import (
 	"math"
 
-	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/internal/blockio"
@@ -20,31 +19,15 @@ type Model struct {
 	files *source.Files
 
 	embed, head *matrix
-	norm        *vector
+	norm        *norm
+	final       *part // norm, and what makes one state of the streams
+	frame       frame
 	layers      []*layer
 	mtp         *mtp // nil when there is none
 	hidden      int
 	vocab       int
 	static      []*matrix // weights with a static scale for their input
 	remarks     []string
-}
-
-// layer is a decoder layer.
-type layer struct {
-	index               int
-	inputNorm, postNorm *vector
-	attn                attention
-	dense               *mlp     // nil when there are experts
-	moe                 *experts // nil when there are none
-}
-
-// mtp is the layer of multi-token prediction behind the last layer, which predicts
-// the token after the next (reference: DeepSeek-V3, arXiv 2412.19437 §2.2; the
-// layout of eh_proj, embedding first, is that of the released weights).
-type mtp struct {
-	*layer
-	embed, head, proj  *matrix
-	enorm, hnorm, norm *vector
 }
 
 // Open lays out a checkpoint. An architecture that is not computed, tensors that are
@@ -85,6 +68,10 @@ func (m *Model) Vocab() int { return m.vocab }
 
 // Hidden is the width of a hidden state.
 func (m *Model) Hidden() int { return m.hidden }
+
+// Width is the width of what layers hand on: the hidden size, times the number of
+// streams where there are several.
+func (m *Model) Width() int { return m.frame.width() }
 
 // Layers is the number of decoder layers without multi-token prediction.
 func (m *Model) Layers() int { return len(m.layers) }
@@ -143,8 +130,8 @@ type Routed struct {
 func (m *Model) Routed() []Routed {
 	var out []Routed
 	add := func(l *layer, mtp bool) {
-		if l.moe != nil {
-			out = append(out, Routed{Layer: l.index, Experts: len(l.moe.experts), TopK: l.moe.router.topK, MTP: mtp})
+		if x := l.routed(); x != nil {
+			out = append(out, Routed{Layer: l.index, Experts: len(x.experts), TopK: x.router.topK, MTP: mtp})
 		}
 	}
 	for _, l := range m.layers {
@@ -157,258 +144,46 @@ func (m *Model) Routed() []Routed {
 }
 
 func (m *Model) build(b *builder) error {
-	m.embed = b.matrix(key{role: model.Embedding, layer: -1})
-	m.norm = b.vector(key{role: model.Norm, layer: -1, part: "norm"}, m.hidden)
+	site := func(layer int) *site { return &site{builder: b, c: m.cfg, fam: &m.fam, layer: layer} }
+	outer := site(-1)
+	m.embed = outer.weight(model.Embedding, "")
+	m.norm = outer.norm("norm", m.hidden, eps(m.cfg))
+	m.frame = single(m.hidden)
+	m.final = partOf(m.norm, m.frame)
 	m.head = m.embed
-	if head := (key{role: model.Head, layer: -1}); b.has(head) || !m.cfg.TieEmbeddings {
-		m.head = b.matrix(head)
+	if outer.has(model.Head, "") || !m.cfg.TieEmbeddings {
+		m.head = outer.weight(model.Head, "")
 	}
 	ropes := newRopes(m.cfg, m.fam)
+	lay := func(i int) (*layer, error) {
+		s := site(i)
+		s.ropes = ropes
+		return s.lay()
+	}
 	for i := range m.cfg.NumHiddenLayers {
-		l, err := m.layer(b, i, ropes)
+		l, err := lay(i)
 		if err != nil {
 			return err
 		}
 		m.layers = append(m.layers, l)
 	}
-	if n := m.cfg.NumHiddenLayers; b.has(key{role: model.MTPProjection, layer: n}) {
-		l, err := m.layer(b, n, ropes)
+	if s := site(m.cfg.NumHiddenLayers); s.has(model.MTPProjection, "") {
+		l, err := lay(s.layer)
 		if err != nil {
 			return err
 		}
-		norm := func(part string) *vector {
-			return b.vector(key{role: model.Norm, layer: n, part: part}, m.hidden)
+		norm := func(part string) *norm { return s.norm(part, m.hidden, eps(m.cfg)) }
+		t := &mtp{layer: l, embed: m.embed, head: m.head, proj: s.weight(model.MTPProjection, ""), enorm: norm("enorm"), hnorm: norm("hnorm"), norm: norm("norm")}
+		t.joining, t.final = partOf(t.enorm, t.hnorm), partOf(t.norm, m.frame)
+		t.joining.matrices(t.proj)
+		if s.has(model.Embedding, "") {
+			t.embed = s.weight(model.Embedding, "")
 		}
-		m.mtp = &mtp{layer: l, embed: m.embed, head: m.head, proj: b.matrix(key{role: model.MTPProjection, layer: n}), enorm: norm("enorm"), hnorm: norm("hnorm"), norm: norm("norm")}
-		if k := (key{role: model.Embedding, layer: n}); b.has(k) {
-			m.mtp.embed = b.matrix(k)
+		if s.has(model.MTPHead, "") {
+			t.head = s.weight(model.MTPHead, "")
 		}
-		if k := (key{role: model.MTPHead, layer: n}); b.has(k) {
-			m.mtp.head = b.matrix(k)
-		}
+		m.mtp = t
 	}
 	m.static = b.static
 	return b.err
 }
-
-// layer lays out decoder layer i.
-func (m *Model) layer(b *builder, i int, ropes *ropes) (*layer, error) {
-	c := m.cfg
-	l := &layer{index: i}
-	l.inputNorm = b.vector(key{role: model.Norm, layer: i, part: "input_layernorm"}, m.hidden)
-	l.postNorm = b.vector(key{role: model.Norm, layer: i, part: "post_attention_layernorm"}, m.hidden)
-	rope, err := ropes.of(c.LayerType(i))
-	if err != nil {
-		return nil, err
-	}
-	if m.fam.latent {
-		l.attn = newLatent(b, c, m.fam, i, rope)
-	} else {
-		l.attn = newGrouped(b, c, m.fam, i, rope)
-	}
-	if c.HasExperts(i) && m.fam.router != noRouter {
-		if l.moe, err = newExperts(b, c, m.fam, i); err != nil {
-			return nil, err
-		}
-		return l, b.err
-	}
-	l.dense = newMLP(b, c, m.fam, model.DenseMLP, i, -1)
-	return l, b.err
-}
-
-// eps of the norms in front of and behind the blocks.
-func eps(c *model.Config) float32 {
-	if c.RMSNormEps == 0 {
-		return 1e-6
-	}
-	return float32(c.RMSNormEps)
-}
-
-// key names a tensor by what it is.
-type key struct {
-	role   model.Role
-	layer  int
-	expert int // of a routed expert, from 1: the zero value is none
-	part   string
-	param  string // of biases of routers, which have two kinds; else ""
-}
-
-// builder finds the tensors of a model and remembers the first that it lacks.
-type builder struct {
-	c       *hf.Checkpoint
-	tensors map[key]*plan.Tensor
-	scales  map[string]*plan.Tensor
-	inputs  map[string]*plan.Tensor // static scales of inputs, by module
-	all     []plan.Tensor
-	used    map[string]bool // names of tensors that were asked for
-	static  []*matrix       // weights that have one
-	block   []int64
-	err     error
-}
-
-func newBuilder(c *hf.Checkpoint) (*builder, error) {
-	arch := c.Arch()
-	if lack := arch.Missing(c.Has); lack.Count > 0 {
-		return nil, invalid.Errorf("%q: tensors of the config are missing: %s", c.Path, lack)
-	}
-	p := plan.New(c)
-	scales, err := plan.PairScales(p)
-	if err != nil {
-		return nil, err
-	}
-	b := &builder{c: c, tensors: make(map[key]*plan.Tensor, len(p.Tensors)), scales: make(map[string]*plan.Tensor, len(scales)), inputs: map[string]*plan.Tensor{}, all: p.Tensors, used: map[string]bool{}, block: c.Config.Quant.Tile()}
-	for weight, i := range scales {
-		b.scales[weight] = &p.Tensors[i]
-	}
-	for i := range p.Tensors {
-		t := &p.Tensors[i]
-		if plan.IsInputScale(t.Meta.Param) {
-			b.inputs[t.Meta.Module] = t
-		}
-		if want, ok := arch.ExpectedShape(t.Meta); ok && !equalShape(want, t.Shape) {
-			return nil, invalid.Errorf("tensor %q: shape %v, but the config says %v", t.Name, t.Shape, want)
-		}
-		k := key{role: t.Meta.Role, layer: t.Meta.Layer, expert: t.Meta.Expert + 1, part: t.Meta.Part}
-		if t.Meta.Role == model.RouterBias && t.Meta.Param == "bias" {
-			k.param = "bias"
-		}
-		b.tensors[k] = t
-	}
-	return b, nil
-}
-
-func equalShape(a, b []int64) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}
-
-func (b *builder) has(k key) bool { return b.tensors[k] != nil }
-
-// find returns the tensor of k, or nil having noted that there is none.
-func (b *builder) find(k key) *plan.Tensor {
-	t := b.tensors[k]
-	if t == nil && b.err == nil {
-		what := k.role.String()
-		if k.part != "" {
-			what += " " + k.part
-		}
-		if k.expert > 0 {
-			b.err = invalid.Errorf("%q: layer %d has no tensor for %s of expert %d", b.c.Path, k.layer, what, k.expert-1)
-		} else {
-			b.err = invalid.Errorf("%q: layer %d has no tensor for %s", b.c.Path, k.layer, what)
-		}
-	}
-	if t != nil {
-		b.used[t.Name] = true
-	}
-	return t
-}
-
-// matrix returns the weight of k; after an error an empty one.
-func (b *builder) matrix(k key) *matrix {
-	t := b.find(k)
-	if t == nil {
-		return &matrix{}
-	}
-	m, err := newMatrix(t, b.scales[t.Name], b.block)
-	if err != nil {
-		if b.err == nil {
-			b.err = err
-		}
-		return &matrix{}
-	}
-	if s := b.inputs[m.module]; s != nil && m.quantized() && s.Source.Bytes() == s.DType.Bits()/8 {
-		m.inputScale = &s.Source
-		b.static = append(b.static, m)
-	}
-	return m
-}
-
-// vector returns the vector of k with n elements.
-func (b *builder) vector(k key, n int) *vector {
-	t := b.find(k)
-	if t == nil {
-		return &vector{}
-	}
-	if _, ok := plan.Elem(t.DType); !ok || len(t.Shape) != 1 || t.Shape[0] != int64(n) {
-		if b.err == nil {
-			b.err = invalid.Errorf("tensor %q: %s of shape %v instead of %d numbers", t.Name, t.DType, t.Shape, n)
-		}
-		return &vector{}
-	}
-	return &vector{view: t.Source, n: n}
-}
-
-// optional returns the vector of k, nil when there is none.
-func (b *builder) optional(k key, n int) *vector {
-	if !b.has(k) {
-		return nil
-	}
-	return b.vector(k, n)
-}
-
-// bias returns the bias of a part of attention, nil where the model has none.
-func (b *builder) bias(f family, layer int, part string, n int) *vector {
-	if !f.biased(b.c.Config, part) {
-		return nil
-	}
-	return b.vector(key{role: model.Bias, layer: layer, part: part}, n)
-}
-
-// slice makes matrix or vector of expert e of a tensor that holds all of them.
-func slice(v plan.View, e int, shape ...int64) plan.View {
-	n := v.Bytes() / v.Shape[0]
-	v.Offset += int64(e) * n
-	v.Shape = shape
-	return v
-}
-
-// mlp is a gated feed-forward block: down(act(gate(x))·up(x)).
-type mlp struct {
-	gate, up, down *matrix
-	// gateUp holds gate and up in the alternating columns of gpt_oss; gate and up are
-	// nil then.
-	gateUp                 *matrix
-	gateUpBias             *vector
-	gateBias, upBias       *vector // or nil, as downBias
-	downBias               *vector
-	act                    activation
-	clampAlpha, clampLimit float32
-	inner                  int
-}
-
-func newMLP(b *builder, c *model.Config, fam family, role model.Role, layer, expert int) *mlp {
-	k := key{role: role, layer: layer, expert: expert + 1}
-	part := func(p string) *matrix { k.part = p; return b.matrix(k) }
-	f := &mlp{gate: part("gate"), up: part("up"), down: part("down")}
-	f.inner, f.act = f.gate.out, activations[c.HiddenAct]
-	if fam.mlpBias && c.MLPBias && role != model.RoutedExpert {
-		bias := func(p string, n int) *vector {
-			return b.vector(key{role: model.Bias, layer: layer, part: p}, n)
-		}
-		f.gateBias, f.upBias, f.downBias = bias("gate", f.inner), bias("up", f.inner), bias("down", c.HiddenSize)
-	}
-	return f
-}
-
-// matrices lists the weights of f.
-func (f *mlp) matrices() []*matrix {
-	if f.gateUp != nil {
-		return []*matrix{f.gateUp, f.down}
-	}
-	return []*matrix{f.gate, f.up, f.down}
-}
-
-func (f *mlp) vectors() []*vector {
-	return []*vector{f.gateUpBias, f.gateBias, f.upBias, f.downBias}
-}
-
-// softmaxScale is 1/√d.
-func softmaxScale(d int) float32 { return float32(1 / math.Sqrt(float64(d))) }

@@ -75,12 +75,17 @@ type pass struct {
 	place   place // of the rows that are under way, for the hooks
 	weights provider
 	arena   *arena
+	helpers []pass
 }
 
-// provider has the weights that are loaded.
-type provider interface {
-	matrix(m *matrix) *gemm.Weight
-	vector(v *vector) []float32
+// newPass is a pass of workers goroutines, 0 for one a processor.
+func newPass(m *Model, ctx context.Context, workers int, weights provider) *pass {
+	n := workersOf(workers)
+	p := &pass{m: m, ctx: ctx, workers: n, product: product{workers: n}, weights: weights, arena: &arena{}, helpers: make([]pass, n)}
+	for i := range p.helpers {
+		p.helpers[i].arena = &arena{}
+	}
+	return p
 }
 
 // linear is y = x·Wᵀ + b for rows of x, stored one behind the other like those of y.
@@ -195,14 +200,19 @@ func (p *pass) jobs(n, cost int, fn func(job, worker int)) {
 	wg.Wait()
 }
 
-// normalize writes the norm of each row of x to dst, which may be x.
-func (p *pass) normalize(dst, x []float32, rows, width int, w *vector, eps float32) {
-	weight := p.weights.vector(w)
+// add adds rows of y to those of x.
+func (p *pass) add(x, y []float32, rows, width int) {
 	p.each(rows, width, func(first, n, _ int) {
-		for r := first; r < first+n; r++ {
-			vec.RMSNorm(dst[r*width:][:width], x[r*width:][:width], weight, eps)
-		}
+		vec.Add(x[first*width:][:n*width], y[first*width:][:n*width])
 	})
+}
+
+// helper is a pass for one of the goroutines that share work: on one processor, with
+// an arena of its own.
+func (p *pass) helper(worker int) *pass {
+	h := &p.helpers[worker]
+	h.m, h.ctx, h.workers, h.product, h.few, h.weights = p.m, p.ctx, 1, product{workers: 1}, p.few, p.weights
+	return h
 }
 
 // arena hands out scratch memory that is given back in reverse order. It grows to

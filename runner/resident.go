@@ -12,7 +12,6 @@ import (
 type resident struct {
 	*bag
 	files *source.Files
-	wide  map[*matrix]bool // loaded as float32
 
 	limit, used int64
 	held        map[*part]*list.Element // experts in memory
@@ -25,40 +24,14 @@ type resident struct {
 	served       int64 // bytes of weights that were used
 }
 
-// part is a set of weights that is loaded and dropped together.
-type part struct {
-	ms   []*matrix
-	vs   []*vector
-	size int64 // in memory
-}
-
 type heldPart struct {
 	p    *part
 	slab []byte
 }
 
-// newPart describes a part; vectors may be nil.
-func (r *resident) newPart(ms []*matrix, vs []*vector) *part {
-	p := &part{ms: ms}
-	for _, m := range ms {
-		n := (m.bytes() + 63) &^ 63
-		if r.wide[m] && m.quantized() {
-			n += 4 * int64(m.out) * int64(m.in)
-		}
-		p.size += n
-	}
-	for _, v := range vs {
-		if v != nil {
-			p.vs = append(p.vs, v)
-			p.size += 4 * int64(v.n)
-		}
-	}
-	return p
-}
-
 func newResident(files *source.Files, limit int64) *resident {
 	return &resident{
-		bag: newBag(), files: files, wide: map[*matrix]bool{}, limit: limit,
+		bag: newBag(), files: files, limit: limit,
 		held: map[*part]*list.Element{}, order: list.New(), pinned: map[*part]bool{},
 	}
 }
@@ -69,13 +42,13 @@ func (r *resident) pin(p *part, reserve int64) (bool, error) {
 	if r.pinned[p] {
 		return true, nil
 	}
-	if r.used+p.size+reserve > r.limit {
+	if r.used+p.resident()+reserve > r.limit {
 		return false, nil
 	}
-	if err := r.load(p, make([]byte, size(p.ms))); err != nil {
+	if err := r.load(p, make([]byte, p.slab())); err != nil {
 		return false, err
 	}
-	r.used += p.size
+	r.used += p.resident()
 	r.pinned[p] = true
 	return true, nil
 }
@@ -83,7 +56,7 @@ func (r *resident) pin(p *part, reserve int64) (bool, error) {
 // hold makes the weights of p available until parts that are held later need the
 // room: at least until the next call.
 func (r *resident) hold(p *part) error {
-	r.served += p.size
+	r.served += p.resident()
 	if r.pinned[p] {
 		return nil
 	}
@@ -98,20 +71,20 @@ func (r *resident) hold(p *part) error {
 	r.misses++
 	var slab []byte
 	if r.passing != nil {
-		r.forget(r.passing)
+		r.forget(r.passing.p)
 		slab, r.passing = r.passing.slab, nil
 	}
-	for r.used+p.size > r.limit && r.order.Len() > 0 {
+	for r.used+p.resident() > r.limit && r.order.Len() > 0 {
 		e := r.order.Back()
 		h := r.order.Remove(e).(*heldPart)
-		r.forget(h)
+		r.forget(h.p)
 		delete(r.held, h.p)
-		r.used -= h.p.size
+		r.used -= h.p.resident()
 		if cap(h.slab) > cap(slab) {
 			slab = h.slab
 		}
 	}
-	n := size(p.ms)
+	n := p.slab()
 	if int64(cap(slab)) < n {
 		slab = make([]byte, n)
 	}
@@ -119,11 +92,11 @@ func (r *resident) hold(p *part) error {
 		return err
 	}
 	h := &heldPart{p: p, slab: slab}
-	if r.used+p.size > r.limit {
+	if r.used+p.resident() > r.limit {
 		r.passing = h
 		return nil
 	}
-	r.used += p.size
+	r.used += p.resident()
 	r.held[p] = r.order.PushFront(h)
 	return nil
 }
@@ -132,12 +105,15 @@ func (r *resident) hold(p *part) error {
 func (r *resident) fits(n int64) bool {
 	pinned := r.used
 	for _, e := range r.held {
-		pinned -= e.Value.(*heldPart).p.size
+		pinned -= e.Value.(*heldPart).p.resident()
 	}
 	return pinned+n <= r.limit
 }
 
-func (r *resident) forget(h *heldPart) { r.remove(&unit{ms: h.p.ms, vs: h.p.vs}) }
+// ahead and release have no meaning here: what is read stays, or makes room by itself.
+func (r *resident) ahead(*part) {}
+
+func (r *resident) release(*part) {}
 
 // load reads a part into slab.
 func (r *resident) load(p *part, slab []byte) error {
@@ -148,7 +124,7 @@ func (r *resident) load(p *part, slab []byte) error {
 		if err != nil {
 			return err
 		}
-		if r.wide[m] {
+		if m.wide {
 			if err := widen(w); err != nil {
 				return err
 			}
@@ -157,7 +133,7 @@ func (r *resident) load(p *part, slab []byte) error {
 		r.mats[m] = w
 		r.read += m.read()
 	}
-	for _, v := range p.vs {
+	for _, v := range r.missing(p) {
 		f, err := v.load(r.files)
 		if err != nil {
 			return err

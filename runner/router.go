@@ -39,10 +39,11 @@ type router struct {
 	factor            float32
 }
 
-func newRouter(b *builder, c *model.Config, f family, layer int) (*router, error) {
+func newRouter(s *site) (*router, error) {
+	c, f := s.c, s.fam
 	r := &router{
-		kind: f.router, weight: b.matrix(key{role: model.Router, layer: layer}),
-		bias:    b.optional(key{role: model.RouterBias, layer: layer, param: "bias"}, c.NumExperts),
+		kind: f.router, weight: s.weight(model.Router, ""),
+		bias:    s.optional(key{role: model.RouterBias, layer: s.layer, param: "bias"}, c.NumExperts),
 		experts: c.NumExperts, topK: c.NumExpertsPerTok, groups: c.NGroup, topGroups: c.TopKGroup,
 		normalize: c.NormTopKProb, factor: float32(c.RoutedScalingFactor),
 	}
@@ -54,7 +55,7 @@ func newRouter(b *builder, c *model.Config, f family, layer int) (*router, error
 	}
 	switch r.kind {
 	case sigmoidBiasTopK:
-		r.correct = b.optional(key{role: model.RouterBias, layer: layer}, c.NumExperts)
+		r.correct = s.optional(key{role: model.RouterBias, layer: s.layer}, c.NumExperts)
 		if c.ScoringFunc != "" && c.ScoringFunc != "sigmoid" {
 			return nil, invalid.Errorf("config.json: scoring_func %q is not computed for this architecture, only sigmoid", c.ScoringFunc)
 		}
@@ -71,6 +72,32 @@ func newRouter(b *builder, c *model.Config, f family, layer int) (*router, error
 		return nil, invalid.Errorf("config.json: %d of %d groups of %d experts, of which a token chooses %d", r.topGroups, r.groups, r.experts, r.topK)
 	}
 	return r, nil
+}
+
+func (r *router) needs(p *part) {
+	p.matrices(r.weight)
+	p.vectors(r.bias, r.correct)
+}
+
+// route chooses experts for the rows of a batch of normalized hidden states.
+func (r *router) route(p *pass, c choices, in []float32, b *batch) {
+	mark := p.arena.mark()
+	defer p.arena.release(mark)
+	logits := p.arena.floats(b.n * r.experts)
+	p.linear(logits, in, b.n, r.weight, r.bias)
+	scratch := p.arena.floats(p.workers * 3 * r.experts)
+	var correct []float32
+	if r.correct != nil {
+		correct = p.weights.vector(r.correct)
+	}
+	p.each(b.n, r.experts*(r.topK+8), func(first, n, worker int) {
+		for i := first; i < first+n; i++ {
+			r.choose(c.ids[i*r.topK:][:r.topK], c.weights[i*r.topK:][:r.topK], logits[i*r.experts:][:r.experts], correct, scratch[worker*3*r.experts:][:3*r.experts])
+		}
+	})
+	if p.hooks != nil && p.hooks.Route != nil {
+		p.hooks.Route(b.layer, b.first, c.ids, c.weights, r.topK)
+	}
 }
 
 // choose turns the logits of one token into its experts, best first and ties by

@@ -12,6 +12,7 @@ import (
 // gone with the process. Concurrent reading is safe.
 type Rows struct {
 	n, width int
+	room     int // rows
 	mem      []float32
 	file     *os.File
 }
@@ -19,7 +20,7 @@ type Rows struct {
 // newRows makes room for n rows. spill puts them into a file in dir ("": the
 // system's folder for such).
 func newRows(n, width int, spill bool, dir string) (*Rows, error) {
-	r := &Rows{n: n, width: width}
+	r := &Rows{n: n, room: n, width: width}
 	if !spill {
 		r.mem = make([]float32, n*width)
 		return r, nil
@@ -37,6 +38,19 @@ func newRows(n, width int, spill bool, dir string) (*Rows, error) {
 		return nil, fmt.Errorf("making room for activations: %w", err)
 	}
 	return r, nil
+}
+
+// resize makes r hold n rows, of any content, and reports whether it has the width and
+// the room for them.
+func (r *Rows) resize(n, width int) bool {
+	if r.width != width || n > r.room {
+		return false
+	}
+	r.n = n
+	if r.file == nil {
+		r.mem = r.mem[:n*width]
+	}
+	return true
 }
 
 // Len is the number of rows, Width that of their elements.

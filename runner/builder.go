@@ -1,0 +1,146 @@
+package runner
+
+import (
+	"quern/convert/plan"
+	"quern/formats/hf"
+	"quern/formats/model"
+	"quern/internal/invalid"
+)
+
+// key names a tensor by what it is.
+type key struct {
+	role   model.Role
+	layer  int
+	expert int // of a routed expert, from 1: the zero value is none
+	part   string
+	param  string // of biases of routers, which have two kinds; else ""
+}
+
+// builder finds the tensors of a model and remembers the first that it lacks.
+type builder struct {
+	c       *hf.Checkpoint
+	tensors map[key]*plan.Tensor
+	scales  map[string]*plan.Tensor
+	inputs  map[string]*plan.Tensor // static scales of inputs, by module
+	all     []plan.Tensor
+	used    map[string]bool // names of tensors that were asked for
+	static  []*matrix       // weights that have one
+	block   []int64
+	err     error
+}
+
+func newBuilder(c *hf.Checkpoint) (*builder, error) {
+	arch := c.Arch()
+	if lack := arch.Missing(c.Has); lack.Count > 0 {
+		return nil, invalid.Errorf("%q: tensors of the config are missing: %s", c.Path, lack)
+	}
+	p := plan.New(c)
+	scales, err := plan.PairScales(p)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{c: c, tensors: make(map[key]*plan.Tensor, len(p.Tensors)), scales: make(map[string]*plan.Tensor, len(scales)), inputs: map[string]*plan.Tensor{}, all: p.Tensors, used: map[string]bool{}, block: c.Config.Quant.Tile()}
+	for weight, i := range scales {
+		b.scales[weight] = &p.Tensors[i]
+	}
+	for i := range p.Tensors {
+		t := &p.Tensors[i]
+		if plan.IsInputScale(t.Meta.Param) {
+			b.inputs[t.Meta.Module] = t
+		}
+		if want, ok := arch.ExpectedShape(t.Meta); ok && !equalShape(want, t.Shape) {
+			return nil, invalid.Errorf("tensor %q: shape %v, but the config says %v", t.Name, t.Shape, want)
+		}
+		k := key{role: t.Meta.Role, layer: t.Meta.Layer, expert: t.Meta.Expert + 1, part: t.Meta.Part}
+		if t.Meta.Role == model.RouterBias && t.Meta.Param == "bias" {
+			k.param = "bias"
+		}
+		b.tensors[k] = t
+	}
+	return b, nil
+}
+
+func equalShape(a, b []int64) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (b *builder) has(k key) bool { return b.tensors[k] != nil }
+
+// find returns the tensor of k, or nil having noted that there is none.
+func (b *builder) find(k key) *plan.Tensor {
+	t := b.tensors[k]
+	if t == nil && b.err == nil {
+		what := k.role.String()
+		if k.part != "" {
+			what += " " + k.part
+		}
+		if k.expert > 0 {
+			b.err = invalid.Errorf("%q: layer %d has no tensor for %s of expert %d", b.c.Path, k.layer, what, k.expert-1)
+		} else {
+			b.err = invalid.Errorf("%q: layer %d has no tensor for %s", b.c.Path, k.layer, what)
+		}
+	}
+	if t != nil {
+		b.used[t.Name] = true
+	}
+	return t
+}
+
+// matrix returns the weight of k; after an error an empty one.
+func (b *builder) matrix(k key) *matrix {
+	t := b.find(k)
+	if t == nil {
+		return &matrix{}
+	}
+	m, err := newMatrix(t, b.scales[t.Name], b.block)
+	if err != nil {
+		if b.err == nil {
+			b.err = err
+		}
+		return &matrix{}
+	}
+	if s := b.inputs[m.module]; s != nil && m.quantized() && s.Source.Bytes() == s.DType.Bits()/8 {
+		m.inputScale = &s.Source
+		b.static = append(b.static, m)
+	}
+	return m
+}
+
+// vector returns the vector of k with n elements.
+func (b *builder) vector(k key, n int) *vector {
+	t := b.find(k)
+	if t == nil {
+		return &vector{}
+	}
+	if _, ok := plan.Elem(t.DType); !ok || len(t.Shape) != 1 || t.Shape[0] != int64(n) {
+		if b.err == nil {
+			b.err = invalid.Errorf("tensor %q: %s of shape %v instead of %d numbers", t.Name, t.DType, t.Shape, n)
+		}
+		return &vector{}
+	}
+	return &vector{view: t.Source, n: n}
+}
+
+// optional returns the vector of k, nil when there is none.
+func (b *builder) optional(k key, n int) *vector {
+	if !b.has(k) {
+		return nil
+	}
+	return b.vector(k, n)
+}
+
+// slice makes matrix or vector of expert e of a tensor that holds all of them.
+func slice(v plan.View, e int, shape ...int64) plan.View {
+	n := v.Bytes() / v.Shape[0]
+	v.Offset += int64(e) * n
+	v.Shape = shape
+	return v
+}

@@ -1,0 +1,146 @@
+package runner
+
+import (
+	"quern/formats/model"
+)
+
+// layer is a decoder layer: blocks, one after the other.
+type layer struct {
+	index  int
+	blocks []*block
+}
+
+// block is a mixer with what lies around it: x += mixer(norm(x)) in the simplest case.
+type block struct {
+	norm  *norm // of what the mixer reads; nil: as it is
+	mixer mixer
+	after *norm // of what it gives; nil: none
+
+	// with names what waits on the shelf and is added to the result. aside is the name
+	// under which the result itself waits there, for a later block of the layer, instead
+	// of joining the hidden states now. So blocks run beside each other: from one norm
+	// (Cohere), with a norm of their sum (Gemma-4), or past others (LongCat).
+	with, aside string
+	// joined is the norm of the result with what was added, before it joins; nil: none.
+	joined *norm
+	rule   residual
+
+	first, behind *part // weights up to the mixer, and of what follows it
+}
+
+// site is where a mixer is laid out: its layer, with what finds the weights.
+type site struct {
+	*builder
+	c     *model.Config
+	fam   *family
+	layer int
+	ropes *ropes
+}
+
+func (s *site) has(role model.Role, part string) bool {
+	return s.builder.has(key{role: role, layer: s.layer, part: part})
+}
+
+// weight is a matrix of the layer by its role and part.
+func (s *site) weight(role model.Role, part string) *matrix {
+	return s.matrix(key{role: role, layer: s.layer, part: part})
+}
+
+// norm is a norm of the layer over n numbers, by its part.
+func (s *site) norm(part string, n int, eps float32) *norm {
+	return &norm{s.vector(key{role: model.Norm, layer: s.layer, part: part}, n), eps}
+}
+
+// bias is the bias of a part of attention, nil where the model has none.
+func (s *site) bias(part string, n int) *vector {
+	if !s.fam.biased(s.c, part) {
+		return nil
+	}
+	return s.vector(key{role: model.Bias, layer: s.layer, part: part}, n)
+}
+
+// rope is that of the layer's type.
+func (s *site) rope() (*rope, error) { return s.ropes.of(s.c.LayerType(s.layer)) }
+
+// lay lays the layer out as its family arranges it.
+func (s *site) lay() (*layer, error) {
+	l := &layer{index: s.layer}
+	arrange := s.fam.arrange
+	if arrange == nil {
+		arrange = sequential
+	}
+	var err error
+	if l.blocks, err = arrange(s); err != nil {
+		return nil, err
+	}
+	for _, b := range l.blocks {
+		b.first, b.behind = &part{}, &part{}
+		b.norm.needs(b.first)
+		b.mixer.needs(b.first)
+		b.rule.needs(b.first, b.behind)
+		b.after.needs(b.behind)
+		b.joined.needs(b.behind)
+	}
+	return l, s.err
+}
+
+// arrangement makes the blocks of a layer.
+type arrangement func(s *site) ([]*block, error)
+
+// sequential is attention, then a feed-forward block or experts, each behind a norm.
+func sequential(s *site) ([]*block, error) {
+	mix, err := s.mixer()
+	if err != nil {
+		return nil, err
+	}
+	feed, err := s.feedForward()
+	return []*block{
+		{norm: s.norm("input_layernorm", s.c.HiddenSize, eps(s.c)), mixer: mix, rule: plain},
+		{norm: s.norm("post_attention_layernorm", s.c.HiddenSize, eps(s.c)), mixer: feed, rule: plain},
+	}, err
+}
+
+// mixer is the text mixer of the layer.
+func (s *site) mixer() (mixer, error) {
+	return s.fam.mixers.of(s.c.LayerType(s.layer))(s)
+}
+
+// feedForward is what the layer has besides: experts, or one block for all tokens.
+func (s *site) feedForward() (mixer, error) {
+	if s.c.HasExperts(s.layer) && s.fam.router != noRouter {
+		return newExperts(s)
+	}
+	return newMLP(s, model.DenseMLP, -1), s.err
+}
+
+// routed are the experts of a layer, nil when there are none.
+func (l *layer) routed() *experts {
+	for _, b := range l.blocks {
+		if x, ok := b.mixer.(*experts); ok {
+			return x
+		}
+	}
+	return nil
+}
+
+// read is what a walk through the layer reads of matrices when every expert is chosen.
+func (l *layer) read() int64 {
+	n := int64(0)
+	for _, b := range l.blocks {
+		n += b.first.read() + b.behind.read()
+	}
+	if x := l.routed(); x != nil {
+		for _, p := range x.parts {
+			n += p.read()
+		}
+	}
+	return n
+}
+
+// eps of the norms in front of and behind the blocks.
+func eps(c *model.Config) float32 {
+	if c.RMSNormEps == 0 {
+		return 1e-6
+	}
+	return float32(c.RMSNormEps)
+}

@@ -1,0 +1,84 @@
+package runner
+
+import "quern/gemm"
+
+// part is a set of weights that is loaded and dropped together.
+type part struct {
+	ms []*matrix
+	vs []*vector
+}
+
+// partOf is the part of what has needs.
+func partOf(needs ...interface{ needs(p *part) }) *part {
+	p := &part{}
+	for _, n := range needs {
+		n.needs(p)
+	}
+	return p
+}
+
+// matrices adds those that are not nil.
+func (p *part) matrices(ms ...*matrix) {
+	for _, m := range ms {
+		if m != nil {
+			p.ms = append(p.ms, m)
+		}
+	}
+}
+
+// vectors adds those that are not nil.
+func (p *part) vectors(vs ...*vector) {
+	for _, v := range vs {
+		if v != nil {
+			p.vs = append(p.vs, v)
+		}
+	}
+}
+
+func (p *part) empty() bool { return len(p.ms)+len(p.vs) == 0 }
+
+// read is what loading the matrices reads.
+func (p *part) read() int64 {
+	n := int64(0)
+	for _, m := range p.ms {
+		n += m.read()
+	}
+	return n
+}
+
+// slab is the memory that the bytes of the matrices need.
+func (p *part) slab() int64 {
+	n := int64(0)
+	for _, m := range p.ms {
+		n += (m.bytes() + 63) &^ 63
+	}
+	return n
+}
+
+// resident is the memory that the part needs when it stays between tokens.
+func (p *part) resident() int64 {
+	n := p.slab()
+	for _, m := range p.ms {
+		if m.wide && m.quantized() {
+			n += 4 * int64(m.out) * int64(m.in)
+		}
+	}
+	for _, v := range p.vs {
+		n += 4 * int64(v.n)
+	}
+	return n
+}
+
+// provider has weights: those of parts that are held.
+type provider interface {
+	matrix(m *matrix) *gemm.Weight
+	vector(v *vector) []float32
+	// hold makes the weights of a part available, at least until the next call.
+	hold(p *part) error
+	// ahead is told which part will be held next, nil when nobody knows.
+	ahead(p *part)
+	// release is told that a part is not needed for now.
+	release(p *part)
+	// fits reports whether n bytes of parts can be held at once.
+	fits(n int64) bool
+}
