@@ -61,7 +61,7 @@ func kindOf(m *Model, t *plan.Tensor) int {
 }
 
 // hint says which field of the config would give a tensor its use.
-func (b *builder) hint(f family, t *plan.Tensor) string {
+func (b *builder) hint(f *family, t *plan.Tensor) string {
 	switch {
 	case t.Meta.Role == model.Bias && f.biasField != "" && !f.biased(b.c.Config, t.Meta.Part):
 		for _, p := range f.biases {

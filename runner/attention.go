@@ -49,7 +49,7 @@ func newGrouped(s *site) (mixer, error) {
 	g.qBias, g.kBias = s.bias("q", g.heads*g.size), s.bias("k", g.kvHeads*g.size)
 	g.vBias, g.oBias = s.bias("v", g.kvHeads*g.size), s.bias("o", c.HiddenSize)
 	g.sinks = s.optional(key{role: model.Sink, layer: s.layer}, g.heads)
-	if f.allWindow || c.LayerType(s.layer) == "sliding_attention" {
+	if f.allWindow || s.kind() == "sliding_attention" {
 		g.window = c.SlidingWindow
 	}
 	g.module = strings.TrimSuffix(g.o.module, ".o_proj")

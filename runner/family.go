@@ -24,7 +24,7 @@ type family struct {
 	// allWindow is set when sliding_window holds for every layer and not for those
 	// that layer_types names.
 	allWindow bool
-	router    routerKind
+	router    *routing // nil: there are no experts
 	// normalized is set when the weights of the chosen experts are divided by their
 	// sum whatever the config says, and there is no factor.
 	normalized bool
@@ -42,6 +42,24 @@ type family struct {
 	// clamped is gpt_oss: experts in one transposed tensor, gate and up interleaved,
 	// with biases, and their own activation.
 	clamped bool
+	// kind is the type of a layer, where another field says it than those that
+	// model.Config.LayerType reads; nil: that.
+	kind func(c *model.Config, layer int) string
+	// frame is what lies around the layers; nil: one stream.
+	frame func(s *site) frame
+	// computes are fields of the config that the blocks of this row compute with, whatever
+	// they say; judges says of others whether the function with them is computed. Both go
+	// before the table in fields.go.
+	computes map[string]bool
+	judges   map[string]func(v value) bool
+}
+
+// typeOf is the type of a layer.
+func (f *family) typeOf(c *model.Config, layer int) string {
+	if f.kind != nil {
+		return f.kind(c, layer)
+	}
+	return c.LayerType(layer)
 }
 
 // families that the runner computes, by the name that formats/model gives them.
@@ -52,16 +70,25 @@ var families = map[string]family{
 	"mistral":       {mixers: groupedQueries, allWindow: true},
 	"qwen2":         {mixers: groupedQueries, biases: qkv, layerTypes: true},
 	"qwen3":         {mixers: groupedQueries, biases: qkvo, biasField: "attention_bias", headNorm: always, layerTypes: true},
-	"qwen2_moe":     {mixers: groupedQueries, biases: qkv, biasField: "qkv_bias", biasDefault: true, router: softmaxTopK, layerTypes: true},
-	"qwen3_moe":     {mixers: groupedQueries, biases: qkvo, biasField: "attention_bias", headNorm: always, router: softmaxTopK},
+	"qwen2_moe":     {mixers: groupedQueries, biases: qkv, biasField: "qkv_bias", biasDefault: true, router: softmaxTopK, layerTypes: true, computes: sparseSteps},
+	"qwen3_moe":     {mixers: groupedQueries, biases: qkvo, biasField: "attention_bias", headNorm: always, router: softmaxTopK, computes: sparseSteps},
 	"mixtral":       {mixers: groupedQueries, router: softmaxTopK, normalized: true, allWindow: true},
-	"minimax_m2":    {mixers: groupedQueries, router: sigmoidBiasTopK, normalized: true, wideNorm: true, headNorm: unlessOff},
-	"glm4_moe":      {mixers: groupedQueries, biases: qkv, biasField: "attention_bias", headNorm: whenOn, router: sigmoidBiasTopK},
-	"gpt_oss":       {mixers: groupedQueries, biases: qkvo, biasField: "attention_bias", biasDefault: true, router: topKSoftmax, clamped: true, layerTypes: true},
-	"deepseek_v2":   {latent: true, mixers: latentAttention, biases: lora, biasField: "attention_bias", mlpBias: true, router: softmaxGroupMax},
+	"minimax_m2":    {mixers: groupedQueries, router: sigmoidBiasTopK, normalized: true, wideNorm: true, headNorm: unlessOff, computes: partialRotation, judges: noWindow},
+	"glm4_moe":      {mixers: groupedQueries, biases: qkv, biasField: "attention_bias", headNorm: whenOn, router: sigmoidBiasTopK, computes: partialRotation},
+	"gpt_oss":       {mixers: groupedQueries, biases: qkvo, biasField: "attention_bias", biasDefault: true, router: topKSoftmax, clamped: true, layerTypes: true, computes: set("hidden_act swiglu_limit swiglu_alpha"), judges: alwaysNormalized},
+	"deepseek_v2":   {latent: true, mixers: latentAttention, biases: lora, biasField: "attention_bias", mlpBias: true, router: softmaxGroupMax, judges: neighbours},
 	"deepseek_v3":   {latent: true, mixers: latentAttention, biases: lora, biasField: "attention_bias", router: sigmoidBiasTopK},
 	"glm4_moe_lite": {latent: true, mixers: latentAttention, biases: lora, biasField: "attention_bias", router: sigmoidBiasTopK},
 }
+
+// Fields of the config that rows above compute with, or judge in their own way.
+var (
+	sparseSteps      = set("decoder_sparse_step mlp_only_layers")
+	partialRotation  = set("partial_rotary_factor rotary_dim")
+	noWindow         = map[string]func(v value) bool{"sliding_window": value.off} // engines disagree
+	alwaysNormalized = map[string]func(v value) bool{"norm_topk_prob": value.on}
+	neighbours       = map[string]func(v value) bool{"rope_interleave": value.on} // rotated pairs
+)
 
 // The parts of attention that have biases where a family has any.
 var (
@@ -142,7 +169,7 @@ func Families() []string {
 // matches invalid.Input; nil when it can be run.
 func Supported(a *model.Arch) error {
 	if f, ok := families[a.Name()]; ok {
-		_, err := lookAt(a.Name(), f, a.Config())
+		_, err := lookAt(a.Name(), &f, a.Config())
 		return err
 	}
 	name := a.Name()

@@ -16,9 +16,8 @@ import (
 
 // value is a field of a config with what it is judged by.
 type value struct {
-	name string // of the family
-	fam  family
-	cfg  *model.Config
+	fam *family
+	cfg *model.Config
 	*strictjson.Value
 }
 
@@ -28,7 +27,7 @@ type value struct {
 var fields = map[string]func(v value) bool{
 	"hidden_act": func(v value) bool {
 		_, ok := activations[v.cfg.HiddenAct]
-		return ok || v.fam.clamped // gpt_oss has an activation of its own
+		return ok
 	},
 	"hidden_activation": func(v value) bool { s, ok := v.Str(); a, known := activations[s]; return ok && known && a == nil },
 
@@ -40,12 +39,12 @@ var fields = map[string]func(v value) bool{
 		return !on || v.fam.layerTypes && (len(v.cfg.LayerTypes) > 0 || v.cfg.SlidingWindow == 0 || maxWindowLayers(v.cfg) >= v.cfg.NumHiddenLayers)
 	},
 	// Where a family has windows they are computed; llama and latent attention have none
-	// whatever it says, and of minimax_m2 engines disagree.
-	"sliding_window": func(v value) bool { return v.off() || v.name != "minimax_m2" },
+	// whatever it says.
+	"sliding_window": func(value) bool { return true },
 	"layer_types": func(v value) bool {
 		for i := range v.cfg.NumHiddenLayers {
 			switch t := v.cfg.LayerType(i); {
-			case t == "full_attention":
+			case t == "full_attention", v.fam.mixers[t] != nil:
 			case t == "sliding_attention" && (v.fam.layerTypes || v.fam.allWindow):
 			default:
 				return false
@@ -76,48 +75,36 @@ var fields = map[string]func(v value) bool{
 	"qk_head_dim":                  func(v value) bool { n, _ := v.Int64(); return !v.fam.latent || int(n) == v.cfg.QKHeadDim() },
 	"rope_interleave": func(v value) bool {
 		on, _ := v.Bool()
-		switch {
-		case v.name == "deepseek_v2":
-			return on // pairs are always neighbours there
-		case v.fam.latent:
-			return true
-		}
-		return !on
+		return v.fam.latent || !on
 	},
-	"partial_rotary_factor":   func(v value) bool { return v.one() || v.partial() },
-	"rotary_dim":              func(v value) bool { n, _ := v.Int64(); return v.partial() || int(n) == v.cfg.HeadDim },
+	"partial_rotary_factor":   value.one,
+	"rotary_dim":              func(v value) bool { n, _ := v.Int64(); return int(n) == v.cfg.HeadDim },
 	"position_embedding_type": func(v value) bool { s, _ := v.Str(); return s == "rope" || s == "rotary" },
 
 	// Feed-forward blocks and routers.
-	"swiglu_limit":  func(v value) bool { return v.fam.clamped || v.off() },
+	"swiglu_limit":  value.off,
 	"swiglu_limits": value.off,
-	"swiglu_alpha":  func(v value) bool { return v.fam.clamped || v.off() },
+	"swiglu_alpha":  value.off,
 	"scoring_func": func(v value) bool {
 		s, _ := v.Str()
-		return s == map[routerKind]string{sigmoidBiasTopK: "sigmoid", softmaxGroupMax: "softmax", softmaxTopK: "softmax"}[v.fam.router]
+		return s == v.fam.routing().scoring
 	},
 	"topk_method": func(v value) bool {
 		s, _ := v.Str()
-		switch v.fam.router {
-		case sigmoidBiasTopK:
-			return s == "noaux_tc"
-		case softmaxGroupMax:
-			return s == "greedy" || s == "group_limited_greedy"
-		}
-		return s == "greedy"
+		return slices.Contains(v.fam.routing().methods, s)
 	},
 	"n_group":               func(v value) bool { return v.grouped() || v.one() || v.off() },
 	"topk_group":            func(v value) bool { return v.grouped() || v.one() || v.off() },
 	"routed_scaling_factor": func(v value) bool { return v.scaled() || v.one() },
 	"norm_topk_prob": func(v value) bool {
 		on, _ := v.Bool()
-		return on || !v.fam.normalized && !v.fam.clamped
+		return on || !v.fam.normalized
 	},
 	"first_k_dense_replace":        func(v value) bool { return v.scaled() || v.off() },
-	"decoder_sparse_step":          func(v value) bool { return v.qwen() || v.one() || v.off() },
-	"mlp_only_layers":              func(v value) bool { return v.qwen() || v.off() },
-	"use_routing_bias":             func(v value) bool { on, _ := v.Bool(); return on },
-	"use_expert_bias":              func(v value) bool { on, _ := v.Bool(); return on && v.fam.router == sigmoidBiasTopK },
+	"decoder_sparse_step":          func(v value) bool { return v.one() || v.off() },
+	"mlp_only_layers":              value.off,
+	"use_routing_bias":             value.on,
+	"use_expert_bias":              func(v value) bool { on, _ := v.Bool(); return on && v.fam.routing().corrected },
 	"moe_router_logit_softcapping": value.off,
 	"router_logit_softcapping":     value.off,
 	"zero_expert_num":              value.off,
@@ -188,12 +175,16 @@ func set(words string) map[string]bool {
 
 // lookAt goes through the fields of a config: an error for one with which the function
 // is another one, a remark that names those that nobody has looked at.
-func lookAt(name string, fam family, c *model.Config) ([]string, error) {
+func lookAt(name string, fam *family, c *model.Config) ([]string, error) {
 	var unknown []string
 	for key, x := range c.Fields() {
-		v := value{name, fam, c, x}
-		if fits, ok := fields[key]; ok {
-			if !fits(v) {
+		v := value{fam, c, x}
+		fits, ok := fam.judges[key]
+		if !ok {
+			fits, ok = fields[key]
+		}
+		if ok {
+			if !fam.computes[key] && !fits(v) {
 				return nil, invalid.Errorf("config.json: %q is %s, which the runner does not compute for %s: its figures would be those of another model", key, v.text(), name)
 			}
 			continue
@@ -201,7 +192,7 @@ func lookAt(name string, fam family, c *model.Config) ([]string, error) {
 		switch {
 		case key == "rope_scaling" || key == "rope_parameters":
 			unknown = append(unknown, strangeRope(key, x)...)
-		case !quiet[key]:
+		case !quiet[key] && !fam.computes[key]:
 			unknown = append(unknown, key)
 		}
 	}
@@ -250,20 +241,23 @@ func (v value) ones() bool {
 	return !slices.ContainsFunc(v.Elems, func(e strictjson.Value) bool { n, ok := e.Int64(); return !ok || n != 1 })
 }
 
-// partial reports whether a part of each head is rotated where the config says so.
-func (v value) partial() bool { return v.name == "glm4_moe" || v.name == "minimax_m2" }
+// on reports whether a field is true.
+func (v value) on() bool { on, _ := v.Bool(); return on }
 
 // grouped reports whether experts are chosen within groups.
-func (v value) grouped() bool {
-	return v.fam.router == softmaxGroupMax || v.fam.router == sigmoidBiasTopK && !v.fam.normalized
-}
+func (v value) grouped() bool { return v.fam.routing().grouped && !v.fam.normalized }
 
 // scaled reports whether the weights of experts have a factor, which goes with dense
 // layers in front: DeepSeek and GLM.
 func (v value) scaled() bool { return v.grouped() }
 
-// qwen reports whether layers without experts are named by their numbers.
-func (v value) qwen() bool { return v.name == "qwen2_moe" || v.name == "qwen3_moe" }
+// routing is that of the router, of no router one that does nothing.
+func (f *family) routing() *routing {
+	if f.router == nil {
+		return &routing{methods: []string{"greedy"}}
+	}
+	return f.router
+}
 
 // text is v in a line.
 func (v value) text() string {

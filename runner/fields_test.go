@@ -38,7 +38,7 @@ func TestReleasedFields(t *testing.T) {
 		}
 		a := model.Lookup(c)
 		fam, known := families[a.Name()]
-		if remarks, err := lookAt(a.Name(), fam, c); !known || err != nil || len(remarks) > 0 {
+		if remarks, err := lookAt(a.Name(), &fam, c); !known || err != nil || len(remarks) > 0 {
 			t.Errorf("%s: %v %v", name, remarks, err)
 		}
 		if err := Supported(a); err != nil {

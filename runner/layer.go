@@ -59,8 +59,11 @@ func (s *site) bias(part string, n int) *vector {
 	return s.vector(key{role: model.Bias, layer: s.layer, part: part}, n)
 }
 
+// kind is the type of the layer.
+func (s *site) kind() string { return s.fam.typeOf(s.c, s.layer) }
+
 // rope is that of the layer's type.
-func (s *site) rope() (*rope, error) { return s.ropes.of(s.c.LayerType(s.layer)) }
+func (s *site) rope() (*rope, error) { return s.ropes.of(s.kind()) }
 
 // lay lays the layer out as its family arranges it.
 func (s *site) lay() (*layer, error) {
@@ -102,12 +105,12 @@ func sequential(s *site) ([]*block, error) {
 
 // mixer is the text mixer of the layer.
 func (s *site) mixer() (mixer, error) {
-	return s.fam.mixers.of(s.c.LayerType(s.layer))(s)
+	return s.fam.mixers.of(s.kind())(s)
 }
 
 // feedForward is what the layer has besides: experts, or one block for all tokens.
 func (s *site) feedForward() (mixer, error) {
-	if s.c.HasExperts(s.layer) && s.fam.router != noRouter {
+	if s.c.HasExperts(s.layer) && s.fam.router != nil {
 		return newExperts(s)
 	}
 	return newMLP(s, model.DenseMLP, -1), s.err

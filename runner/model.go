@@ -15,7 +15,7 @@ import (
 type Model struct {
 	c     *hf.Checkpoint
 	cfg   *model.Config
-	fam   family
+	fam   *family
 	files *source.Files
 
 	embed, head *matrix
@@ -40,15 +40,21 @@ func Open(c *hf.Checkpoint, fs blockio.FS) (*Model, error) {
 	if err := Supported(c.Arch()); err != nil {
 		return nil, err
 	}
+	fam := families[c.Arch().Name()]
+	return fam.open(c, fs)
+}
+
+// open lays out a checkpoint as one of the family.
+func (f *family) open(c *hf.Checkpoint, fs blockio.FS) (*Model, error) {
 	b, err := newBuilder(c)
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{c: c, cfg: c.Config, fam: families[c.Arch().Name()], files: source.New(c, fs), hidden: c.Config.HiddenSize, vocab: c.Config.VocabSize}
+	m := &Model{c: c, cfg: c.Config, fam: f, files: source.New(c, fs), hidden: c.Config.HiddenSize, vocab: c.Config.VocabSize}
 	if err := m.build(b); err != nil {
 		return nil, err
 	}
-	if m.remarks, err = lookAt(c.Arch().Name(), m.fam, m.cfg); err != nil {
+	if m.remarks, err = lookAt(c.Arch().Name(), f, m.cfg); err != nil {
 		return nil, err
 	}
 	unused, err := b.account(m)
@@ -144,17 +150,20 @@ func (m *Model) Routed() []Routed {
 }
 
 func (m *Model) build(b *builder) error {
-	site := func(layer int) *site { return &site{builder: b, c: m.cfg, fam: &m.fam, layer: layer} }
+	site := func(layer int) *site { return &site{builder: b, c: m.cfg, fam: m.fam, layer: layer} }
 	outer := site(-1)
 	m.embed = outer.weight(model.Embedding, "")
 	m.norm = outer.norm("norm", m.hidden, eps(m.cfg))
 	m.frame = single(m.hidden)
+	if m.fam.frame != nil {
+		m.frame = m.fam.frame(outer)
+	}
 	m.final = partOf(m.norm, m.frame)
 	m.head = m.embed
 	if outer.has(model.Head, "") || !m.cfg.TieEmbeddings {
 		m.head = outer.weight(model.Head, "")
 	}
-	ropes := newRopes(m.cfg, m.fam)
+	ropes := newRopes(m.cfg, m.fam.latent)
 	lay := func(i int) (*layer, error) {
 		s := site(i)
 		s.ropes = ropes

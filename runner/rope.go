@@ -51,8 +51,8 @@ type ropes struct {
 	made   map[string]*rope
 }
 
-func newRopes(c *model.Config, f family) *ropes {
-	return &ropes{c: c, latent: f.latent, made: map[string]*rope{}}
+func newRopes(c *model.Config, latent bool) *ropes {
+	return &ropes{c: c, latent: latent, made: map[string]*rope{}}
 }
 
 // of returns the rope of a layer type.

@@ -9,26 +9,42 @@ import (
 	"quern/internal/vec"
 )
 
-// routerKind is how scores become a choice of experts and their weights.
-type routerKind uint8
+// routing is how scores become a choice of experts and their weights. A model whose
+// router differs is a row here.
+type routing struct {
+	scoring string   // what scoring_func says of it
+	methods []string // what topk_method says of it
 
-const (
-	noRouter routerKind = iota
+	score     func(dst, x []float32) // scores of logits; nil: the logits
+	corrected bool                   // e_score_correction_bias is added for the choice, not to the weights
+	grouped   bool                   // n_group and routed_scaling_factor have a meaning
+	pairs     bool                   // a group is worth its two best, not its best
+	raw       bool                   // weights are never divided by their sum
+	atLeast   float32                // is added to the sum that they are divided by
+	weigh     func(x []float32)      // makes weights of the chosen scores instead
+}
+
+var (
 	// softmaxTopK chooses the largest probabilities of a softmax over all experts.
-	softmaxTopK
+	softmaxTopK = &routing{scoring: "softmax", methods: []string{"greedy"}, score: softmaxOf}
 	// softmaxGroupMax does so within the groups whose largest probability is largest
 	// (DeepSeek-V2); without groups it is softmaxTopK that never renormalizes.
-	softmaxGroupMax
+	softmaxGroupMax = &routing{scoring: "softmax", methods: []string{"greedy", "group_limited_greedy"}, score: softmaxOf, grouped: true, raw: true}
 	// sigmoidBiasTopK chooses by sigmoid plus a correction bias, within the groups
 	// whose two best have the largest sum; the weights have no bias (DeepSeek-V3).
-	sigmoidBiasTopK
+	sigmoidBiasTopK = &routing{scoring: "sigmoid", methods: []string{"noaux_tc"}, score: vec.Sigmoid, corrected: true, grouped: true, pairs: true, atLeast: 1e-20}
 	// topKSoftmax chooses the largest logits and takes the softmax over them (gpt_oss).
-	topKSoftmax
+	topKSoftmax = &routing{methods: []string{"greedy"}, weigh: vec.Softmax}
 )
+
+func softmaxOf(dst, x []float32) {
+	copy(dst, x)
+	vec.Softmax(dst)
+}
 
 // router chooses experts.
 type router struct {
-	kind    routerKind
+	*routing
 	weight  *matrix
 	bias    *vector // of the logits, or nil
 	correct *vector // e_score_correction_bias, or nil
@@ -42,10 +58,10 @@ type router struct {
 func newRouter(s *site) (*router, error) {
 	c, f := s.c, s.fam
 	r := &router{
-		kind: f.router, weight: s.weight(model.Router, ""),
+		routing: f.router, weight: s.weight(model.Router, ""),
 		bias:    s.optional(key{role: model.RouterBias, layer: s.layer, param: "bias"}, c.NumExperts),
 		experts: c.NumExperts, topK: c.NumExpertsPerTok, groups: c.NGroup, topGroups: c.TopKGroup,
-		normalize: c.NormTopKProb, factor: float32(c.RoutedScalingFactor),
+		normalize: c.NormTopKProb && !f.router.raw, factor: float32(c.RoutedScalingFactor),
 	}
 	if r.factor == 0 {
 		r.factor = 1
@@ -53,17 +69,11 @@ func newRouter(s *site) (*router, error) {
 	if f.normalized {
 		r.normalize, r.factor = true, 1
 	}
-	switch r.kind {
-	case sigmoidBiasTopK:
+	if r.corrected {
 		r.correct = s.optional(key{role: model.RouterBias, layer: s.layer}, c.NumExperts)
-		if c.ScoringFunc != "" && c.ScoringFunc != "sigmoid" {
-			return nil, invalid.Errorf("config.json: scoring_func %q is not computed for this architecture, only sigmoid", c.ScoringFunc)
-		}
-	case softmaxGroupMax:
-		r.normalize = false
-		if c.TopKMethod == "greedy" {
-			r.groups = 1
-		}
+	}
+	if c.TopKMethod == "greedy" && r.raw {
+		r.groups = 1
 	}
 	if r.topK <= 0 || r.topK > r.experts {
 		return nil, invalid.Errorf("config.json: %d of %d experts a token", r.topK, r.experts)
@@ -105,14 +115,11 @@ func (r *router) route(p *pass, c choices, in []float32, b *batch) {
 // overwritten.
 func (r *router) choose(ids []int32, weights, logits, correct, scratch []float32) {
 	score, choice := logits, scratch[:r.experts]
-	switch r.kind {
-	case softmaxTopK, softmaxGroupMax:
-		vec.Softmax(score)
-	case sigmoidBiasTopK:
-		vec.Sigmoid(score, score)
+	if r.score != nil {
+		r.score(score, score)
 	}
 	copy(choice, score)
-	if r.kind == sigmoidBiasTopK && correct != nil {
+	if correct != nil {
 		vec.Add(choice, correct)
 	}
 	if r.groups > 1 {
@@ -132,8 +139,8 @@ func (r *router) choose(ids []int32, weights, logits, correct, scratch []float32
 		}
 		ids[k], weights[k] = int32(best), score[best]
 	}
-	if r.kind == topKSoftmax {
-		vec.Softmax(weights)
+	if r.weigh != nil {
+		r.weigh(weights)
 		return
 	}
 	if r.normalize {
@@ -141,9 +148,7 @@ func (r *router) choose(ids []int32, weights, logits, correct, scratch []float32
 		for _, w := range weights {
 			sum += w
 		}
-		if r.kind == sigmoidBiasTopK {
-			sum += 1e-20
-		}
+		sum += r.atLeast
 		for i := range weights {
 			weights[i] /= sum
 		}
@@ -169,7 +174,7 @@ func (r *router) maskGroups(choice, scratch []float32) {
 			}
 		}
 		value[g] = first
-		if r.kind == sigmoidBiasTopK && size > 1 {
+		if r.pairs && size > 1 {
 			value[g] += second
 		}
 	}

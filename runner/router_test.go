@@ -8,6 +8,9 @@ import (
 )
 
 func pick(r *router, logits, correct []float32) ([]int32, []float32) {
+	if !r.corrected {
+		correct = nil
+	}
 	ids, weights := make([]int32, r.topK), make([]float32, r.topK)
 	r.choose(ids, weights, slices.Clone(logits), correct, make([]float32, 3*r.experts))
 	return ids, weights
@@ -26,12 +29,12 @@ func normal(seed uint64, n int) []float32 {
 // whole groups change places.
 func TestRouterPermutation(t *testing.T) {
 	for _, r := range []*router{
-		{kind: softmaxTopK, experts: 16, topK: 4, factor: 1},
-		{kind: softmaxTopK, experts: 16, topK: 4, factor: 1, normalize: true},
-		{kind: softmaxGroupMax, experts: 16, topK: 4, groups: 4, topGroups: 2, factor: 16},
-		{kind: sigmoidBiasTopK, experts: 16, topK: 4, groups: 4, topGroups: 2, factor: 2.5, normalize: true},
-		{kind: sigmoidBiasTopK, experts: 16, topK: 4, groups: 1, topGroups: 1, factor: 1, normalize: true},
-		{kind: topKSoftmax, experts: 16, topK: 4, factor: 1},
+		{routing: softmaxTopK, experts: 16, topK: 4, factor: 1},
+		{routing: softmaxTopK, experts: 16, topK: 4, factor: 1, normalize: true},
+		{routing: softmaxGroupMax, experts: 16, topK: 4, groups: 4, topGroups: 2, factor: 16},
+		{routing: sigmoidBiasTopK, experts: 16, topK: 4, groups: 4, topGroups: 2, factor: 2.5, normalize: true},
+		{routing: sigmoidBiasTopK, experts: 16, topK: 4, groups: 1, topGroups: 1, factor: 1, normalize: true},
+		{routing: topKSoftmax, experts: 16, topK: 4, factor: 1},
 	} {
 		for seed := range uint64(50) {
 			logits, correct := normal(seed, 16), normal(seed+1000, 16)
@@ -48,22 +51,22 @@ func TestRouterPermutation(t *testing.T) {
 			ids2, weights2 := pick(r, l2, c2)
 			for k := range ids {
 				if perm[ids2[k]] != int(ids[k]) || math.Abs(float64(weights[k]-weights2[k])) > 1e-6*math.Abs(float64(weights[k])) {
-					t.Fatalf("kind %d: %v %v, renamed %v %v", r.kind, ids, weights, ids2, weights2)
+					t.Fatalf("router %q: %v %v, renamed %v %v", r.scoring, ids, weights, ids2, weights2)
 				}
 			}
 			sum := float64(0)
 			for _, w := range weights {
 				sum += float64(w)
 			}
-			if want := float64(r.factor); (r.normalize || r.kind == topKSoftmax) && math.Abs(sum-want) > 1e-5*want {
-				t.Errorf("kind %d: weights add up to %g", r.kind, sum)
+			if want := float64(r.factor); (r.normalize || r.weigh != nil) && math.Abs(sum-want) > 1e-5*want {
+				t.Errorf("router %q: weights add up to %g", r.scoring, sum)
 			}
 			if groups := map[int32]bool{}; r.groups > 1 {
 				for _, id := range ids {
 					groups[id/4] = true
 				}
 				if len(groups) > r.topGroups {
-					t.Errorf("kind %d: %v come from %d groups", r.kind, ids, len(groups))
+					t.Errorf("router %q: %v come from %d groups", r.scoring, ids, len(groups))
 				}
 			}
 		}
@@ -73,7 +76,7 @@ func TestRouterPermutation(t *testing.T) {
 // The bias chooses and does not weigh; ties go to the lower expert; what is no number
 // is never chosen before what is one.
 func TestRouterEdges(t *testing.T) {
-	r := &router{kind: sigmoidBiasTopK, experts: 4, topK: 2, groups: 1, factor: 1}
+	r := &router{routing: sigmoidBiasTopK, experts: 4, topK: 2, groups: 1, factor: 1}
 	ids, weights := pick(r, []float32{3, 0, 0, 0}, []float32{-10, 0, 5, 0})
 	if !slices.Equal(ids, []int32{2, 1}) || weights[0] != 0.5 || weights[1] != 0.5 {
 		t.Error(ids, weights)
@@ -90,12 +93,12 @@ func TestRouterEdges(t *testing.T) {
 	}
 	// Two of four groups, of which the others' experts would be larger than 0 is:
 	// masked with −∞ they are out, masked with 0 they were not.
-	g := &router{kind: sigmoidBiasTopK, experts: 4, topK: 2, groups: 2, topGroups: 1, factor: 1}
+	g := &router{routing: sigmoidBiasTopK, experts: 4, topK: 2, groups: 2, topGroups: 1, factor: 1}
 	ids, _ = pick(g, []float32{0, 0, 1, 1}, []float32{-5, -5, -4, -4})
 	if !slices.Equal(ids, []int32{2, 3}) {
 		t.Error(ids)
 	}
-	all := &router{kind: softmaxTopK, experts: 4, topK: 4, factor: 1}
+	all := &router{routing: softmaxTopK, experts: 4, topK: 4, factor: 1}
 	ids, _ = pick(all, []float32{1, 4, 2, 2}, nil)
 	if !slices.Equal(ids, []int32{1, 2, 3, 0}) {
 		t.Error(ids)
