@@ -37,7 +37,7 @@ func newGrouped(s *site) (mixer, error) {
 	}
 	g := &grouped{
 		q: weight("q"), k: weight("k"), v: weight("v"), o: weight("o"), wide: f.wideNorm,
-		heads: c.NumHeads, kvHeads: c.NumKVHeads, size: c.HeadDim, rope: r, scale: softmaxScale(c.HeadDim),
+		heads: c.NumHeads, kvHeads: c.NumKVHeads, size: c.HeadDim, rope: r, scale: s.scale(c.HeadDim),
 	}
 	qn, kn := g.size, g.size
 	if g.wide {
@@ -99,11 +99,7 @@ func (g *grouped) mix(p *pass, y, x []float32, b *batch) error {
 
 // position normalizes and rotates the heads of rows.
 func (g *grouped) position(p *pass, x []float32, rows, heads int, n *norm, segs []segment) {
-	var weight []float32
-	var eps float32
-	if n != nil {
-		weight, eps = p.weights.vector(n.weight), n.eps
-	}
+	norm := n.of(p.weights)
 	width, d := heads*g.size, g.rope.dims()
 	for _, s := range segs {
 		table := g.rope.upTo(s.pos + s.n)
@@ -111,13 +107,13 @@ func (g *grouped) position(p *pass, x []float32, rows, heads int, n *norm, segs 
 			for i := first; i < first+n; i++ {
 				row := x[(s.first+i)*width:][:width]
 				at := table[(s.pos+i)*d:][:d]
-				if weight != nil && g.wide {
-					vec.RMSNorm(row, row, weight, eps)
+				if norm != nil && g.wide {
+					norm(row, row)
 				}
 				for h := range heads {
 					head := row[h*g.size:][:g.size]
-					if weight != nil && !g.wide {
-						vec.RMSNorm(head, head, weight, eps)
+					if norm != nil && !g.wide {
+						norm(head, head)
 					}
 					vec.Rotate(head[:d], at[:d/2], at[d/2:])
 				}

@@ -1,6 +1,8 @@
 package runner
 
 import (
+	"strings"
+
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/formats/model"
@@ -54,6 +56,10 @@ func newBuilder(c *hf.Checkpoint) (*builder, error) {
 		k := key{role: t.Meta.Role, layer: t.Meta.Layer, expert: t.Meta.Expert + 1, part: t.Meta.Part}
 		if t.Meta.Role == model.RouterBias && t.Meta.Param == "bias" {
 			k.param = "bias"
+		}
+		if t.Meta.Role == model.Bias && k.part == "" {
+			// Of norms, whose parts are the names of their modules.
+			k.part = t.Meta.Module[strings.LastIndexByte(t.Meta.Module, '.')+1:]
 		}
 		b.tensors[k] = t
 	}

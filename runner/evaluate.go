@@ -404,6 +404,7 @@ func (e *evaluator) gather(x *Rows, table *matrix) error {
 			if err := table.row(e.m.files, row, slab, ids[at]); err != nil {
 				return fmt.Errorf("embedding of token %d: %w", ids[at], err)
 			}
+			e.m.factors.embed(row)
 			e.load.count(int64(len(slab)))
 			if x.width == len(row) {
 				wide = row

@@ -19,6 +19,7 @@ type family struct {
 	mixers mixers
 	// arrange lays out the blocks of a layer; nil: sequential.
 	arrange arrangement
+	norms   normKind
 	// wideNorm is set when queries and keys are normalized over all heads at once.
 	wideNorm bool
 	// allWindow is set when sliding_window holds for every layer and not for those

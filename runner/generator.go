@@ -188,9 +188,11 @@ func (g *Generator) run(tokens []int, few bool) error {
 	return nil
 }
 
-// embed reads a row of an embedding.
+// embed reads a row of an embedding, with its factor.
 func (g *Generator) embed(dst []float32, table *matrix, id int) error {
-	return table.row(g.m.files, dst, g.slab[:table.bytes()/int64(table.out)], id)
+	err := table.row(g.m.files, dst, g.slab[:table.bytes()/int64(table.out)], id)
+	g.m.factors.embed(dst)
+	return err
 }
 
 // through passes hidden states of tokens, which go on at position pos, through layers
@@ -232,5 +234,6 @@ func (g *Generator) logits(x []float32, rows int) ([]float32, error) {
 func (g *Generator) multiply(head *matrix, x []float32, rows int) []float32 {
 	out := make([]float32, rows*g.m.vocab)
 	gemm.MulFew(out, g.m.vocab, x, g.m.hidden, rows, g.w.matrix(head), gemm.Options{Workers: g.walk.workers})
+	g.m.factors.finish(out)
 	return out
 }

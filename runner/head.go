@@ -11,13 +11,14 @@ type Head struct {
 	m       *matrix
 	files   *source.Files
 	product product
+	factors *factors
 }
 
 // Head is the output head of the model. Of the options Workers, Device and Fast count.
 func (m *Model) Head(o Options) *Head { return m.headOf(m.head, o) }
 
 func (m *Model) headOf(w *matrix, o Options) *Head {
-	return &Head{m: w, files: m.files, product: product{workersOf(o.Workers), o.Fast, o.Device}}
+	return &Head{m: w, files: m.files, product: product{workersOf(o.Workers), o.Fast, o.Device}, factors: &m.factors}
 }
 
 // MTPHead is the output head of multi-token prediction; shared says that it is the
@@ -54,6 +55,7 @@ func (h *Head) Tile(first, n int, buf []byte) (*Tile, []byte, error) {
 // Logits computes rows of N logits each from rows of hidden states.
 func (t *Tile) Logits(dst, x []float32, rows int) {
 	t.head.product.mul(dst, t.N, x, t.w.In, rows, t.w)
+	t.head.factors.finish(dst[:rows*t.N])
 }
 
 // floats widens elements of a format that has no scales.

@@ -43,7 +43,7 @@ func newLatent(s *site) (mixer, error) {
 	a := &latent{
 		kvA: weight("kv_a"), kvB: weight("kv_b"), kvNorm: s.norm("kv_a_layernorm", c.KVLoraRank, latentEps), o: weight("o"),
 		heads: c.NumHeads, rank: c.KVLoraRank, nope: c.QKNopeHeadDim, rotated: c.QKRopeHeadDim, valueSize: c.VHeadDim,
-		rope: r, interleaved: c.RopeInterleave || !c.Has("rope_interleave"), scale: softmaxScale(c.QKHeadDim()) * r.scale,
+		rope: r, interleaved: c.RopeInterleave || !c.Has("rope_interleave"), scale: s.scale(c.QKHeadDim()) * r.scale,
 	}
 	a.kvB.wide = true
 	if c.QLoraRank > 0 {
@@ -113,7 +113,7 @@ func (a *latent) mix(p *pass, y, x []float32, b *batch) error {
 // position normalizes the latents and rotates queries and the shared key.
 func (a *latent) position(p *pass, q, lat, shared, kva []float32, segs []segment) {
 	qk, d := a.nope+a.rotated, a.rotated
-	norm := p.weights.vector(a.kvNorm.weight)
+	norm := a.kvNorm.of(p.weights)
 	for _, s := range segs {
 		table := a.rope.upTo(s.pos + s.n)
 		p.each(s.n, a.heads*qk, func(first, n, _ int) {
@@ -121,7 +121,7 @@ func (a *latent) position(p *pass, q, lat, shared, kva []float32, segs []segment
 				row := s.first + i
 				at := table[(s.pos+i)*d:][:d]
 				in := kva[row*(a.rank+d):][:a.rank+d]
-				vec.RMSNorm(lat[row*a.rank:][:a.rank], in[:a.rank], norm, a.kvNorm.eps)
+				norm(lat[row*a.rank:][:a.rank], in[:a.rank])
 				pe := shared[row*d:][:d]
 				copy(pe, in[a.rank:])
 				a.rotate(pe, at)

@@ -35,6 +35,7 @@ type site struct {
 	fam   *family
 	layer int
 	ropes *ropes
+	*factors
 }
 
 func (s *site) has(role model.Role, part string) bool {
@@ -44,11 +45,6 @@ func (s *site) has(role model.Role, part string) bool {
 // weight is a matrix of the layer by its role and part.
 func (s *site) weight(role model.Role, part string) *matrix {
 	return s.matrix(key{role: role, layer: s.layer, part: part})
-}
-
-// norm is a norm of the layer over n numbers, by its part.
-func (s *site) norm(part string, n int, eps float32) *norm {
-	return &norm{s.vector(key{role: model.Norm, layer: s.layer, part: part}, n), eps}
 }
 
 // bias is the bias of a part of attention, nil where the model has none.
@@ -98,8 +94,8 @@ func sequential(s *site) ([]*block, error) {
 	}
 	feed, err := s.feedForward()
 	return []*block{
-		{norm: s.norm("input_layernorm", s.c.HiddenSize, eps(s.c)), mixer: mix, rule: plain},
-		{norm: s.norm("post_attention_layernorm", s.c.HiddenSize, eps(s.c)), mixer: feed, rule: plain},
+		{norm: s.norm("input_layernorm", s.c.HiddenSize, eps(s.c)), mixer: mix, rule: s.add()},
+		{norm: s.norm("post_attention_layernorm", s.c.HiddenSize, eps(s.c)), mixer: feed, rule: s.add()},
 	}, err
 }
 
@@ -139,6 +135,9 @@ func (l *layer) read() int64 {
 	}
 	return n
 }
+
+// add is the usual residual rule.
+func (s *site) add() residual { return sum{s.residual} }
 
 // eps of the norms in front of and behind the blocks.
 func eps(c *model.Config) float32 {

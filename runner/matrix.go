@@ -31,6 +31,7 @@ type matrix struct {
 type vector struct {
 	view plan.View
 	n    int
+	plus float32 // is added to each number
 }
 
 // newMatrix describes the tensor of a view. scale may be nil.
@@ -181,6 +182,11 @@ func (v *vector) load(files *source.Files) ([]float32, error) {
 	}
 	dst := make([]float32, v.n)
 	source.Floats(dst, raw, v.view.DType)
+	if v.plus != 0 {
+		for i := range dst {
+			dst[i] += v.plus
+		}
+	}
 	return dst, nil
 }
 

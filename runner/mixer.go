@@ -68,7 +68,8 @@ func (m *memory) each(ls []*layer, fn func(s state)) {
 
 // batch are rows that pass a mixer together.
 type batch struct {
-	first, n int // rows of the walk
+	first, n int // of the rows of the walk
+	rows     int // all of them
 	layer    int
 	segs     []segment // of a text mixer: the texts that the rows belong to
 	tokens   []int     // the token of each row

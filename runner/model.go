@@ -22,6 +22,7 @@ type Model struct {
 	norm        *norm
 	final       *part // norm, and what makes one state of the streams
 	frame       frame
+	factors     factors
 	layers      []*layer
 	mtp         *mtp // nil when there is none
 	hidden      int
@@ -150,7 +151,10 @@ func (m *Model) Routed() []Routed {
 }
 
 func (m *Model) build(b *builder) error {
-	site := func(layer int) *site { return &site{builder: b, c: m.cfg, fam: m.fam, layer: layer} }
+	site := func(layer int) *site {
+		return &site{builder: b, c: m.cfg, fam: m.fam, layer: layer, factors: &m.factors}
+	}
+	m.factors = factorsOf(m.cfg, m.fam)
 	outer := site(-1)
 	m.embed = outer.weight(model.Embedding, "")
 	m.norm = outer.norm("norm", m.hidden, eps(m.cfg))

@@ -1,26 +1,90 @@
 package runner
 
-import "quern/internal/vec"
+import (
+	"math"
 
-// norm divides rows by their root mean square and multiplies them by a weight.
+	"quern/formats/model"
+	"quern/internal/vec"
+)
+
+// normKind is what the norms of a family compute.
+type normKind uint8
+
+const (
+	rootMeanSquare normKind = iota // x/√(mean x² + eps)·w
+	rootMeanPlus                   // the same with 1+w: Gemma, Qwen3-Next
+	layerNorm                      // (x − mean)/√(variance + eps)·w + b, with or without b
+)
+
+// norm is a norm with its weights.
 type norm struct {
+	kind   normKind
 	weight *vector
+	bias   *vector // or nil
 	eps    float32
+}
+
+// norm is a norm of the layer over n numbers, by its part.
+func (s *site) norm(part string, n int, eps float32) *norm {
+	x := &norm{kind: s.fam.norms, weight: s.vector(key{role: model.Norm, layer: s.layer, part: part}, n), eps: eps}
+	switch x.kind {
+	case rootMeanPlus:
+		x.weight.plus = 1
+	case layerNorm:
+		x.bias = s.optional(key{role: model.Bias, layer: s.layer, part: part}, n)
+	}
+	return x
 }
 
 // needs adds the weights; of no norm, none.
 func (n *norm) needs(p *part) {
 	if n != nil {
-		p.vectors(n.weight)
+		p.vectors(n.weight, n.bias)
+	}
+}
+
+// of gives the function that writes the norm of a row x to dst, which may be x; of no
+// norm, nil.
+func (n *norm) of(w provider) func(dst, x []float32) {
+	if n == nil {
+		return nil
+	}
+	weight, eps := w.vector(n.weight), n.eps
+	if n.kind != layerNorm {
+		return func(dst, x []float32) { vec.RMSNorm(dst, x, weight, eps) }
+	}
+	var bias []float32
+	if n.bias != nil {
+		bias = w.vector(n.bias)
+	}
+	return func(dst, x []float32) { centered(dst, x, weight, bias, eps) }
+}
+
+// centered is layerNorm, with sums in float64.
+func centered(dst, x, weight, bias []float32, eps float32) {
+	mean, square := 0.0, 0.0
+	for _, v := range x {
+		mean += float64(v)
+	}
+	mean /= float64(len(x))
+	for _, v := range x {
+		square += (float64(v) - mean) * (float64(v) - mean)
+	}
+	scale := 1 / math.Sqrt(square/float64(len(x))+float64(eps))
+	for i, v := range x {
+		dst[i] = float32((float64(v)-mean)*scale) * weight[i]
+	}
+	if bias != nil {
+		vec.Add(dst[:len(x)], bias)
 	}
 }
 
 // normalize writes the norm of each row of x to dst, which may be x.
 func (p *pass) normalize(dst, x []float32, rows, width int, n *norm) {
-	weight := p.weights.vector(n.weight)
+	row := n.of(p.weights)
 	p.each(rows, width, func(first, count, _ int) {
 		for r := first; r < first+count; r++ {
-			vec.RMSNorm(dst[r*width:][:width], x[r*width:][:width], weight, n.eps)
+			row(dst[r*width:][:width], x[r*width:][:width])
 		}
 	})
 }

@@ -19,9 +19,6 @@ type residual interface {
 // sum is the residual rule of nearly all models: x += factor·y. (Granite has factors.)
 type sum struct{ factor float32 }
 
-// plain is sum without a factor.
-var plain = sum{1}
-
 func (sum) needs(_, _ *part) {}
 
 func (sum) keeps() int { return 0 }

@@ -173,7 +173,7 @@ func (w *walk) pieces(gs []group, fn func(at *batch, x []float32) error) error {
 			return err
 		}
 		w.place.first = g.first
-		at := &batch{first: g.first, n: g.n, segs: g.segs, shelf: w.shelf}
+		at := &batch{first: g.first, n: g.n, rows: w.x.n, segs: g.segs, shelf: w.shelf}
 		if w.tokens != nil {
 			at.tokens = w.tokens[g.first:][:g.n]
 		}

@@ -1,0 +1,276 @@
+package runner_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"quern/formats/hf"
+	"quern/runner"
+)
+
+// slow is small with what a layer is made of, in float64.
+type slow struct {
+	small
+	scale float64 // of q·k, times √d
+	norm1 func(module string, x []float64) []float64
+}
+
+// attention is a fresh one, with a cache.
+func (m slow) attention() func(position int, x []float64) []float64 {
+	var keys, values [][]float64
+	return func(p int, x []float64) []float64 {
+		q := times(m.linear(at+"self_attn.q_proj", x), m.scale)
+		keys = append(keys, rotate(m.linear(at+"self_attn.k_proj", x), p, false))
+		values = append(values, m.linear(at+"self_attn.v_proj", x))
+		o := append(attend(rotate(q[:4], p, false), keys, values), attend(rotate(q[4:], p, false), keys, values)...)
+		return m.linear(at+"self_attn.o_proj", o)
+	}
+}
+
+func (m slow) mlp(x []float64) []float64 {
+	gate, up := m.linear(at+"mlp.gate_proj", x), m.linear(at+"mlp.up_proj", x)
+	for i, g := range gate {
+		gate[i] = g / (1 + math.Exp(-g)) * up[i]
+	}
+	return m.linear(at+"mlp.down_proj", gate)
+}
+
+func (m slow) first(x []float64) []float64  { return m.norm1(at+"input_layernorm", x) }
+func (m slow) second(x []float64) []float64 { return m.norm1(at+"post_attention_layernorm", x) }
+
+func times(x []float64, f float64) []float64 {
+	y := slices.Clone(x)
+	for i := range y {
+		y[i] *= f
+	}
+	return y
+}
+
+func total(xs ...[]float64) []float64 {
+	y := slices.Clone(xs[0])
+	for _, x := range xs[1:] {
+		plus(y, x)
+	}
+	return y
+}
+
+// onePlus and centred are the norms of other kinds.
+func (m slow) onePlus(module string, x []float64) []float64 {
+	s := 0.0
+	for _, v := range x {
+		s += v * v
+	}
+	return total(m.norm(module, x), times(x, 1/math.Sqrt(s/float64(len(x))+1e-6)))
+}
+
+func (m slow) centred(module string, x []float64) []float64 {
+	mean, square := 0.0, 0.0
+	for _, v := range x {
+		mean += v / float64(len(x))
+	}
+	y := slices.Clone(x)
+	for i := range y {
+		y[i] -= mean
+		square += y[i] * y[i] / float64(len(x))
+	}
+	for i := range y {
+		y[i] = y[i]/math.Sqrt(square+1e-6)*m.small[module+".weight"].data[i] + m.small[module+".bias"].data[i]
+	}
+	return y
+}
+
+// arranged are layers as their models write them down: functions from what a layer
+// begins with to what it ends with, fresh for each text.
+var arranged = map[string]func(m slow) func(position int, x []float64) []float64{
+	"parallel": func(m slow) func(int, []float64) []float64 {
+		attention := m.attention()
+		return func(p int, x []float64) []float64 {
+			return total(x, attention(p, m.first(x)), m.mlp(m.first(x)))
+		}
+	},
+	"sandwich": func(m slow) func(int, []float64) []float64 {
+		attention := m.attention()
+		return func(p int, x []float64) []float64 {
+			x = total(x, m.second(attention(p, m.first(x))))
+			return total(x, m.first(m.mlp(m.second(x))))
+		}
+	},
+	"beside": func(m slow) func(int, []float64) []float64 {
+		attention := m.attention()
+		return func(p int, x []float64) []float64 {
+			x = total(x, attention(p, m.first(x)))
+			return total(x, m.first(total(m.second(m.mlp(m.second(x))), m.first(m.mlp(m.first(x))))))
+		}
+	},
+	"double": func(m slow) func(int, []float64) []float64 {
+		attention, again := m.attention(), m.attention()
+		return func(p int, x []float64) []float64 {
+			x = total(x, attention(p, m.first(x)))
+			shortcut := m.mlp(m.first(x))
+			x = total(x, m.mlp(m.second(x)))
+			x = total(x, again(p, m.first(x)))
+			return total(x, m.mlp(m.second(x)), shortcut)
+		}
+	},
+	"recurrent": func(m slow) func(int, []float64) []float64 {
+		sum := make([]float64, 8)
+		return func(_ int, x []float64) []float64 {
+			sum = total(times(sum, 0.5), m.first(x))
+			x = total(x, sum)
+			y := slices.Clone(sum)
+			for i := range y {
+				y[i] *= x[i]
+			}
+			x = total(x, y)
+			return total(x, m.mlp(m.second(x)))
+		}
+	},
+	"streams": func(m slow) func(int, []float64) []float64 {
+		attention := m.attention()
+		return func(p int, x []float64) []float64 {
+			a, b := slices.Clone(x), slices.Clone(x)
+			leave := func(y []float64, keep float64) {
+				a, b = total(b, y), total(times(a, 0.5), times(y, keep))
+			}
+			leave(attention(p, m.first(total(times(a, 0.75), times(b, 0.5)))), a[0])
+			leave(m.mlp(m.second(total(times(a, 0.75), times(b, 0.5)))), a[0])
+			return times(total(a, b), 0.5)
+		}
+	},
+}
+
+func sequential(m slow, residual float64) func(int, []float64) []float64 {
+	attention := m.attention()
+	return func(p int, x []float64) []float64 {
+		x = total(x, times(attention(p, m.first(x)), residual))
+		return total(x, times(m.mlp(m.second(x)), residual))
+	}
+}
+
+// A layer may be arranged in all the ways that models use: evaluation, from memory and
+// from files, and generation compute what the models say, and a text can be taken back.
+func TestArrangements(t *testing.T) {
+	type variant struct {
+		config string
+		change func(m *slow)
+		layer  func(m slow) func(int, []float64) []float64
+		embed  float64
+		finish func(x float64) float64
+	}
+	variants := map[string]variant{
+		"sequential": {layer: func(m slow) func(int, []float64) []float64 { return sequential(m, 1) }},
+		"1+w": {
+			change: func(m *slow) { m.norm1 = m.onePlus },
+			layer:  func(m slow) func(int, []float64) []float64 { return sequential(m, 1) },
+		},
+		"layer norm": {
+			change: func(m *slow) {
+				for _, n := range []string{at + "input_layernorm", at + "post_attention_layernorm", "model.norm"} {
+					m.add(n+".bias", 8)
+				}
+				m.norm1 = m.centred
+			},
+			layer: func(m slow) func(int, []float64) []float64 { return sequential(m, 1) },
+		},
+		"factors": {
+			config: `, "embedding_multiplier": 3, "attention_multiplier": 0.2, "residual_multiplier": 0.5, "logits_scaling": 4, "final_logit_softcapping": 2`,
+			change: func(m *slow) { m.scale = 0.2 * 2 },
+			layer:  func(m slow) func(int, []float64) []float64 { return sequential(m, 0.5) },
+			embed:  3, finish: func(x float64) float64 { return 2 * math.Tanh(x/4/2) },
+		},
+		"cohere factors": {
+			config: `, "logit_scale": 0.25, "query_pre_attn_scalar": 16`,
+			change: func(m *slow) { m.scale = 0.25 * 2 },
+			layer:  func(m slow) func(int, []float64) []float64 { return sequential(m, 1) },
+			finish: func(x float64) float64 { return x / 4 },
+		},
+	}
+	for name, layer := range arranged {
+		variants[name] = variant{layer: layer}
+	}
+	if len(variants) != len(runner.Arrangements) {
+		t.Errorf("%d arrangements, %d are tried", len(runner.Arrangements), len(variants))
+	}
+	texts := [][]int{{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7}, {2}, {7, 1, 8, 2, 8}}
+	for name, v := range variants {
+		t.Run(name, func(t *testing.T) {
+			m := slow{small: llamaLike(), scale: 1}
+			m.norm1 = m.norm
+			if v.change != nil {
+				v.change(&m)
+			}
+			if v.finish == nil {
+				v.finish = func(x float64) float64 { return x }
+			}
+			if v.embed == 0 {
+				v.embed = 1
+			}
+			var want [][]float64 // logits by text
+			for _, ids := range texts {
+				layer := v.layer(m)
+				var all []float64
+				for p, id := range ids {
+					x := times(m.small["model.embed_tokens.weight"].data[id*8:][:8], v.embed)
+					for _, l := range m.linear("lm_head", m.norm1("model.norm", layer(p, x))) {
+						all = append(all, v.finish(l))
+					}
+				}
+				want = append(want, all)
+			}
+			c, err := hf.Open(m.write(t, "{"+llamaConfig+v.config+"}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			model, err := runner.OpenAs(c, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer model.Close()
+			for _, o := range []runner.Options{{}, {Memory: 1, TempDir: t.TempDir(), Workers: 1}} {
+				ev, err := model.Evaluate(context.Background(), texts, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d := maxDiff(t, logits(t, model.Head(o), ev.Hidden, 10, 4), slices.Concat(want...)); !(d <= 1e-5) {
+					t.Errorf("memory %d: logits differ by %.3g", o.Memory, d)
+				}
+				ev.Close()
+			}
+			for _, memory := range []int64{0, 1} {
+				t.Run(fmt.Sprint(memory), func(t *testing.T) { generateSlowly(t, model, memory, texts[0], want[0]) })
+			}
+		})
+	}
+}
+
+// generateSlowly runs a text in steps, some of which go astray and are taken back.
+func generateSlowly(t *testing.T, m *runner.Model, memory int64, ids []int, want []float64) {
+	g, err := m.NewGenerator(context.Background(), runner.GeneratorOptions{Memory: memory})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(got []float32, err error, first, n int) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := maxDiff(t, got[:n*10], want[first*10:(first+n)*10]); !(d <= 1e-5) {
+			t.Errorf("logits from position %d differ by %.3g", first, d)
+		}
+	}
+	got, err := g.Prefill(ids[:5])
+	check(got, err, 4, 1)
+	for at, n := 5, 1; at < len(ids); at, n = at+n, n+1 {
+		n = min(n, len(ids)-at)
+		astray := append(slices.Clone(ids[at:at+n]), 6, 0, 6)
+		got, err := g.Step(astray)
+		check(got, err, at, n)
+		g.Truncate(at + n)
+		if g.Len() != at+n {
+			t.Errorf("%d tokens instead of %d", g.Len(), at+n)
+		}
+	}
+}
