@@ -274,3 +274,76 @@ func generateSlowly(t *testing.T, m *runner.Model, memory int64, ids []int, want
 		}
 	}
 }
+
+// Several streams go with experts, multi-token prediction and resuming: what is handed
+// on is as wide as the frame says, wherever it lies.
+func TestStreamsWithExperts(t *testing.T) {
+	c, err := hf.Open("testdata/models/deepseek_v3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := runner.OpenAs(c, "streams")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if m.Width() != 2*m.Hidden() {
+		t.Fatalf("width %d, hidden size %d", m.Width(), m.Hidden())
+	}
+	texts := [][]int{{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, {9}, {7, 7, 8}}
+	evaluate := func(o runner.Options) (hidden, mtp []float32) {
+		t.Helper()
+		o.TempDir = t.TempDir()
+		ev, err := m.Evaluate(context.Background(), texts, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ev.Close()
+		return rows(t, ev.Hidden), rows(t, ev.MTP)
+	}
+	var states [][]float32
+	hidden, mtp := evaluate(runner.Options{Hooks: &runner.Hooks{Done: func(_ int, x *runner.Rows) error {
+		states = append(states, rows(t, x))
+		return nil
+	}}})
+	for what, o := range map[string]runner.Options{
+		"files":        {Memory: 1, Workers: 1},
+		"every expert": {AllExperts: true, Memory: 1},
+		"resumed": {Resume: &runner.Resume{Layer: 2, Hidden: func(first int, x []float32) error {
+			copy(x, states[1][first*m.Width():])
+			return nil
+		}}},
+	} {
+		if h, x := evaluate(o); !slices.Equal(h, hidden) || !slices.Equal(x, mtp) {
+			t.Errorf("%s: other states", what)
+		}
+	}
+	ev, err := m.Evaluate(context.Background(), texts, runner.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ev.Close()
+	var want []float64
+	for _, v := range logits(t, m.Head(runner.Options{}), ev.Hidden, m.Vocab(), m.Vocab()) {
+		want = append(want, float64(v))
+	}
+	g, err := m.NewGenerator(context.Background(), runner.GeneratorOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, id := range texts[0] {
+		got, err := g.Step([]int{id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := maxDiff(t, got, want[i*m.Vocab():][:m.Vocab()]); !(d <= 1e-5*max(1, deviation(want))) {
+			t.Errorf("position %d differs by %.3g", i, d)
+		}
+	}
+	plain, _ := generate(t, m, texts[0], runner.GenerateOptions{MaxTokens: 20})
+	for _, draft := range []int{1, 3} {
+		if got, st := generate(t, m, texts[0], runner.GenerateOptions{MaxTokens: 20, Draft: draft}); !slices.Equal(got, plain) || st.Drafted == 0 {
+			t.Errorf("a draft of %d gives %v instead of %v", draft, got, plain)
+		}
+	}
+}

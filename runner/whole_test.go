@@ -26,6 +26,34 @@ type small map[string]*parameter
 type parameter struct {
 	shape []int64
 	data  []float64
+	// dtype that data is stored in; the zero value stands for F32.
+	dtype safetensors.DType
+	// codes are stored instead of data, which are what they stand for.
+	codes []byte
+	// round is what engines make of the inputs of the weight, or nil.
+	round func(x []float32)
+}
+
+// bytes are what is stored.
+func (p *parameter) bytes() []byte {
+	raw := p.codes
+	for _, x := range p.data {
+		if p.codes != nil {
+			break
+		}
+		f := math.Float32bits(float32(x))
+		switch p.dtype {
+		case safetensors.BF16:
+			raw = binary.LittleEndian.AppendUint16(raw, uint16(f>>16))
+		case safetensors.F16:
+			raw = binary.LittleEndian.AppendUint16(raw, half(x))
+		case safetensors.F64:
+			raw = binary.LittleEndian.AppendUint64(raw, math.Float64bits(x))
+		default:
+			raw = binary.LittleEndian.AppendUint32(raw, f)
+		}
+	}
+	return raw
 }
 
 func (m small) add(name string, shape ...int64) {
@@ -51,18 +79,18 @@ func (m small) write(t testing.TB, config string) string {
 	dir := t.TempDir()
 	var list []safetensors.Tensor
 	for _, name := range slices.Sorted(maps.Keys(m)) {
-		list = append(list, safetensors.Tensor{Name: name, DType: safetensors.F32, Shape: m[name].shape})
+		d := m[name].dtype
+		if d == 0 {
+			d = safetensors.F32
+		}
+		list = append(list, safetensors.Tensor{Name: name, DType: d, Shape: m[name].shape})
 	}
 	f, err := os.Create(filepath.Join(dir, "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = safetensors.Write(f, list, nil, func(i int, w io.Writer) error {
-		var raw []byte
-		for _, x := range m[list[i].Name].data {
-			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(float32(x)))
-		}
-		_, err := w.Write(raw)
+		_, err := w.Write(m[list[i].Name].bytes())
 		return err
 	})
 	if err == nil {
@@ -81,6 +109,17 @@ func (m small) write(t testing.TB, config string) string {
 func (m small) linear(module string, x []float64) []float64 {
 	w := m[module+".weight"]
 	y := make([]float64, w.shape[0])
+	if w.round != nil {
+		f := make([]float32, len(x))
+		for i, v := range x {
+			f[i] = float32(v)
+		}
+		w.round(f)
+		x = slices.Clone(x)
+		for i, v := range f {
+			x[i] = float64(v)
+		}
+	}
 	for o := range y {
 		for i, v := range x {
 			y[o] += w.data[o*len(x)+i] * v
