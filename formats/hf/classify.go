@@ -9,6 +9,11 @@ import (
 // scale from other parameters, by the codes that lie beside it.
 func (c *Checkpoint) Classify(t *safetensors.Tensor) model.Tensor {
 	m := c.arch.Classify(t.Name, t.DType, t.Shape)
+	if m.Fused3D {
+		if r, ok := c.byName[c.arch.Partner(&m, t.Shape)]; ok {
+			c.arch.Orient(&m, t.DType, t.Shape, r.Tensor.Shape)
+		}
+	}
 	if m.Role == model.Scale && (m.ScaleOf == "" || c.Has(m.ScaleOf)) {
 		return m
 	}

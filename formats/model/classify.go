@@ -13,7 +13,8 @@ type Arch struct {
 	family     *family
 	config     *Config
 	vocabulary vocabulary
-	shapes     map[string]*row
+	// shapes are the rows by key: of tensors within layers, and outside of them.
+	shapes, outside map[string][]*row
 }
 
 // Lookup returns the architecture of a config: by its model_type, that of a wrapper
@@ -29,10 +30,14 @@ func Lookup(c *Config) *Arch {
 		root := append(append([]entry(nil), rootEntries...), a.family.root...)
 		a.vocabulary = compile(layer, root)
 	}
-	a.shapes = make(map[string]*row)
+	a.shapes, a.outside = make(map[string][]*row), make(map[string][]*row)
 	for _, set := range a.family.rows {
 		for i := range set {
-			a.shapes[set[i].key] = &set[i]
+			rows := a.shapes
+			if set[i].root {
+				rows = a.outside
+			}
+			rows[set[i].key] = append(rows[set[i].key], &set[i])
 		}
 	}
 	return a
@@ -64,7 +69,7 @@ func (a *Arch) Classify(name string, dtype safetensors.DType, shape []int64) Ten
 	t.Role = role(&t, &p, r, kind, ok, len(shape))
 	t.Part, t.Multiplies = r.part, kind == multiplier
 	a.byShape(&t, &r, shape)
-	if t.Role == Norm {
+	if t.Part == "" && (t.Role == Norm || t.Role == Bias) && !ok {
 		t.Part = lastSegment(t.Module)
 	}
 	t.ByExpert = r.flags&byExpert != 0
@@ -72,6 +77,9 @@ func (a *Arch) Classify(name string, dtype safetensors.DType, shape []int64) Ten
 	t.MTP = t.MTP || r.flags&mtpOnly != 0
 	if r.flags&expert != 0 {
 		t.Expert = p.number
+	}
+	if r.flags&piece != 0 {
+		t.Piece = p.number
 	}
 	if t.Role.Linear() && r.fused != "" {
 		t.Fused = sibling(t.Module, r.fused)
@@ -81,7 +89,7 @@ func (a *Arch) Classify(name string, dtype safetensors.DType, shape []int64) Ten
 		t.Weights = 0
 	}
 	if t.Fused3D {
-		a.orient(&t, kind)
+		a.orient(&t, kind, shape)
 	}
 	t.Why = a.kept(&t, dtype, shape)
 	t.Quantize = t.Why == ""
@@ -93,6 +101,8 @@ func (a *Arch) byShape(t *Tensor, r *rule, shape []int64) {
 	switch {
 	case t.Role == Attention && r.flags&headGate != 0 && len(shape) == 2 && a.config.NumHeads > 1 && shape[0] == int64(a.config.NumHeads):
 		t.Role, r.fused = LinearAttentionGate, ""
+	case t.Role == Attention && isLinear(a.config, t.Layer): // Kimi's delta attention has the names of the other
+		t.Role = LinearAttention
 	case t.Role == DenseMLP && len(shape) == 3: // Step: moe.gate_proj.weight [experts, out, in]
 		t.Role, r.fused = RoutedExpert, ""
 		r.flags |= fused3D | byExpert
@@ -146,11 +156,55 @@ func role(t *Tensor, p *place, r rule, kind paramKind, ok bool, rank int) Role {
 func lastSegment(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
 
 // orient sets the layout of a tensor that holds all experts of a layer.
-func (a *Arch) orient(t *Tensor, kind paramKind) {
+func (a *Arch) orient(t *Tensor, kind paramKind, shape []int64) {
 	l := a.family.fused
 	// MXFP4 blocks run along the input, so they are never transposed.
 	t.Transposed = l.transposed && kind == weight
 	t.Interleaved = l.interleaved && t.Part == "gate_up"
+	if l.either && t.Transposed {
+		if turned, ok := a.turned(t.Part, shape); ok {
+			t.Transposed = turned
+		}
+	}
+}
+
+// turned reports whether experts of a shape are [experts, in, out], and whether the
+// shape tells: it does not where both dimensions may be the hidden size.
+func (a *Arch) turned(part string, shape []int64) (turned, ok bool) {
+	if len(shape) != 3 {
+		return false, false
+	}
+	hidden := int64(a.config.HiddenSize)
+	in, out := shape[2] == hidden, shape[1] == hidden
+	if part == "down" {
+		in, out = out, in
+	}
+	return out, in != out
+}
+
+// Partner returns the name of the tensor of the same experts whose shape tells the
+// orientation of t, where both are published and that of t does not; "" otherwise.
+func (a *Arch) Partner(t *Tensor, shape []int64) string {
+	if _, ok := a.turned(t.Part, shape); ok || !t.Fused3D || !a.family.fused.either || len(shape) != 3 {
+		return ""
+	}
+	if t.Part == "down" {
+		return sibling(t.Name(), strings.Replace(t.Param, "down", "gate_up", 1))
+	}
+	return sibling(t.Name(), strings.Replace(t.Param, "gate_up", "down", 1))
+}
+
+// Orient gives t, whose shape is shape, the orientation of its partner.
+func (a *Arch) Orient(t *Tensor, dtype safetensors.DType, shape, partner []int64) {
+	other := "gate_up"
+	if t.Part == "gate_up" {
+		other = "down"
+	}
+	if turned, ok := a.turned(other, partner); ok {
+		t.Transposed = turned
+		t.Why = a.kept(t, dtype, shape)
+		t.Quantize = t.Why == ""
+	}
 }
 
 // kept says why a tensor is not quantized, "" when it is.
@@ -199,13 +253,19 @@ func (a *Arch) keptFused(t *Tensor, shape []int64) string {
 	}
 	// The layout is the family's, but exporters differ: what contradicts it is
 	// kept rather than cut along the wrong dimension.
-	hidden, experts := int64(a.config.HiddenSize), int64(a.config.NumExperts)
-	in := shape[2]
+	width, experts := int64(a.config.ExpertWidth()), int64(a.config.NumExperts)
+	in, rows := shape[2], shape[1]
 	if t.Part == "down" {
 		in = shape[1]
 	}
-	if hidden > 0 && in != hidden || experts > 0 && shape[0] != experts || t.Part == "gate_up" && shape[1]%2 != 0 {
+	if t.Transposed {
+		in, rows = shape[1]+shape[2]-in, shape[2]
+	}
+	if width > 0 && in != width || experts > 0 && shape[0] != experts || t.Part == "gate_up" && rows%2 != 0 {
 		return "fused experts whose shape is not the one that " + a.family.name + " has"
+	}
+	if t.Transposed {
+		return "its experts are stored [experts, in, out], which is not turned round"
 	}
 	return ""
 }

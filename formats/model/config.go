@@ -36,7 +36,33 @@ type Config struct {
 	UseQKNorm         bool
 	SlidingWindow     int
 	LayerTypes        []string // "full_attention", "sliding_attention", "linear_attention", … by layer
-	FullAttentionStep int      // full_attention_interval: every n-th layer is full attention
+	FullAttentionStep int      // full_attention_interval, layer_group_size: every n-th layer is full attention
+	// HeadsByLayer is num_attention_heads_per_layer (Laguna).
+	HeadsByLayer []int
+	// Of layers with a window, where they differ: swa_… (MiMo). Of layers without, where
+	// those differ: num_global_key_value_heads, global_head_dim (Gemma 4), whose values
+	// are their keys when KEqV (attention_k_eq_v). Ask HeadsOf, KVHeadsOf, …
+	SlidingHeads, SlidingKVHeads      int
+	SlidingHeadDim, SlidingValueDim   int
+	GlobalKVHeads, GlobalHeadDim      int
+	KEqV                              bool
+	SlidingSinks, FullSinks           bool    // add_swa_, add_full_attention_sink_bias (MiMo)
+	ValueScale                        float64 // attention_value_scale (MiMo)
+	ChunkSize                         int     // attention_chunk_size (Llama 4)
+	NoRopeLayers                      []int   // no_rope_layers: 0 by layer where nothing rotates
+	NoRopeStep                        int     // no_rope_layer_interval: every n-th layer rotates nothing
+	AttnTemperature                   bool    // attn_temperature_tuning (Llama 4): by AttnScale and FloorScale
+	AttnScale, FloorScale             float64
+	OutputGate                        bool   // attn_output_gate, mla_use_output_gate
+	NoRope                            bool   // mla_use_nope (Kimi): nothing rotates
+	Gating                            string // gating as a string (Laguna): "per-element"
+	FinalSoftcap                      float64
+	EmbeddingMultiplier               float64 // Granite's four
+	AttentionMultiplier               float64
+	ResidualMultiplier, LogitsScaling float64
+	LogitScale                        float64 // Cohere
+	KVSharedLayers                    int     // num_kv_shared_layers: the last n take keys and values of others (Gemma 4)
+	PerLayerInput                     int     // hidden_size_per_layer_input (Gemma 4)
 
 	// Multi-head latent attention and its indexer.
 	QLoraRank     int // 0: q_proj is one matrix
@@ -47,13 +73,56 @@ type Config struct {
 	IndexHeads    int // index_n_heads
 	IndexHeadDim  int
 	IndexTopK     int
+	// Which layers have an indexer of their own, others take the last one's choice:
+	// indexer_types ("full", "shared"), index_topk_pattern ("FSSF…") or
+	// index_topk_freq with index_skip_topk_offset. Ask HasIndexer.
+	IndexerTypes            []string
+	IndexPattern            string
+	IndexFreq, IndexOffset  int
+	IndexPool               int // index_kpool: keys pooled for one score (GLM-5.3)
+	IndexBlock, IndexBlocks int // index_block_size, index_topk_blocks (MiniMax-M3)
+	IndexLocalBlocks        int
+	IndexBudget, IndexRatio int // indexer_budget, indexer_compress_ratio (Qwen 4)
+	IndexKVHeads            int
+	// KVSourceLayers is, by layer, the one whose keys and values it takes (Mistral Large 4).
+	KVSourceLayers []int
 
-	// Linear attention (Gated DeltaNet).
+	// DeepSeek-V4: grouped output projection, compression of keys and values by layer
+	// (0: none), with its own theta, and the layers whose experts follow from the token.
+	OGroups, OLoraRank int
+	CompressRatios     []int
+	CompressRopeTheta  float64
+	NumHashLayers      int
+
+	// Hyper-connections: HCMult streams of the residual.
+	HCMult, HCIters    int     // hc_mult or hc_count, hc_sinkhorn_iters
+	HCEps, HCMagnitude float64 // hc_eps, hc_magnitude (Hunyuan 4)
+	HCLowRank          int     // hc_lowrank (Qwen 4)
+
+	// Linear attention (Gated DeltaNet, and Kimi's delta attention, whose heads are all
+	// alike).
 	LinearKeyHeads     int
 	LinearValueHeads   int
 	LinearKeyHeadDim   int
 	LinearValueHeadDim int
 	LinearConvKernel   int
+	LinearLowerBound   float64 // of the decay's logarithm (KDA); 0 when absent, else negative
+	LinearFullGate     bool    // use_full_rank_gate: the output gate is one matrix (Kimi-K3)
+
+	// State-space layers (Mamba 2) and the kinds of layers around them.
+	MambaHeads, MambaHeadDim int
+	MambaGroups, MambaState  int // n_groups, ssm_state_size
+	MambaConvKernel          int // conv_kernel
+	MambaConvBias            bool
+	// BlockTypes is the only block of each layer of Nemotron-H: "mamba", "attention",
+	// "moe" or "mlp"; MTPBlockTypes those of one step of multi-token prediction.
+	BlockTypes, MTPBlockTypes []string
+
+	// N-gram embeddings on some layers (Qwen 4).
+	NGram NGram
+
+	// Blocks are the sizes of layers that all differ (Nemotron-NAS); nil for others.
+	Blocks []Block
 
 	// Experts.
 	NumExperts             int // n_routed_experts, num_experts or num_local_experts
@@ -61,11 +130,19 @@ type Config struct {
 	NumSharedExperts       int
 	MoEIntermediateSize    int
 	SharedIntermediateSize int // shared_expert_intermediate_size
-	NGroup, TopKGroup      int
-	FirstKDense            int   // first_k_dense_replace
-	MoELayerFreq           int   // moe_layer_freq as a number
-	DecoderSparseStep      int   // every n-th layer has experts
-	MLPOnlyLayers          []int // layers that have none
+	// DenseIntermediateSize is that of dense layers where intermediate_size is the
+	// experts': dense_intermediate_size, intermediate_size_mlp, ffn_hidden_size.
+	DenseIntermediateSize int
+	LatentSize            int // moe_latent_size, routed_expert_hidden_size: experts' input and output
+	ZeroExperts           int // zero_expert_num: choices of the router that have no weights (LongCat)
+	NGroup, TopKGroup     int
+	FirstKDense           int   // first_k_dense_replace
+	MoELayerFreq          int   // moe_layer_freq as a number
+	DecoderSparseStep     int   // every n-th layer has experts
+	MoELayerStart         int   // moe_layer_start_index (ERNIE)
+	MoELayerEnd           int   // moe_layer_end_index; NumHiddenLayers − 1 when absent
+	MLPOnlyLayers         []int // layers that have none
+	MoELayers             []int // moe_layers (Llama 4): the only layers that have some
 	// MLPLayerTypes is "dense" or "sparse" by layer: mlp_layer_types, or
 	// moe_layer_freq given as a list.
 	MLPLayerTypes       []string
@@ -97,6 +174,20 @@ type Config struct {
 	has    map[string]bool     // the known keys that were given a value
 	levels []*strictjson.Value // the text part and what lies around it
 }
+
+// NGram are the sizes of embeddings of n-grams.
+type NGram struct {
+	Size, Heads int   // ngram_size, heads_per_ngram
+	EmbedDim    int   // ple_embed_dim
+	VocabBase   int   // ngram_vocab_size_base: each head has a prime of rows, from here on
+	Multiple    int   // make_ngram_vocab_size_divisible_by
+	Parts       int   // split_ngram_parts: the table's tensors
+	ConvKernel  int   // ple_conv_kernel_size
+	Layers      []int // ple_layer_ids, counted from 1
+}
+
+// Block is the size of one layer; nothing where a block is left out.
+type Block struct{ KVHeads, Inner int }
 
 // Rope holds the parameters of rotary position embedding.
 type Rope struct {
@@ -206,56 +297,3 @@ func (c *Config) checkWhole() error {
 	}
 	return nil
 }
-
-// HasExperts reports whether a layer has routed experts. Layers behind the last
-// are MTP layers, which have them whenever the model does.
-func (c *Config) HasExperts(layer int) bool {
-	if c.NumExperts == 0 {
-		return false
-	}
-	if c.NumHiddenLayers > 0 && layer >= c.NumHiddenLayers {
-		return true
-	}
-	if layer < len(c.MLPLayerTypes) {
-		return c.MLPLayerTypes[layer] == "sparse"
-	}
-	for _, l := range c.MLPOnlyLayers {
-		if l == layer {
-			return false
-		}
-	}
-	return layer >= c.FirstKDense &&
-		(c.MoELayerFreq <= 1 || layer%c.MoELayerFreq == 0) &&
-		(c.DecoderSparseStep <= 1 || (layer+1)%c.DecoderSparseStep == 0)
-}
-
-// LayerType returns the kind of attention of a layer, "full_attention" by default.
-// MTP layers are full attention.
-func (c *Config) LayerType(layer int) string {
-	if layer < len(c.LayerTypes) {
-		return c.LayerTypes[layer]
-	}
-	if n := c.FullAttentionStep; n > 0 && layer < c.NumHiddenLayers && (layer+1)%n != 0 {
-		return "linear_attention"
-	}
-	return "full_attention"
-}
-
-// ExpertSize is the intermediate size of a routed expert.
-func (c *Config) ExpertSize() int {
-	if c.MoEIntermediateSize > 0 {
-		return c.MoEIntermediateSize
-	}
-	return c.IntermediateSize
-}
-
-// SharedSize is the intermediate size of the shared experts together.
-func (c *Config) SharedSize() int {
-	if c.SharedIntermediateSize > 0 {
-		return c.SharedIntermediateSize
-	}
-	return c.NumSharedExperts * c.MoEIntermediateSize
-}
-
-// QKHeadDim is the size of a query or key head of latent attention.
-func (c *Config) QKHeadDim() int { return c.QKNopeHeadDim + c.QKRopeHeadDim }

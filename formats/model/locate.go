@@ -79,10 +79,14 @@ func locate(path string, p *place) {
 	for seg != "" {
 		n, ok := number(seg)
 		if ok {
-			if p.number < 0 {
-				p.number = n
-			}
 			seg = "#"
+		} else if s, cut := strings.CutPrefix(seg, "shard_"); cut { // tables of n-grams
+			if n, ok = number(s); ok {
+				seg = "shard_#"
+			}
+		}
+		if ok && p.number < 0 {
+			p.number = n
 		}
 		if p.n+1+len(seg) > maxKey {
 			p.n = -1

@@ -1,7 +1,6 @@
 package model
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,22 +14,46 @@ func (a *Arch) ExpectedShape(t Tensor) ([]int64, bool) {
 	var p place
 	locate(t.Module, &p)
 	key := string(p.with(t.Param))
-	if p.inMTP && p.layer < 0 {
-		key = "mtp." + key
+	rows := a.shapes[key]
+	if p.layer < 0 {
+		if p.inMTP {
+			key = "mtp." + key
+		}
+		rows = a.outside[key]
 	}
-	r := a.shapes[key]
-	if r == nil {
-		return nil, false
+	// Of several rows the one that the layer, or else the stored orientation, has.
+	var shape []int64
+	for _, r := range rows {
+		if s, ok := r.dims(a.config, t.Layer); ok && (shape == nil || r.fits(a.config, &t)) {
+			shape = s
+			if r.fits(a.config, &t) {
+				break
+			}
+		}
 	}
+	return shape, shape != nil
+}
+
+// dims are the dimensions of a row in a layer, if the config determines them.
+func (r *row) dims(c *Config, layer int) ([]int64, bool) {
 	shape := make([]int64, len(r.shape))
 	for i, d := range r.shape {
-		n := d(a.config)
+		n := d(c, layer)
 		if n <= 0 {
 			return nil, false
 		}
 		shape[i] = int64(n)
 	}
 	return shape, true
+}
+
+// fits reports whether a row is that of a tensor, and not of one with the same key in
+// other layers or in the other orientation.
+func (r *row) fits(c *Config, t *Tensor) bool {
+	if t.Fused3D && r.transposed != t.Transposed {
+		return false
+	}
+	return r.in == nil || r.in(c, t.Layer)
 }
 
 // Lack is what a checkpoint lacks of the tensors of its config.
@@ -40,6 +63,9 @@ type Lack struct {
 	// Partial is set when the config asks for so many that counting ended early:
 	// Count is then a lower bound.
 	Partial bool
+	// MTP is how many of Count belong to layers of multi-token prediction: transformers
+	// saves checkpoints without them, and their configs still declare them.
+	MTP int
 }
 
 // String lists the names for people.
@@ -59,39 +85,36 @@ const (
 )
 
 // roots are what stands before the layers and the tensors outside of them.
-var roots = []string{"model.", "model.language_model.", "language_model.model.", "", "language_model."}
+var roots = []string{"model.", "model.language_model.", "language_model.model.", "backbone.", "language_model.backbone.", "", "language_model."}
 
 // Missing returns which tensors of the config a checkpoint lacks, given whether it
 // has one of a name. It knows the tensors of the families in the table, and finds
 // nothing to be missing for others.
 func (a *Arch) Missing(has func(name string) bool) Lack {
 	c := a.config
-	m := lacks{has: has}
+	m := lacks{has: has, arch: a}
 	m.root = m.findRoot(c)
 	for _, set := range a.family.rows {
 		for i := range set {
-			if r := &set[i]; !isLayerRow(r.key) && applies(r, c, -1) {
+			if r := &set[i]; r.root && applies(r, c, -1) {
 				m.outside(r.key)
 			}
 		}
 	}
 	for l := range c.NumHiddenLayers {
-		m.layer(a, l, m.root+"layers."+strconv.Itoa(l)+".")
+		m.layer(l, m.root+"layers."+strconv.Itoa(l)+".")
 	}
+	before := m.Count
 	for i := range c.NumMTPLayers {
 		l := c.NumHiddenLayers + i
 		if a.family.mtpLayers {
-			m.layer(a, l, m.root+"layers."+strconv.Itoa(l)+".")
-		} else if a.shapes["mtp.fc.weight"] != nil {
-			m.layer(a, l, "mtp.layers."+strconv.Itoa(i)+".")
+			m.layer(l, m.root+"layers."+strconv.Itoa(l)+".")
+		} else if a.family.mtpPrefix != "" {
+			m.layer(l, a.family.mtpPrefix+strconv.Itoa(i)+".")
 		}
 	}
+	m.MTP = m.Count - before
 	return m.Lack
-}
-
-// isLayerRow tells the two kinds of rows apart.
-func isLayerRow(key string) bool {
-	return !strings.HasPrefix(key, "mtp.") && !slices.ContainsFunc(outer, func(r row) bool { return r.key == key })
 }
 
 // applies reports whether a layer has to have the tensor of a row.
@@ -102,21 +125,26 @@ func applies(r *row, c *Config, layer int) bool {
 // lacks collects what is missing.
 type lacks struct {
 	Lack
+	arch    *Arch
 	has     func(string) bool
 	root    string
 	lookups int
 }
 
 // findRoot returns the spelling of the path to the layers, by the first tensor of
-// any layer that is there: people convert parts of checkpoints.
+// the model that is there: people convert parts of checkpoints.
 func (m *lacks) findRoot(c *Config) string {
 	for _, root := range roots {
-		if m.has(root+"embed_tokens.weight") || m.has(root+"norm.weight") {
-			return root
+		for key := range m.arch.outside {
+			if !strings.Contains(key, "head") && m.has(root+key) { // heads lie outside of what has a root
+				return root
+			}
 		}
 		for l := range c.NumHiddenLayers {
-			if m.has(root + "layers." + strconv.Itoa(l) + ".input_layernorm.weight") {
-				return root
+			for _, key := range []string{"input_layernorm.weight", "attn_norm.weight", "attention_norm.weight", "norm.weight"} {
+				if m.has(root + "layers." + strconv.Itoa(l) + "." + key) {
+					return root
+				}
 			}
 		}
 	}
@@ -124,23 +152,27 @@ func (m *lacks) findRoot(c *Config) string {
 }
 
 // layer looks for the tensors of one layer.
-func (m *lacks) layer(a *Arch, l int, prefix string) {
-	for _, set := range a.family.rows {
+func (m *lacks) layer(l int, prefix string) {
+	c := m.arch.config
+	for _, set := range m.arch.family.rows {
 		for i := range set {
 			r := &set[i]
-			if m.Partial || !isLayerRow(r.key) || !applies(r, a.config, l) {
+			if m.Partial || r.root || !applies(r, c, l) {
 				continue
 			}
-			before, after, each := strings.Cut(r.key, "#.")
+			before, after, each := strings.Cut(r.key, "#")
 			if !each {
-				m.want(prefix + r.key)
+				m.want(prefix+r.key, r.key)
 				continue
 			}
-			if m.fused(prefix + before) {
+			n := c.NumExperts
+			if r.count != nil {
+				n = r.count(c, l)
+			} else if m.fused(prefix + before) {
 				continue
 			}
-			for e := range a.config.NumExperts {
-				m.want(prefix + before + strconv.Itoa(e) + "." + after)
+			for e := range n {
+				m.want(prefix+before+strconv.Itoa(e)+after, r.key)
 				if m.Partial {
 					return
 				}
@@ -154,12 +186,16 @@ func (m *lacks) fused(prefix string) bool {
 	return m.stored(prefix+"gate_up_proj") || m.stored(prefix+"gate_up_proj.weight")
 }
 
-// want notes a tensor that is missing.
-func (m *lacks) want(name string) {
+// want notes a tensor that is missing, alone and within the one that engines fuse it
+// into; key is the name behind the layer.
+func (m *lacks) want(name, key string) {
 	if m.lookups++; m.lookups > maxLookups {
 		m.Partial = true
 	} else if !m.stored(name) {
-		m.add(name)
+		module, param := strings.TrimSuffix(name, ".weight"), strings.TrimSuffix(key, ".weight")
+		if f := m.arch.vocabulary.layer[param].fused; f == "" || !m.stored(sibling(module, f)+".weight") {
+			m.add(name)
+		}
 	}
 }
 
@@ -170,7 +206,7 @@ func (m *lacks) outside(key string) {
 			return
 		}
 	}
-	if key != "lm_head.weight" && !strings.HasPrefix(key, "mtp.") {
+	if !strings.HasPrefix(key, "lm_head.") && !strings.HasPrefix(key, "mtp.") {
 		key = m.root + key
 	}
 	m.add(key)

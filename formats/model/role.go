@@ -30,10 +30,13 @@ const (
 	Sink                            // attention sinks [heads]
 	State                           // decay parameters of linear attention: A_log, dt_bias
 	Vision                          // towers and projectors of other modalities
-	HyperConnection                 // DeepSeek-V4 hc_*
-	Compressor                      // DeepSeek-V4 key-value compression
+	HyperConnection                 // maps into, between and out of the streams of the residual
+	Compressor                      // compression of keys and values, or of an indexer's keys
 	Buffer                          // computed from the config, not learned: inv_freq
 	StateSpace                      // projections of Mamba layers
+	LayerEmbedding                  // embeddings that enter at single layers, and their projections
+	ExpertLatent                    // projections into and out of the space that routed experts work in
+	Factor                          // learned numbers that something is multiplied by
 	Scale                           // belongs to a quantized tensor, see Tensor.ScaleOf
 	numRoles
 )
@@ -67,6 +70,9 @@ var roleText = [numRoles]struct{ name, why string }{
 	Compressor:          {"compressor", "compressor of sparse attention"},
 	Buffer:              {"buffer", "buffer, not a weight"},
 	StateSpace:          {"state_space", "projection of a state-space layer"},
+	LayerEmbedding:      {"layer_embedding", "embedding of single layers"},
+	ExpertLatent:        {"expert_latent", "projection around the experts"},
+	Factor:              {"factor", "learned factor"},
 	Scale:               {"scale", "scale of a quantized tensor"},
 }
 
@@ -101,8 +107,12 @@ type Tensor struct {
 	Expert int
 	// Part tells tensors of one role apart: "q", "k", "v", "o", "q_a", "q_b",
 	// "kv_a", "kv_b", "gate", "up", "down", "gate_up", …; of a norm the last part of
-	// its path ("input_layernorm"). A bias or scale has the Part of its weight.
+	// its path ("input_layernorm"), with "indexer." or "compressor." in front where it
+	// lies in one. A bias or scale has the Part of its weight.
 	Part string
+	// Piece tells tensors of one part apart that are alike: those of the two blocks of
+	// a kind that a layer of LongCat has, and the pieces of Qwen 4's tables.
+	Piece int
 	// MTP is set for everything that belongs to multi-token prediction.
 	MTP bool
 

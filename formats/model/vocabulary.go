@@ -20,6 +20,7 @@ const (
 	noWeight                   // integers that are looked up
 	mtpOnly                    // part of an MTP layer wherever it stands
 	headGate                   // no linear where it has one row a head
+	piece                      // the first number in the pattern is that of one of several alike
 )
 
 // entry is a row of the vocabulary. In its pattern "#" stands for a number, and a
@@ -55,8 +56,12 @@ var layerEntries = []entry{
 	{"@attn.f_proj", rule{role: LinearAttentionGate, part: "f"}},
 	{"@attn.f_a_proj", rule{role: LinearAttentionGate, part: "f_a"}},
 	{"@attn.f_b_proj", rule{role: LinearAttentionGate, part: "f_b"}},
-	{"@attn.A_log", rule{role: State}},
-	{"@attn.dt_bias", rule{role: State}},
+	{"@attn.A_log", rule{role: State, part: "A_log"}},
+	{"@attn.dt_bias", rule{role: State, part: "dt_bias"}},
+	{"@attn.q_conv1d", rule{role: Conv, part: "q"}},
+	{"@attn.k_conv1d", rule{role: Conv, part: "k"}},
+	{"@attn.v_conv1d", rule{role: Conv, part: "v"}},
+	{"@attn.conv1d", rule{role: Conv, part: "conv1d"}},
 
 	// Multi-head latent attention. Engines fuse the two projections of the hidden
 	// state. Without a query latent (V2-Lite) there is a q_proj instead, and each
@@ -70,6 +75,7 @@ var layerEntries = []entry{
 	{"@attn.indexer.wq_b", rule{role: Indexer, part: "q_b"}},
 	{"@attn.indexer.wk", rule{role: Indexer, part: "k"}},
 	{"@attn.indexer.weights_proj", rule{role: IndexerGate}},
+	{"@attn.indexer.k_norm", rule{role: Norm, part: "indexer.k_norm"}},
 
 	{"@attn.sinks", rule{role: Sink}},
 	{"@attn.rotary_emb.inv_freq", rule{role: Buffer}},
@@ -84,9 +90,9 @@ var layerEntries = []entry{
 	{"linear_attn.in_proj_ba", rule{role: LinearAttentionGate, part: "ba"}},
 	{"linear_attn.in_proj_a", rule{role: LinearAttentionGate, part: "a"}},
 	{"linear_attn.in_proj_b", rule{role: LinearAttentionGate, part: "b"}},
-	{"linear_attn.conv1d", rule{role: Conv}},
-	{"linear_attn.A_log", rule{role: State}},
-	{"linear_attn.dt_bias", rule{role: State}},
+	{"linear_attn.conv1d", rule{role: Conv, part: "conv1d"}},
+	{"linear_attn.A_log", rule{role: State, part: "A_log"}},
+	{"linear_attn.dt_bias", rule{role: State, part: "dt_bias"}},
 
 	// Dense feed-forward layers.
 	{"@mlp.gate_proj", rule{role: DenseMLP, part: "gate", fused: "gate_up_proj"}},
@@ -137,7 +143,7 @@ var layerEntries = []entry{
 	// other ranges in one matrix.
 	{"mixer.in_proj", rule{role: StateSpace, part: "in"}},
 	{"mixer.out_proj", rule{role: StateSpace, part: "out"}},
-	{"mixer.D", rule{role: State}},
+	{"mixer.D", rule{role: State, part: "D"}},
 
 	// Routers.
 	{"@mlp.gate", rule{role: Router, flags: byExpert}},
@@ -146,6 +152,7 @@ var layerEntries = []entry{
 	{"@mlp.router.gate", rule{role: Router, flags: byExpert}},
 	{"router.proj", rule{role: Router, flags: byExpert}},
 	{"router.per_expert_scale", rule{role: RouterBias, flags: byExpert}},
+	{"@mlp.router.e_score_correction_bias", rule{role: RouterBias, flags: byExpert}},
 	{"@mlp.gate.e_score_correction_bias", rule{role: RouterBias, flags: byExpert}},
 	{"@mlp.e_score_correction_bias", rule{role: RouterBias, flags: byExpert}},
 	{"@mlp.router_bias", rule{role: RouterBias, flags: byExpert}},

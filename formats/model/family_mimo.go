@@ -1,0 +1,42 @@
+package model
+
+// mimo are Xiaomi's models. V2's layers with a window have other heads than the rest
+// (swa_…), and sinks; transformers takes twice the key and value heads for given.
+var mimo = []family{
+	{
+		name: "mimo", types: []string{"mimo"}, classes: []string{"MiMoForCausalLM"},
+		layer: []entry{{"input_proj", rule{role: MTPProjection, flags: mtpOnly}}},
+		rows:  [][]row{outer, norms, gqa, dense, mimoMTP},
+		fused: unknownLayout, mtpPrefix: "model.mtp_layers.",
+	},
+	{
+		name: "mimo_v2_flash", types: []string{"mimo_v2_flash", "mimo_v2"}, classes: []string{"MiMoV2FlashForCausalLM", "MiMoV2ForCausalLM"},
+		layer: []entry{{"self_attn.attention_sink_bias", rule{role: Sink}}},
+		rows:  [][]row{outer, norms, gqa, mimoSinks, dense, experts, correction, shared},
+		fused: unknownLayout,
+		complete: func(c *Config) error {
+			if c.SlidingKVHeads == 0 {
+				c.SlidingKVHeads = 2 * c.NumKVHeads
+			}
+			if !c.Has("add_swa_attention_sink_bias") {
+				c.SlidingSinks = true
+			}
+			return nil
+		},
+	},
+}
+
+var (
+	mimoSinks = []row{{key: "self_attn.attention_sink_bias", shape: []dim{heads}, in: func(c *Config, l int) bool {
+		if c.sliding(l) {
+			return c.SlidingSinks
+		}
+		return c.FullSinks
+	}}}
+	mimoMTP = within(isNextN, []row{
+		{key: "input_proj.weight", shape: []dim{hidden, hidden2}},
+		{key: "token_layernorm.weight", shape: []dim{hidden}},
+		{key: "hidden_layernorm.weight", shape: []dim{hidden}},
+		{key: "final_layernorm.weight", shape: []dim{hidden}},
+	})
+)

@@ -1,0 +1,44 @@
+package model
+
+// minimax are MiniMax's models.
+var minimax = []family{
+	{
+		name: "minimax_m2", types: []string{"minimax_m2"}, classes: []string{"MiniMaxM2ForCausalLM"},
+		rows: [][]row{outer, norms, gqa, wideNorms, blockExperts, blockCorrection}, fused: unknownLayout,
+	},
+	{
+		// Released with block_sparse_moe and an expert to a tensor; transformers 5 saves
+		// mlp, and gate and up in one. Layers of sparse attention have an indexer.
+		name:    "minimax_m3",
+		types:   []string{"minimax_m3", "minimax_m3_vl", "minimax_m3_vl_text"},
+		classes: []string{"MiniMaxM3ForCausalLM", "MiniMaxM3SparseForCausalLM", "MiniMaxM3SparseForConditionalGeneration", "MiniMaxM3VLForCausalLM", "MiniMaxM3VLForConditionalGeneration"},
+		layer: []entry{
+			{"self_attn.index_q_proj", rule{role: Indexer, part: "q"}},
+			{"self_attn.index_k_proj", rule{role: Indexer, part: "k"}},
+			{"self_attn.index_q_norm", rule{role: Norm, part: "indexer.q_norm"}},
+			{"self_attn.index_k_norm", rule{role: Norm, part: "indexer.k_norm"}},
+			{"@mlp.shared_experts.gate_up_proj", rule{role: SharedExpert, part: "gate_up"}},
+		},
+		rows: [][]row{
+			outer, norms, gqa, headNorms, within(m3Sparse, m3Indexer), dense, optional(m3Dense),
+			blockExperts, optional(fusedExperts), m3Correction, renamed(shared, "mlp.", "block_sparse_moe."), optional(shared), optional(m3Shared),
+			optional(renamed(experts, "mlp.experts.#.gate_proj", "mlp.experts.#.w1", "mlp.experts.#.up_proj", "mlp.experts.#.w3", "mlp.experts.#.down_proj", "mlp.experts.#.w2")),
+			optional(correction), optional(nextn),
+		},
+		mtpLayers: true,
+	},
+}
+
+var (
+	m3Sparse when = func(c *Config, l int) bool { return c.LayerType(l) == "minimax_m3_sparse" }
+
+	m3Indexer = []row{
+		{key: "self_attn.index_q_proj.weight", shape: []dim{indexQ, hidden}},
+		{key: "self_attn.index_k_proj.weight", shape: []dim{indexHead, hidden}},
+		{key: "self_attn.index_q_norm.weight", shape: []dim{indexHead}},
+		{key: "self_attn.index_k_norm.weight", shape: []dim{indexHead}},
+	}
+	m3Dense      = []row{{key: "mlp.gate_up_proj.weight", shape: []dim{times(two, inner), hidden}, in: isDense}}
+	m3Shared     = []row{{key: "mlp.shared_experts.gate_up_proj.weight", shape: []dim{innerS2, hidden}, in: hasShared}}
+	m3Correction = blockCorrection
+)
