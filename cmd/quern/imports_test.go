@@ -41,6 +41,8 @@ func TestImports(t *testing.T) {
 		"quern/formats":           {"quern/formats", "quern/internal"},
 		"quern/store":             {"quern/store", "quern/internal"},
 		"quern/internal":          {"quern/internal"},
+		"quern/internal/golden":   {"quern/formats"},
+		"quern/internal/recur":    {"quern/gemm", "quern/internal"},
 	}
 	foreign := []string{"purego", "net/http", "cloud", "aws", "minio"}
 	for line := range strings.Lines(string(raw)) {
