@@ -43,6 +43,7 @@ func TestImports(t *testing.T) {
 		"quern/internal":          {"quern/internal"},
 		"quern/internal/golden":   {"quern/formats"},
 		"quern/internal/recur":    {"quern/gemm", "quern/internal"},
+		"quern/internal/sparse":   {"quern/gemm", "quern/internal"},
 	}
 	foreign := []string{"purego", "net/http", "cloud", "aws", "minio"}
 	for line := range strings.Lines(string(raw)) {
