@@ -223,7 +223,7 @@ func gatedDelta(t *testing.T, g *golden.Tensors, l *Layer, qkv, z, b, a []float3
 }
 
 func TestKimi(t *testing.T) {
-	for name, lower := range map[string]float32{"kimi_linear": 0, "bailing_hybrid": -5} {
+	for name, lower := range map[string]float32{"kimi_linear": 0, "bailing_hybrid": -5, "glm5_next": -5} {
 		t.Run(name, func(t *testing.T) {
 			g := golden.Read(t, "testdata/"+name+".safetensors")
 			x := g.Get("kda.in.hidden_states")

@@ -54,6 +54,12 @@
 // token attends to the tokens of the best index_topk/Ratio pools that are complete at
 // its position, and to those behind the last complete pool ([Tail]).
 //
+// Qwen3.8 (QSA) pools by the mean: its gates are zero. q and k of index_qk_proj have
+// norms of weight 1+w, k behind the mean, then rotate in halves, k at the position of
+// the pool's first token; score = Σ_h relu(q_h·k)·Size^-½, which is Indexer's with
+// weights of Heads^½. It chooses among the pools that are complete at the token's
+// position, so that the number of scores is that of those pools, and adds the tail.
+//
 // # Blocks (MiniMax-M3)
 //
 // Index heads, one for each key head: q_h = rms(q_proj x), k = rms(k_proj x), weights

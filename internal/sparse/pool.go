@@ -10,7 +10,7 @@ import (
 type Pool struct {
 	Ratio, Size int
 	Overlap     bool
-	Bias        []float32 // Ratio rows of Width numbers
+	Bias        []float32 // Ratio rows of Width numbers; nil: none
 	Norm        []float32 // weight of the RMSNorm of entries; nil: none
 	Eps         float32
 }
@@ -62,7 +62,9 @@ func (p *Pool) Push(entries, kv, gate []float32, s *Pending) []float32 {
 // entry closes a window.
 func (p *Pool) entry(entries []float32, s *Pending) []float32 {
 	w, n := p.Width(), p.Size
-	vec.Add(s.gate, p.Bias)
+	if p.Bias != nil {
+		vec.Add(s.gate, p.Bias)
+	}
 	var kv, gate [][]float32
 	for i := 0; i < len(s.lastKV); i += n {
 		kv, gate = append(kv, s.lastKV[i:i+n]), append(gate, s.lastGate[i:i+n])

@@ -334,3 +334,86 @@ func TestStable(t *testing.T) {
 		}
 	}
 }
+
+// Pooled keys: GLM-5.3 scores all pools of the pass, Qwen3.8 those complete by now.
+func TestPools(t *testing.T) {
+	const n, ratio, size, budget = 48, 4, 16, 8
+	check := func(t *testing.T, i int, got, want []int32) {
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("token %d chooses %v, want %v", i, got, want)
+		}
+	}
+	t.Run("glm5_next", func(t *testing.T) {
+		g := golden.Read(t, "testdata/glm5_next.safetensors")
+		x, latent := g.Get("indexer.in.hidden_states"), g.Get("indexer.in.q_resid")
+		q, k := g.Linear("indexer.wq_b.weight", latent), g.Linear("indexer.wk.weight", x)
+		for i := range n {
+			LayerNorm(k[i*size:][:size], k[i*size:][:size], g.Get("indexer.k_norm.weight"), g.Get("indexer.k_norm.bias"), 1e-6)
+		}
+		p := Pool{Ratio: ratio, Size: size, Bias: g.Get("indexer.index_kpool_compress_ape")}
+		keys := p.Push(nil, k, g.Linear("indexer.index_kpool_compress_gate", x), &Pending{})
+		w := g.Linear("indexer.weights_proj.weight", x)
+		want := ids(g.Get("indexer.out"))
+		ix := Indexer{Heads: 4, Size: size}
+		scratch := make([]float32, ix.Scratch())
+		var s Selector
+		for i := range n {
+			scores := make([]float32, len(keys)/size)
+			seen := (i + 1) / ratio
+			ix.Score(scores[:seen], q[i*64:], w[i*4:], keys, scratch)
+			for j := seen; j < len(scores); j++ {
+				scores[j] = float32(math.Inf(-1))
+			}
+			got := Tail(Keys(nil, s.Top(nil, scores, budget/ratio), ratio, i+1), ratio, i+1)
+			var kept []int32
+			for _, v := range want[i*11:][:11] {
+				if v >= 0 {
+					kept = append(kept, v)
+				}
+			}
+			check(t, i, got, kept)
+		}
+	})
+	t.Run("qwen4_exp", func(t *testing.T) {
+		g := golden.Read(t, "testdata/qwen4_exp.safetensors")
+		qk := g.Linear("indexer.index_qk_proj.weight", g.Get("indexer.in.0"))
+		cos, sin := halves(g.Get("indexer.in.1.0"), size), halves(g.Get("indexer.in.1.1"), size)
+		weight := func(name string) []float32 {
+			w := slices.Clone(g.Get(name))
+			for i := range w {
+				w[i]++
+			}
+			return w
+		}
+		var q, k []float32
+		for i := range n {
+			q, k = append(q, qk[i*48:][:32]...), append(k, qk[i*48+32:][:size]...)
+		}
+		for i := 0; i < len(q); i += size {
+			vec.RMSNorm(q[i:i+size], q[i:i+size], weight("indexer.q_layernorm.weight"), 1e-6)
+		}
+		rotate(q, 2, size, 0, cos, sin, false, size/2)
+		p := Pool{Ratio: ratio, Size: size, Norm: weight("indexer.k_layernorm.weight"), Eps: 1e-6}
+		keys := p.Push(nil, k, make([]float32, len(k)), &Pending{})
+		for e := range len(keys) / size {
+			vec.Rotate(keys[e*size:][:size], cos[e*ratio*8:][:8], sin[e*ratio*8:][:8])
+		}
+		ix := Indexer{Heads: 2, Size: size}
+		scratch := make([]float32, ix.Scratch())
+		w := float32(math.Sqrt2)
+		var s Selector
+		for i := range n {
+			scores := make([]float32, (i+1)/ratio)
+			ix.Score(scores, q[i*32:], []float32{w, w}, keys, scratch)
+			got := Tail(Keys(nil, s.Top(nil, scores, budget/ratio), ratio, i+1), ratio, i+1)
+			var kept []int32
+			for j, v := range g.Get("indexer.out")[i*n:][:i+1] {
+				if v != 0 {
+					kept = append(kept, int32(j))
+				}
+			}
+			check(t, i, got, kept)
+		}
+	})
+}
