@@ -6,54 +6,6 @@ package vec
 // of sums are those of AVX-512; what is left is loaded and stored under a mask.
 
 //go:noescape
-func dotAVX2(a, b []float32) float32
-
-//go:noescape
-func axpyAVX2(y []float32, alpha float32, x []float32)
-
-//go:noescape
-func addAVX2(y, x []float32)
-
-//go:noescape
-func mulAVX2(y, x []float32)
-
-//go:noescape
-func scaleAVX2(dst, x []float32, alpha float32)
-
-//go:noescape
-func scaleMulAVX2(dst, x, w []float32, alpha float32)
-
-//go:noescape
-func maxAVX2(x []float32) float32
-
-//go:noescape
-func absMaxAVX2(x []float32) float32
-
-//go:noescape
-func expAVX2(dst, x []float32)
-
-//go:noescape
-func sigmoidAVX2(dst, x []float32)
-
-//go:noescape
-func softExpAVX2(x []float32, m float32) float32
-
-//go:noescape
-func siluMulAVX2(dst, gate, up []float32)
-
-//go:noescape
-func clampedSwiGLUAVX2(dst, gateUp []float32, alpha, limit float32)
-
-//go:noescape
-func rotateAVX2(x, cos, sin []float32)
-
-//go:noescape
-func rotateInterleavedAVX2(x, cos, sin []float32)
-
-//go:noescape
-func quantizeAVX2(x []float32, s float32)
-
-//go:noescape
 func expSumsAVX2(a, b []float32, shiftA, shiftB float64) (ea, eb, d float64)
 
 //go:noescape

@@ -8,54 +8,6 @@ package vec
 // inside of the slices.
 
 //go:noescape
-func dotAVX512(a, b []float32) float32
-
-//go:noescape
-func axpyAVX512(y []float32, alpha float32, x []float32)
-
-//go:noescape
-func addAVX512(y, x []float32)
-
-//go:noescape
-func mulAVX512(y, x []float32)
-
-//go:noescape
-func scaleAVX512(dst, x []float32, alpha float32)
-
-//go:noescape
-func scaleMulAVX512(dst, x, w []float32, alpha float32)
-
-//go:noescape
-func maxAVX512(x []float32) float32
-
-//go:noescape
-func absMaxAVX512(x []float32) float32
-
-//go:noescape
-func expAVX512(dst, x []float32)
-
-//go:noescape
-func sigmoidAVX512(dst, x []float32)
-
-//go:noescape
-func softExpAVX512(x []float32, m float32) float32
-
-//go:noescape
-func siluMulAVX512(dst, gate, up []float32)
-
-//go:noescape
-func clampedSwiGLUAVX512(dst, gateUp []float32, alpha, limit float32)
-
-//go:noescape
-func rotateAVX512(x, cos, sin []float32)
-
-//go:noescape
-func rotateInterleavedAVX512(x, cos, sin []float32)
-
-//go:noescape
-func quantizeAVX512(x []float32, s float32)
-
-//go:noescape
 func expSumsAVX512(a, b []float32, shiftA, shiftB float64) (ea, eb, d float64)
 
 //go:noescape

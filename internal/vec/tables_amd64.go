@@ -24,3 +24,9 @@ var e4m3Table = [...]uint32{exponent, e4m3Least, e4m3Grid, signBit}
 //
 //lint:ignore U1000 read in assembly
 var tailMask = [32]int32{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}
+
+// gateOrder is the order, for VPERMPD and in bytes, that brings what VSHUFPS took apart
+// within 128 bits back into the order of the pairs.
+//
+//lint:ignore U1000 read in assembly
+var gateOrder = [8]byte{0, 2, 4, 6, 1, 3, 5, 7}
