@@ -7,13 +7,14 @@
 // func dotAVX2(a []float32, b []float32) float32
 // Requires: AVX
 TEXT ·dotAVX2(SB), NOSPLIT, $0-52
-	MOVQ   a_base+0(FP), AX
-	MOVQ   b_base+24(FP), CX
-	MOVQ   a_len+8(FP), DX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	SUBQ   $0x00000010, DX
-	JLT    rest
+	MOVQ    a_base+0(FP), AX
+	MOVQ    b_base+24(FP), CX
+	MOVQ    a_len+8(FP), DX
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	SUBQ    $0x00000010, DX
+	JLT     rest
+	PCALIGN $0x40
 
 loop:
 	VMOVUPS (AX), Y2
@@ -67,6 +68,7 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS alpha+24(FP), Y0
 	SUBQ         $0x00000010, DX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VMULPS  (CX), Y0, Y1
@@ -110,11 +112,12 @@ done:
 // func addAVX2(y []float32, x []float32)
 // Requires: AVX
 TEXT ·addAVX2(SB), NOSPLIT, $0-48
-	MOVQ y_base+0(FP), AX
-	MOVQ x_base+24(FP), CX
-	MOVQ y_len+8(FP), DX
-	SUBQ $0x00000010, DX
-	JLT  rest
+	MOVQ    y_base+0(FP), AX
+	MOVQ    x_base+24(FP), CX
+	MOVQ    y_len+8(FP), DX
+	SUBQ    $0x00000010, DX
+	JLT     rest
+	PCALIGN $0x40
 
 loop:
 	VMOVUPS (AX), Y0
@@ -156,11 +159,12 @@ done:
 // func mulAVX2(y []float32, x []float32)
 // Requires: AVX
 TEXT ·mulAVX2(SB), NOSPLIT, $0-48
-	MOVQ y_base+0(FP), AX
-	MOVQ x_base+24(FP), CX
-	MOVQ y_len+8(FP), DX
-	SUBQ $0x00000010, DX
-	JLT  rest
+	MOVQ    y_base+0(FP), AX
+	MOVQ    x_base+24(FP), CX
+	MOVQ    y_len+8(FP), DX
+	SUBQ    $0x00000010, DX
+	JLT     rest
+	PCALIGN $0x40
 
 loop:
 	VMOVUPS (AX), Y0
@@ -208,6 +212,7 @@ TEXT ·scaleAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS alpha+48(FP), Y0
 	SUBQ         $0x00000010, DX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VMULPS  (CX), Y0, Y1
@@ -250,6 +255,7 @@ TEXT ·scaleMulAVX2(SB), NOSPLIT, $0-76
 	VBROADCASTSS alpha+72(FP), Y0
 	SUBQ         $0x00000010, BX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VMULPS  (CX), Y0, Y1
@@ -303,6 +309,7 @@ TEXT ·maxAVX2(SB), NOSPLIT, $0-28
 	VXORPS   Y3, Y3, Y3
 	SUBQ     $0x00000010, CX
 	JLT      rest
+	PCALIGN  $0x40
 
 loop:
 	VMOVUPS (AX), Y4
@@ -364,10 +371,11 @@ TEXT ·absMaxAVX2(SB), NOSPLIT, $0-28
 	VXORPS   Y2, Y2, Y2
 	SUBQ     $0x00000010, CX
 	JLT      rest
+	PCALIGN  $0x40
 
 loop:
-	VANDPS  (AX), Y0, Y3
-	VANDPS  32(AX), Y0, Y4
+	VPAND   (AX), Y0, Y3
+	VPAND   32(AX), Y0, Y4
 	VPMAXUD Y3, Y1, Y1
 	VPMAXUD Y4, Y2, Y2
 	ADDQ    $0x00000040, AX
@@ -384,18 +392,18 @@ rest:
 	VMASKMOVPS (AX), Y3, Y3
 	VMOVDQU    32(DX), Y4
 	VMASKMOVPS 32(AX), Y4, Y4
-	VANDPS     Y3, Y0, Y3
-	VANDPS     Y4, Y0, Y0
+	VPAND      Y3, Y0, Y3
+	VPAND      Y4, Y0, Y0
 	VPMAXUD    Y3, Y1, Y1
 	VPMAXUD    Y0, Y2, Y2
 
 done:
 	VPMAXUD      Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X0
+	VEXTRACTI128 $0x01, Y1, X0
 	VPMAXUD      X0, X1, X1
-	VPERMILPD    $0x01, X1, X0
+	VPSHUFD      $0xee, X1, X0
 	VPMAXUD      X0, X1, X1
-	VMOVSHDUP    X1, X0
+	VPSHUFD      $0x55, X1, X0
 	VPMAXUD      X0, X1, X1
 	VMOVSS       X1, ret+24(FP)
 	VZEROUPPER
@@ -411,6 +419,7 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-48
 	VBROADCASTSS ·expTable+44(SB), Y1
 	SUBQ         $0x00000010, DX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VMOVUPS      (CX), Y2
@@ -573,6 +582,7 @@ TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-48
 	VPSLLD       $0x1f, Y2, Y2
 	SUBQ         $0x00000010, DX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VXORPS       (CX), Y2, Y3
@@ -745,6 +755,7 @@ TEXT ·softExpAVX2(SB), NOSPLIT, $0-36
 	VBROADCASTSS ·expTable+44(SB), Y4
 	SUBQ         $0x00000010, CX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VMOVUPS      (AX), Y5
@@ -921,6 +932,7 @@ TEXT ·siluMulAVX2(SB), NOSPLIT, $0-72
 	VPSLLD       $0x1f, Y2, Y2
 	SUBQ         $0x00000010, BX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VXORPS       (CX), Y2, Y3
@@ -1112,6 +1124,7 @@ TEXT ·clampedSwiGLUAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS ·expTable+44(SB), Y4
 	SUBQ         $0x00000010, DX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VMOVUPS      (CX), Y5
@@ -1335,14 +1348,15 @@ done:
 // func rotateAVX2(x []float32, cos []float32, sin []float32)
 // Requires: AVX
 TEXT ·rotateAVX2(SB), NOSPLIT, $0-72
-	MOVQ x_base+0(FP), AX
-	MOVQ cos_base+24(FP), CX
-	MOVQ cos_len+32(FP), DX
-	MOVQ sin_base+48(FP), BX
-	MOVQ cos_len+32(FP), SI
-	LEAQ (AX)(SI*4), SI
-	SUBQ $0x00000008, DX
-	JLT  rest
+	MOVQ    x_base+0(FP), AX
+	MOVQ    cos_base+24(FP), CX
+	MOVQ    cos_len+32(FP), DX
+	MOVQ    sin_base+48(FP), BX
+	MOVQ    cos_len+32(FP), SI
+	LEAQ    (AX)(SI*4), SI
+	SUBQ    $0x00000008, DX
+	JLT     rest
+	PCALIGN $0x40
 
 loop:
 	VMOVUPS (AX), Y0
@@ -1396,12 +1410,13 @@ done:
 // func rotateInterleavedAVX2(x []float32, cos []float32, sin []float32)
 // Requires: AVX, AVX2
 TEXT ·rotateInterleavedAVX2(SB), NOSPLIT, $0-72
-	MOVQ x_base+0(FP), AX
-	MOVQ cos_base+24(FP), CX
-	MOVQ sin_base+48(FP), DX
-	MOVQ cos_len+32(FP), BX
-	SUBQ $0x00000004, BX
-	JLT  rest
+	MOVQ    x_base+0(FP), AX
+	MOVQ    cos_base+24(FP), CX
+	MOVQ    sin_base+48(FP), DX
+	MOVQ    cos_len+32(FP), BX
+	SUBQ    $0x00000004, BX
+	JLT     rest
+	PCALIGN $0x40
 
 loop:
 	VMOVUPS   (AX), Y0
@@ -1459,6 +1474,7 @@ TEXT ·quantizeAVX2(SB), NOSPLIT, $0-28
 	VPBROADCASTD ·e4m3Table+12(SB), Y4
 	SUBQ         $0x00000008, CX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VMOVUPS (AX), Y5

@@ -7,12 +7,13 @@
 // func dotAVX512(a []float32, b []float32) float32
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·dotAVX512(SB), NOSPLIT, $0-52
-	MOVQ   a_base+0(FP), AX
-	MOVQ   b_base+24(FP), CX
-	MOVQ   a_len+8(FP), DX
-	VPXORD Z0, Z0, Z0
-	SUBQ   $0x00000040, DX
-	JLT    rest
+	MOVQ    a_base+0(FP), AX
+	MOVQ    b_base+24(FP), CX
+	MOVQ    a_len+8(FP), DX
+	VPXORD  Z0, Z0, Z0
+	SUBQ    $0x00000040, DX
+	JLT     rest
+	PCALIGN $0x40
 
 loop:
 	VMOVUPS (AX), Z1
@@ -71,6 +72,7 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-56
 	VBROADCASTSS alpha+24(FP), Z0
 	SUBQ         $0x00000040, DX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VMULPS  (CX), Z0, Z1
@@ -115,11 +117,12 @@ done:
 // func addAVX512(y []float32, x []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·addAVX512(SB), NOSPLIT, $0-48
-	MOVQ y_base+0(FP), AX
-	MOVQ x_base+24(FP), CX
-	MOVQ y_len+8(FP), DX
-	SUBQ $0x00000040, DX
-	JLT  rest
+	MOVQ    y_base+0(FP), AX
+	MOVQ    x_base+24(FP), CX
+	MOVQ    y_len+8(FP), DX
+	SUBQ    $0x00000040, DX
+	JLT     rest
+	PCALIGN $0x40
 
 loop:
 	VMOVUPS (AX), Z0
@@ -163,11 +166,12 @@ done:
 // func mulAVX512(y []float32, x []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·mulAVX512(SB), NOSPLIT, $0-48
-	MOVQ y_base+0(FP), AX
-	MOVQ x_base+24(FP), CX
-	MOVQ y_len+8(FP), DX
-	SUBQ $0x00000040, DX
-	JLT  rest
+	MOVQ    y_base+0(FP), AX
+	MOVQ    x_base+24(FP), CX
+	MOVQ    y_len+8(FP), DX
+	SUBQ    $0x00000040, DX
+	JLT     rest
+	PCALIGN $0x40
 
 loop:
 	VMOVUPS (AX), Z0
@@ -217,6 +221,7 @@ TEXT ·scaleAVX512(SB), NOSPLIT, $0-52
 	VBROADCASTSS alpha+48(FP), Z0
 	SUBQ         $0x00000040, DX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VMULPS  (CX), Z0, Z1
@@ -262,6 +267,7 @@ TEXT ·scaleMulAVX512(SB), NOSPLIT, $0-76
 	VBROADCASTSS alpha+72(FP), Z0
 	SUBQ         $0x00000040, BX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VMULPS  (CX), Z0, Z1
@@ -310,6 +316,7 @@ done:
 TEXT ·maxAVX512(SB), NOSPLIT, $0-28
 	MOVQ       x_base+0(FP), AX
 	MOVQ       x_len+8(FP), CX
+	VPXORD     Z0, Z0, Z0
 	VPTERNLOGD $0xff, Z0, Z0, Z0
 	VPSLLD     $0x17, Z0, Z0
 	VMOVAPS    Z0, Z1
@@ -319,6 +326,7 @@ TEXT ·maxAVX512(SB), NOSPLIT, $0-28
 	KXORW      K1, K1, K1
 	SUBQ       $0x00000040, CX
 	JLT        rest
+	PCALIGN    $0x40
 
 loop:
 	VMOVUPS (AX), Z5
@@ -326,9 +334,9 @@ loop:
 	VMOVUPS 128(AX), Z7
 	VMOVUPS 192(AX), Z8
 	VCMPPS  $0x03, Z5, Z6, K2
+	VCMPPS  $0x03, Z7, Z8, K3
 	KORW    K2, K1, K1
-	VCMPPS  $0x03, Z7, Z8, K2
-	KORW    K2, K1, K1
+	KORW    K3, K1, K1
 	VMAXPS  Z1, Z5, Z1
 	VMAXPS  Z2, Z6, Z2
 	VMAXPS  Z3, Z7, Z3
@@ -384,6 +392,7 @@ nan:
 TEXT ·absMaxAVX512(SB), NOSPLIT, $0-28
 	MOVQ       x_base+0(FP), AX
 	MOVQ       x_len+8(FP), CX
+	VPXORD     Z0, Z0, Z0
 	VPTERNLOGD $0xff, Z0, Z0, Z0
 	VPSRLD     $0x01, Z0, Z0
 	VPXORD     Z1, Z1, Z1
@@ -392,12 +401,13 @@ TEXT ·absMaxAVX512(SB), NOSPLIT, $0-28
 	VPXORD     Z4, Z4, Z4
 	SUBQ       $0x00000040, CX
 	JLT        rest
+	PCALIGN    $0x40
 
 loop:
-	VANDPS  (AX), Z0, Z5
-	VANDPS  64(AX), Z0, Z6
-	VANDPS  128(AX), Z0, Z7
-	VANDPS  192(AX), Z0, Z8
+	VPANDD  (AX), Z0, Z5
+	VPANDD  64(AX), Z0, Z6
+	VPANDD  128(AX), Z0, Z7
+	VPANDD  192(AX), Z0, Z8
 	VPMAXUD Z5, Z1, Z1
 	VPMAXUD Z6, Z2, Z2
 	VPMAXUD Z7, Z3, Z3
@@ -415,7 +425,7 @@ tail:
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
 	VMOVUPS.Z (AX), K1, Z5
-	VANDPS    Z5, Z0, Z5
+	VPANDD    Z5, Z0, Z5
 	VPMAXUD   Z5, Z1, Z1
 	ADDQ      $0x00000040, AX
 	SUBQ      $0x00000010, CX
@@ -425,13 +435,13 @@ done:
 	VPMAXUD       Z2, Z1, Z1
 	VPMAXUD       Z4, Z3, Z3
 	VPMAXUD       Z3, Z1, Z1
-	VEXTRACTF32X8 $0x01, Z1, Y0
+	VEXTRACTI32X8 $0x01, Z1, Y0
 	VPMAXUD       Y0, Y1, Y1
-	VEXTRACTF128  $0x01, Y1, X0
+	VEXTRACTI128  $0x01, Y1, X0
 	VPMAXUD       X0, X1, X1
-	VPERMILPD     $0x01, X1, X0
+	VPSHUFD       $0xee, X1, X0
 	VPMAXUD       X0, X1, X1
-	VMOVSHDUP     X1, X0
+	VPSHUFD       $0x55, X1, X0
 	VPMAXUD       X0, X1, X1
 	VMOVSS        X1, ret+24(FP)
 	VZEROUPPER
@@ -453,6 +463,7 @@ TEXT ·expAVX512(SB), NOSPLIT, $0-48
 	VBROADCASTSS ·expTable+44(SB), Z7
 	SUBQ         $0x00000040, DX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VMOVUPS     (CX), Z8
@@ -626,10 +637,12 @@ TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-48
 	VBROADCASTSS ·expTable+20(SB), Z5
 	VBROADCASTSS ·expTable+24(SB), Z6
 	VBROADCASTSS ·expTable+44(SB), Z7
+	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
 	VPSLLD       $0x1f, Z8, Z8
 	SUBQ         $0x00000040, DX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VXORPS      (CX), Z8, Z9
@@ -817,6 +830,7 @@ TEXT ·softExpAVX512(SB), NOSPLIT, $0-36
 	VBROADCASTSS ·expTable+44(SB), Z8
 	SUBQ         $0x00000040, CX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VMOVUPS     (AX), Z9
@@ -1004,10 +1018,12 @@ TEXT ·siluMulAVX512(SB), NOSPLIT, $0-72
 	VBROADCASTSS ·expTable+20(SB), Z5
 	VBROADCASTSS ·expTable+24(SB), Z6
 	VBROADCASTSS ·expTable+44(SB), Z7
+	VPXORD       Z8, Z8, Z8
 	VPTERNLOGD   $0xff, Z8, Z8, Z8
 	VPSLLD       $0x1f, Z8, Z8
 	SUBQ         $0x00000040, BX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VXORPS      (CX), Z8, Z9
@@ -1199,6 +1215,7 @@ TEXT ·clampedSwiGLUAVX512(SB), NOSPLIT, $0-56
 	MOVQ         dst_len+8(FP), DX
 	VBROADCASTSS alpha+48(FP), Z0
 	VBROADCASTSS limit+52(FP), Z1
+	VPXORD       Z2, Z2, Z2
 	VPTERNLOGD   $0xff, Z2, Z2, Z2
 	VPSLLD       $0x1f, Z2, Z2
 	VXORPS       Z2, Z0, Z0
@@ -1213,6 +1230,7 @@ TEXT ·clampedSwiGLUAVX512(SB), NOSPLIT, $0-56
 	VBROADCASTSS ·expTable+44(SB), Z10
 	SUBQ         $0x00000040, DX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VMOVUPS     (CX), Z11
@@ -1471,14 +1489,15 @@ done:
 // func rotateAVX512(x []float32, cos []float32, sin []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·rotateAVX512(SB), NOSPLIT, $0-72
-	MOVQ x_base+0(FP), AX
-	MOVQ cos_base+24(FP), CX
-	MOVQ cos_len+32(FP), DX
-	MOVQ sin_base+48(FP), BX
-	MOVQ cos_len+32(FP), SI
-	LEAQ (AX)(SI*4), SI
-	SUBQ $0x00000010, DX
-	JLT  rest
+	MOVQ    x_base+0(FP), AX
+	MOVQ    cos_base+24(FP), CX
+	MOVQ    cos_len+32(FP), DX
+	MOVQ    sin_base+48(FP), BX
+	MOVQ    cos_len+32(FP), SI
+	LEAQ    (AX)(SI*4), SI
+	SUBQ    $0x00000010, DX
+	JLT     rest
+	PCALIGN $0x40
 
 loop:
 	VMOVUPS (AX), Z0
@@ -1534,6 +1553,7 @@ TEXT ·rotateInterleavedAVX512(SB), NOSPLIT, $0-72
 	VPBROADCASTQ SI, Z0
 	SUBQ         $0x00000008, BX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VMOVUPS   (AX), Z1
@@ -1597,6 +1617,7 @@ TEXT ·quantizeAVX512(SB), NOSPLIT, $0-28
 	VPBROADCASTD ·e4m3Table+12(SB), Z4
 	SUBQ         $0x00000010, CX
 	JLT          rest
+	PCALIGN      $0x40
 
 loop:
 	VMOVUPS (AX), Z5

@@ -41,9 +41,9 @@ var extrema = []wide.Func{
 		most := k.Zeros(k.Side)
 		loop(k, []reg.GPVirtual{x}, func(s *wide.Step) {
 			v := s.Vecs(s.Side)
-			s.Each(s.VANDPS, s.Mem(x), magnitude, v)
+			s.Each(s.IntAnd(), s.Mem(x), magnitude, v)
 			s.Each(s.VPMAXUD, v, most, most[:len(v)])
 		})
-		k.Return(k.Fold(k.VPMAXUD, most))
+		k.Return(k.FoldInt(k.VPMAXUD, most))
 	}},
 }

@@ -27,16 +27,21 @@ func (k *Kernel) NewFlag() *Flag {
 // Unordered sets the flag if there is a NaN in vs, which are looked at two by two.
 func (f *Flag) Unordered(vs []Vec) {
 	k := f.k
+	var found []operand.Op
 	for i := 0; i < len(vs); i += 2 {
 		a, b := vs[i], vs[min(i+1, len(vs)-1)]
+		var is operand.Op = k.Vec()
 		if k.AVX512 {
-			m := k.K()
-			k.VCMPPS(operand.U8(3), a, b, m)
-			k.KORW(m, f.mask, f.mask)
+			is = k.K()
+		}
+		k.VCMPPS(operand.U8(3), a, b, is)
+		found = append(found, is)
+	}
+	for _, is := range found {
+		if k.AVX512 {
+			k.KORW(is, f.mask, f.mask)
 		} else {
-			v := k.Vec()
-			k.VCMPPS(operand.U8(3), a, b, v)
-			k.VORPS(v, f.vec, f.vec)
+			k.VORPS(is, f.vec, f.vec)
 		}
 	}
 }

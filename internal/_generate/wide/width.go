@@ -128,6 +128,7 @@ func (k *Kernel) Zeros(n int) []Vec {
 func (k *Kernel) Ones() Vec {
 	v := k.Vec()
 	if k.AVX512 {
+		k.VPXORD(v, v, v) // VPTERNLOGD alone would wait for what the register held
 		k.VPTERNLOGD(operand.U8(0xff), v, v, v)
 	} else {
 		k.VPCMPEQD(v, v, v)
@@ -175,6 +176,14 @@ func (k *Kernel) AddTable(name string, at int, vs []Vec) {
 	c := k.Vec()
 	k.VBROADCASTSS(Table(name, at), c)
 	k.Each(k.VADDPS, c, vs, vs)
+}
+
+// IntAnd is the and of integers: before operations on integers it is faster than VANDPS.
+func (k *Kernel) IntAnd() Op {
+	if k.AVX512 {
+		return k.VPANDD
+	}
+	return func(ops ...operand.Op) { k.VPAND(ops[0], ops[1], ops[2]) }
 }
 
 // Op is an instruction.
