@@ -5,12 +5,6 @@ package vec
 // The AVX2 kernels work on 16 elements, two vectors, at a time, so that the lanes
 // of sums are those of AVX-512; what is left is loaded and stored under a mask.
 
-//go:noescape
-func expSumsAVX2(a, b []float32, shiftA, shiftB float64) (ea, eb, d float64)
-
-//go:noescape
-func expSumAVX2(a []float32, shift float64) float64
-
 var avx2Path = path{
 	name:              "avx2",
 	dot:               dotAVX2,
@@ -31,4 +25,5 @@ var avx2Path = path{
 	quantize:          quantizeAVX2,
 	expSums:           expSumsAVX2,
 	expSum:            expSumAVX2,
+	energies:          energiesAVX2,
 }

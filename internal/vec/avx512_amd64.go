@@ -2,16 +2,9 @@
 
 package vec
 
-// The AVX-512 kernels need F, BW, DQ, VL and BMI2. Whole steps of 64 elements run
-// four vectors side by side, so that their chains of dependent operations overlap;
-// what is left runs 16 at a time under a mask, which also keeps loads and stores
-// inside of the slices.
-
-//go:noescape
-func expSumsAVX512(a, b []float32, shiftA, shiftB float64) (ea, eb, d float64)
-
-//go:noescape
-func expSumAVX512(a []float32, shift float64) float64
+// The AVX-512 kernels need F, BW, DQ, VL and BMI2. Whole steps run up to four vectors
+// side by side, so that their chains of dependent operations overlap; what is left runs
+// vector by vector under a mask, which also keeps loads and stores inside of the slices.
 
 var avx512Path = path{
 	name:              "avx512",
@@ -33,4 +26,5 @@ var avx512Path = path{
 	quantize:          quantizeAVX512,
 	expSums:           expSumsAVX512,
 	expSum:            expSumAVX512,
+	energies:          energiesAVX512,
 }

@@ -89,6 +89,10 @@ func Benchmark(b *testing.B) {
 			x, y := normal(1, n, 3), normal(2, n, 3)
 			return func() { ExpSums(x, y, 10, 11) }
 		}},
+		{"Energies", 4096, 8, func(n int) func() {
+			x, y := stored(normal(1, n, 3)), stored(normal(2, n, 3))
+			return func() { Energies(x, y) }
+		}},
 		{"ExpSum", 2048, 4, func(n int) func() {
 			x := normal(1, n, 3)
 			return func() { ExpSum(x, 10) }

@@ -1,7 +1,7 @@
 // Package vec holds the float32 vector kernels of a transformer's forward pass
 // besides the matrix product: norms, softmax, gated activations, rotary
-// embeddings, extrema, the sums behind KL divergence, and the rounding that an
-// engine's FP8 activations would suffer.
+// embeddings, extrema, the sums behind KL divergence and signal-to-noise ratios,
+// and the rounding that an engine's FP8 activations would suffer.
 //
 // Every function works on one row; loops over rows, and threads, are the caller's.
 // A destination is either one of the sources (the same elements) or disjoint from
@@ -11,7 +11,7 @@
 //
 // Same input gives the same bits on every machine and every path, NaN payloads
 // excepted (a result that is NaN is just any NaN). All operations are those of
-// IEEE 754 binary32 (binary64 in [ExpSums]), rounded one by one: no fused
+// IEEE 754 binary32 (binary64 in [ExpSums] and [Energies]), rounded one by one: no fused
 // multiply-add, no approximate reciprocals, no library functions but the square
 // root. And the order of sums is fixed:
 //
@@ -30,5 +30,8 @@
 //
 // # Paths
 //
-// The paths are "generic" (Go), "avx2" and "avx512"; quern/internal/cpu chooses.
+// The paths are "generic" (Go), "avx2" and "avx512"; quern/internal/cpu chooses. Both in
+// assembly are written from one source, internal/_generate/vec.
 package vec
+
+//go:generate go run -C ../_generate ./vec

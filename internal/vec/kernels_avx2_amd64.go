@@ -51,3 +51,12 @@ func rotateInterleavedAVX2(x []float32, cos []float32, sin []float32)
 
 //go:noescape
 func quantizeAVX2(x []float32, s float32)
+
+//go:noescape
+func expSumAVX2(a []float32, shift float64) float64
+
+//go:noescape
+func expSumsAVX2(a []float32, b []float32, shiftA float64, shiftB float64) (ea float64, eb float64, d float64)
+
+//go:noescape
+func energiesAVX2(a []byte, b []byte) (aa float64, bb float64, dd float64, most float64)

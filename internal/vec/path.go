@@ -31,6 +31,8 @@ type path struct {
 
 	expSums func(a, b []float32, shiftA, shiftB float64) (ea, eb, d float64)
 	expSum  func(a []float32, shift float64) float64
+
+	energies func(a, b []byte) (aa, bb, dd, most float64)
 }
 
 var genericPath = path{
@@ -53,6 +55,7 @@ var genericPath = path{
 	quantize:          quantizeGeneric,
 	expSums:           expSumsGeneric,
 	expSum:            expSumGeneric,
+	energies:          energiesGeneric,
 }
 
 // current is the path in use.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 // values are what rows are filled with.
@@ -147,7 +148,16 @@ var kernels = []struct {
 		ea, eb, d := ExpSums(x, x, float64(row(1)[0]), 600)
 		return []float64{ea, eb, d}
 	}},
+	{"Energies", func(row func(int) []float32, n int) []float64 {
+		aa, bb, dd, most := Energies(stored(row(n)), stored(row(n)))
+		return []float64{aa, bb, dd, most}
+	}},
 	{"ExpSum", func(row func(int) []float32, n int) []float64 { return []float64{ExpSum(row(n), float64(row(1)[0]))} }},
+}
+
+// stored is x as the bytes of a file.
+func stored(x []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
 }
 
 func one(x float32) []float64 { return []float64{float64(x)} }
@@ -266,6 +276,7 @@ func TestLengthsMustAgree(t *testing.T) {
 		"Rotate":            func() { Rotate(x, x[:2], x[:3]) },
 		"Rotate odd":        func() { Rotate(y, x[:2], x[:2]) },
 		"RotateInterleaved": func() { RotateInterleaved(y, x[:2], x[:2]) },
+		"Energies":          func() { Energies(stored(x), stored(y)) },
 		"ExpSums":           func() { ExpSums(x, y, 0, 0) },
 	} {
 		func() {

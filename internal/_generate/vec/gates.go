@@ -11,7 +11,7 @@ var gates = []wide.Func{
 	{Name: "siluMul", Signature: "func(dst, gate, up []float32)", Body: func(k *wide.Kernel) {
 		dst, gate, up := k.Pointer("dst"), k.Pointer("gate"), k.Pointer("up")
 		k.Count("gate")
-		e, signs := newExponential(k), k.Signs()
+		e, signs := newExponential(k, false), k.Signs()
 		loop(k, []reg.GPVirtual{gate, up, dst}, func(s *wide.Step) {
 			v := s.Vecs(s.Side)
 			s.Each(s.VXORPS, s.Mem(gate), signs, v)
@@ -27,7 +27,7 @@ var gates = []wide.Func{
 		alpha, limit, least := k.Broadcast("alpha"), k.Broadcast("limit"), k.Signs()
 		k.VXORPS(least, alpha, alpha) // −alpha
 		k.VXORPS(least, limit, least) // −limit
-		e := newExponential(k)
+		e := newExponential(k, false)
 		streams := []wide.Stream{{Base: pairs, Bytes: 8}, {Base: dst, Bytes: 4}}
 		k.Loop(k.Side, k.Lanes, streams, func(s *wide.Step) {
 			v := apart(s, s.LoadPairs(pairs), false)
@@ -41,7 +41,7 @@ var gates = []wide.Func{
 			up := apart(s, both, true)
 			s.Each(s.VMINPS, up, limit, up)
 			s.Each(s.VMAXPS, up, least, up)
-			s.Each(s.VADDPS, e.constant(expOne), up, up)
+			s.Each(s.VADDPS, e.constant(e.one), up, up)
 			s.Each(s.VMULPS, v, up, v)
 			together(s, v)
 			s.Store(v, dst)

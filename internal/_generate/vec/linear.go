@@ -14,7 +14,7 @@ var linear = []wide.Func{
 		loop(k, []reg.GPVirtual{a, b}, func(s *wide.Step) {
 			x := s.Load(a)
 			s.Each(s.VMULPS, s.Mem(b), x, x)
-			s.Add(sums, x)
+			s.AddLanes(sums, x)
 		})
 		k.Return(k.Fold(k.VADDPS, sums))
 	}},

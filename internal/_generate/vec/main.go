@@ -8,5 +8,5 @@ import (
 )
 
 func main() {
-	wide.Write("vec", "../vec/kernels", slices.Concat(linear, extrema, exponentials, gates, rotations, rounding))
+	wide.Write("vec", "../vec/kernels", slices.Concat(linear, extrema, exponentials, gates, rotations, rounding, expSums, energies))
 }

@@ -5,8 +5,8 @@ import "github.com/mmcloughlin/avo/operand"
 // Sums returns the 16 lanes of a float32 sum, all zero.
 func (k *Kernel) Sums() []Vec { return k.Zeros(16 / k.Lanes) }
 
-// Add adds vectors to the lanes of a sum, one after the other.
-func (k *Kernel) Add(sums, vs []Vec) {
+// AddLanes adds vectors to the lanes of a sum, one after the other.
+func (k *Kernel) AddLanes(sums, vs []Vec) {
 	for i, v := range vs {
 		s := sums[i%len(sums)]
 		k.VADDPS(v, s, s)
