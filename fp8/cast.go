@@ -71,3 +71,28 @@ func isFinite(data []byte, e Elem) bool {
 
 // castF32BF16Generic leaves everything to castGeneric.
 func castF32BF16Generic(_, _ []byte) int { return 0 }
+
+// CastF32 writes the elements of src, of type e, to dst as little-endian float32:
+// exactly, but for F64, which is rounded to nearest even (and so may become infinite).
+// Bytes of src after the last whole element are ignored. A dst that is too short
+// panics, as indexing does. dst and src must not overlap.
+func CastF32(dst, src []byte, e Elem) {
+	if e.Size() == 0 {
+		return
+	}
+	n := len(src) / e.Size()
+	current.Load().widen(dst[:4*n], src[:n*e.Size()], e)
+}
+
+// widenGeneric is CastF32 in plain Go.
+func widenGeneric(dst, src []byte, e Elem) {
+	if e == ElemF32 {
+		copy(dst, src)
+		return
+	}
+	var one [1]float32
+	for i := range len(dst) / 4 {
+		e.decode(one[:], src[i*e.Size():])
+		binary.LittleEndian.PutUint32(dst[4*i:], math.Float32bits(one[0]))
+	}
+}

@@ -289,3 +289,30 @@ func TestCastBF16(t *testing.T) {
 		t.Errorf("BF16: %x", dst[:4])
 	}
 }
+
+// Every length, at all alignments, against Decode on the scalar path.
+func TestCastF32(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 4))
+	for _, e := range []Elem{ElemBF16, ElemF16, ElemF32, ElemF64} {
+		for n := range 100 {
+			src := make([]byte, n*e.Size()+e.Size()-1) // and a part of an element
+			for i := range src {
+				src[i] = byte(r.Uint32())
+			}
+			want := make([]float32, n)
+			e.decode(want, src)
+			for _, p := range paths() {
+				cputest.Use(t, p.name)
+				dst, check := guarded(t, 4*n, r.IntN(64))
+				CastF32(dst, src, e)
+				check()
+				for i, w := range want {
+					if got := binary.LittleEndian.Uint32(dst[4*i:]); got != math.Float32bits(w) {
+						t.Fatalf("path %s: %v of %d: element %d is %#08x, want %#08x", p.name, e, n, i, got, math.Float32bits(w))
+					}
+				}
+			}
+		}
+	}
+	CastF32(nil, []byte{1, 2}, Elem(9)) // no type, nothing
+}

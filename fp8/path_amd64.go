@@ -95,6 +95,9 @@ func (k *asmKernels) path(name string) *path {
 		prunes: true,
 		bind:   k.bind,
 		decode: k.decode,
+		widen: func(dst, src []byte, e Elem) { // the machine's own byte order
+			k.decode(unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst)/4), src, e)
+		},
 		decodeE4M3: func(dst []byte, elem Elem, codes []byte, s float32) {
 			n := len(codes) &^ 31
 			if n > 0 {

@@ -62,6 +62,7 @@ type path struct {
 	bind func(ws *workspace, t tile) tileKernels
 
 	decode      func(dst []float32, src []byte, e Elem)              // Elem.Decode
+	widen       func(dst, src []byte, e Elem)                        // CastF32, lengths checked
 	decodeE4M3  func(dst []byte, elem Elem, codes []byte, s float32) // one run of codes with one scale
 	nonFinite   func(data []byte, e Elem) bool                       // whether any element is NaN or infinite
 	nanCodes    func(codes []byte) bool                              // whether any code is NaN

@@ -100,19 +100,25 @@ func TestReadsOnce(t *testing.T) {
 }
 
 // sqnr adds up in the order that reports promise: blocks of 4096 weights from the
-// first on, each in two lanes.
+// first on, each in eight lanes that are joined in pairs.
 func sqnr(want, got []float32) float64 {
 	var signal, noise float64
 	for len(want) > 0 {
-		var w, d [2]float64
+		var w, d [8]float64
 		n := min(4096, len(want))
 		for i := range n {
 			x, e := float64(want[i]), float64(want[i])-float64(got[i])
-			w[i%2] += float64(x * x)
-			d[i%2] += float64(e * e)
+			w[i%8] += float64(x * x)
+			d[i%8] += float64(e * e)
 		}
-		signal += w[0] + w[1]
-		noise += d[0] + d[1]
+		for k := 4; k > 0; k /= 2 {
+			for i := range k {
+				w[i] += w[i+k]
+				d[i] += d[i+k]
+			}
+		}
+		signal += w[0]
+		noise += d[0]
 		want, got = want[n:], got[n:]
 	}
 	return 10 * math.Log10(signal/noise)
