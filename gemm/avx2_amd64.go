@@ -14,6 +14,9 @@ func packF32AVX2(dst *float32, src *byte, offsets *[16]uintptr, chunks int)
 func packBF16AVX2(dst *float32, src *byte, offsets *[16]uintptr, chunks int)
 
 //go:noescape
+func packE4M3AVX2(dst *float32, src *byte, offsets *[16]uintptr, chunks int, scales *[16]float32)
+
+//go:noescape
 func copyF32AVX2(dst *float32, src *byte, stride uintptr, k int, mask uint32)
 
 //go:noescape
@@ -61,6 +64,7 @@ var packersAVX2 = &packers{
 	group:      8,
 	packF32:    packF32AVX2,
 	packBF16:   packBF16AVX2,
+	packE4M3:   packE4M3AVX2,
 	copyF32:    copyF32AVX2,
 	copyBF16:   copyBF16AVX2,
 	decodeE4M3: decodeE4M3AVX2,

@@ -13,7 +13,7 @@ type packers struct {
 	// Row r begins at src+offsets[r]; dst is the first of group columns.
 	packF32, packBF16 func(dst *float32, src *byte, offsets *[16]uintptr, chunks int)
 
-	// The same for 16 codes, times a scale for each row; may be nil.
+	// The same for 16 codes, times a scale for each row.
 	packE4M3 func(dst *float32, src *byte, offsets *[16]uintptr, chunks int, scales *[16]float32)
 
 	// These copy from weights that are stored transposed, for k inputs that begin
@@ -52,7 +52,7 @@ func (a *packers) pack(dst []float32, ws *workspace, w *Weight, n0, cols, k0, k 
 		case BF16:
 			a.chunks(dst[j:], ws, a.packBF16, 8, src, n, k)
 		case E4M3:
-			if a.packE4M3 != nil && k%16 == 0 && (w.Scales == nil || w.TileIn%16 == 0) {
+			if k%16 == 0 && (w.Scales == nil || w.TileIn%16 == 0) {
 				a.packCodes(dst[j:], ws, w, n0+j, n, src, k0, k)
 				continue
 			}

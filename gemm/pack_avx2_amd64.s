@@ -134,6 +134,57 @@ loop:
 	VZEROUPPER
 	RET
 
+// Bytes k of four dwords side by side, for k 0…3; then the dwords of both halves in turn.
+DATA byteOrder<>+0x00(SB)/8, $0x0d0905010c080400
+DATA byteOrder<>+0x08(SB)/8, $0x0f0b07030e0a0602
+DATA byteOrder<>+0x10(SB)/8, $0x0d0905010c080400
+DATA byteOrder<>+0x18(SB)/8, $0x0f0b07030e0a0602
+DATA byteOrder<>+0x20(SB)/8, $0x0000000400000000
+DATA byteOrder<>+0x28(SB)/8, $0x0000000500000001
+DATA byteOrder<>+0x30(SB)/8, $0x0000000600000002
+DATA byteOrder<>+0x38(SB)/8, $0x0000000700000003
+GLOBL byteOrder<>(SB), RODATA|NOPTR, $0x40
+
+// SCALED stores the 16 codes at X, inputs k and k+1 of 8 rows, times the rows' scales.
+#define SCALED(X, k) \
+	CODES(X, Y15, Y0, Y1, X0, X1); \
+	VMULPS (DX), Y0, Y0; \
+	VMULPS (DX), Y1, Y1; \
+	VMOVUPS Y0, (k)*64(DI); \
+	VMOVUPS Y1, ((k)+1)*64(DI)
+
+// FOUR does the four codes of every dword of Y, which belong to inputs k to k+3. The
+// order of the dwords is in Y7.
+#define FOUR(Y, X, k) \
+	VPSHUFB byteOrder<>(SB), Y, Y; \
+	VPERMD Y, Y7, Y; \
+	SCALED(X, k); \
+	VEXTRACTI128 $1, Y, X; \
+	SCALED(X, (k)+2)
+
+// func packE4M3AVX2(dst *float32, src *byte, offsets *[16]uintptr, chunks int, scales *[16]float32)
+TEXT ·packE4M3AVX2(SB), NOSPLIT, $0-40
+	BEGIN
+	MOVQ scales+32(FP), DX
+	CODESBEGIN
+	MOVL $0x43800000, AX // 256
+	VMOVD AX, X15
+	VBROADCASTSS X15, Y15
+
+loop:
+	TRANSPOSE
+	VMOVDQU byteOrder<>+0x20(SB), Y7
+	FOUR(Y8, X8, 0)
+	FOUR(Y9, X9, 4)
+	FOUR(Y10, X10, 8)
+	FOUR(Y11, X11, 12)
+	ADDQ $16, SI
+	ADDQ $1024, DI
+	DECQ CX
+	JNZ  loop
+	VZEROUPPER
+	RET
+
 // func decodeF16AVX2(dst *float32, src *byte, n int)
 TEXT ·decodeF16AVX2(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
