@@ -1,19 +1,34 @@
 package fp8
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/binary"
+	"io"
 	"math"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/x448/float16"
 )
 
-// golden reads a table of testdata, made by PyTorch and ml_dtypes.
+// golden reads a table of testdata, made by PyTorch and ml_dtypes; large ones are
+// compressed.
 func golden(t *testing.T, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile("testdata/" + name)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(name, ".gz") {
+		return b
+	}
+	r, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = io.ReadAll(r); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -28,7 +43,7 @@ func TestEncodeTables(t *testing.T) {
 		{"e5m2", E5M2FromFloat32},
 		{"e2m1", E2M1FromFloat32},
 	} {
-		want := golden(t, "bf16_to_"+f.name+".bin")
+		want := golden(t, "bf16_to_"+f.name+".bin.gz")
 		for p := range 1 << 16 {
 			if got := f.encode(BF16ToFloat32(uint16(p))); got != want[p] {
 				t.Errorf("%s: BF16 %#04x gives %#02x, want %#02x", f.name, p, got, want[p])

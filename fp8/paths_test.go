@@ -283,7 +283,7 @@ func TestPathsAllBF16(t *testing.T) {
 
 // At s = 1 the kernels are the plain conversion, which PyTorch's table pins down.
 func TestPathsGoldenTable(t *testing.T) {
-	want := golden(t, "bf16_to_e4m3.bin")
+	want := golden(t, "bf16_to_e4m3.bin.gz")
 	for _, p := range paths() {
 		cputest.Use(t, p.name)
 		// Blocks of one tile: the weight 448 and 16383 patterns up to it.

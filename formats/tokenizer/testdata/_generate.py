@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Makes the tokenizers and cases of kimi/, llama2/, gemma/ and characters.jsonl, and
+"""Makes the tokenizers and cases of kimi/, llama2/, gemma/ and characters.jsonl.gz, and
 compares quern with their references on random texts.
 
     python3 _generate.py make          run in this folder; gemma's trainer settles ties
-        another way each time, so its files and characters.jsonl change
+        another way each time, so its files and characters.jsonl.gz change
     python3 _generate.py fuzz QUERN N [SEED]   N texts for each form
     python3 _generate.py real QUERN N FILE…    N texts for published tokenizers: models of
         SentencePiece (mistral_common has some), qwen.tiktoken (dashscope has it), and
@@ -14,7 +14,7 @@ trained here, on this repository's documents and the lines below: no published o
 part of the repository. What gives the ids is tokenizers (llama2, gemma, characters)
 and tiktoken (kimi), the latter called as tokenization_kimi.py does.
 """
-import base64, copy, glob, io, json, os, random, shutil, subprocess, sys, tempfile, unicodedata
+import base64, copy, glob, gzip, io, json, os, random, shutil, subprocess, sys, tempfile, unicodedata
 
 import sentencepiece
 import tiktoken
@@ -40,6 +40,11 @@ KIMI = "|".join([
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
     r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+"])
+
+
+def compressed(name):
+    """Opens a file to write text, of which the same text makes the same bytes."""
+    return io.TextIOWrapper(gzip.GzipFile(filename="", mode="wb", fileobj=open(name, "wb"), mtime=0))
 
 
 def corpus():
@@ -316,10 +321,10 @@ def make():
         f(name, texts)
         r = random.Random(name)
         t = Kimi(name) if name == "kimi" else load(name)
-        with open(name + "/cases.jsonl", "w") as out:
+        with compressed(name + "/cases.jsonl.gz") as out:
             for text in FIXED + [some_text(r, texts) for _ in range(240)]:
                 out.write(case(line(t, text)))
-    with open("characters.jsonl", "w") as out:
+    with compressed("characters.jsonl.gz") as out:
         for name, base, top, model in forms():
             r = random.Random(name)
             t = Tokenizer.from_str(json.dumps(changed(json.load(open(base + "/tokenizer.json")), top, model)))
