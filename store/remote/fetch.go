@@ -68,15 +68,15 @@ func (o *Object) once(ctx context.Context, p []byte, off int64) (int, error) {
 	defer done()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stalled := TryAgain(fmt.Errorf("nothing came for %v", o.reader.Idle), 0)
-	watch := time.AfterFunc(o.reader.Idle, func() { cancel(stalled) })
+	stalled := TryAgain(fmt.Errorf("nothing came for %v", o.file.Idle), 0)
+	watch := time.AfterFunc(o.file.Idle, func() { cancel(stalled) })
 	defer watch.Stop()
 	body, err := o.source.Get(ctx, off, int64(len(p)))
 	n := 0
 	if err == nil {
 		defer func() { _ = body.Close() }()
 		for n < len(p) && err == nil {
-			watch.Reset(o.reader.Idle)
+			watch.Reset(o.file.Idle)
 			var k int
 			k, err = body.Read(p[n:])
 			n += k

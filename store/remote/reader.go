@@ -106,11 +106,15 @@ type File struct {
 	Name   string // as people know it, without secrets
 	Size   int64  // bytes
 	Stamp  store.Stamp
-	Digest Digest // of the content, where the store tells
+	Digest Digest        // of the content, where the store tells
+	Idle   time.Duration // instead of the reader's; 0 is that
 }
 
 // Open makes an object of a file. The reads of the object end when ctx does.
 func (r *Reader) Open(ctx context.Context, f File, from Source) *Object {
+	if f.Idle == 0 {
+		f.Idle = r.Idle
+	}
 	o := &Object{reader: r, file: f, source: from, sum: f.Digest.begin(f.Size)}
 	o.ctx, o.cancel = context.WithCancelCause(ctx)
 	return o

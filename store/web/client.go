@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	// Certificates for machines without any, as an image of one static program is.
@@ -127,6 +128,15 @@ func Location(from *url.URL, resp *http.Response) (*url.URL, error) {
 		return nil, fmt.Errorf("the server redirects from %s to %s, which is not followed", from.Scheme, next.Scheme)
 	}
 	return next, nil
+}
+
+// Below is the URL of a slash-separated name below another.
+func Below(base *url.URL, name string) *url.URL {
+	parts := strings.Split(name, "/")
+	for i, p := range parts {
+		parts[i] = url.PathEscape(p) // JoinPath takes them as escaped
+	}
+	return base.JoinPath(parts...)
 }
 
 // SameHost reports whether credentials for one URL are for another too.

@@ -141,7 +141,7 @@ func (f *Folder) read(ctx context.Context, name string) ([]byte, error) {
 func (f *Folder) request(method, name string) Request {
 	u := f.base
 	if name != "" {
-		u = f.base.JoinPath(strings.Split(name, "/")...)
+		u = Below(f.base, name)
 	}
 	return Request{Method: method, URL: u, Header: http.Header{}, Name: Public(u)}
 }

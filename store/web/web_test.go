@@ -162,19 +162,19 @@ func TestListByKnownNames(t *testing.T) {
 
 func TestListAsShown(t *testing.T) {
 	s := checkpoint()
-	s.files["/m/odd name.txt"] = []byte("x")
+	s.files["/m/odd #50% name.txt"] = []byte("x")
 	base := start(t, s)
 	s.odd = func(w http.ResponseWriter, r *http.Request, _ int) bool {
 		if r.URL.Path != "/m/" {
 			return false
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(w, `<a href="../">up</a><a href="config.json">c</a> <A HREF='/m/odd%20name.txt'>o</A> <a href="sub/">s</a><a href="?C=M">sort</a><a href="https://elsewhere/m/x">x</a><a href="model-1.safetensors">w</a>`)
+		_, _ = io.WriteString(w, `<a href="../">up</a><a href="config.json">c</a> <A HREF='/m/odd%20%2350%25%20name.txt'>o</A> <a href="sub/">s</a><a href="?C=M">sort</a><a href="https://elsewhere/m/x">x</a><a href="model-1.safetensors">w</a>`)
 		return true
 	}
 	f, _ := Open(base+"/m/", quick())
 	list, err := f.List(t.Context())
-	if got, want := names(list), "config.json:2 model-1.safetensors:3000000 odd name.txt:1"; err != nil || got != want {
+	if got, want := names(list), "config.json:2 model-1.safetensors:3000000 odd #50% name.txt:1"; err != nil || got != want {
 		t.Errorf("%v\n%s\nand should be\n%s", err, got, want)
 	}
 }
