@@ -2,23 +2,16 @@ package gemm
 
 import "math"
 
-// fma returns a·b+c, rounded once to float32 as the machine's fused
-// multiply-add does. NaN results are NaN, of unspecified payload.
+// A fused multiply-add a·b+c is rounded once to float32. NaN results are NaN, of
+// unspecified payload.
 //
-// The product is exact in float64 (2×24 bits), the sum s is rounded to 53 bits.
-// Rounding s once more to float32 errs only where the first rounding went to a
+// The product p is exact in float64 (2×24 bits), the sum s = p + c is rounded to 53
+// bits. Rounding s once more to float32 errs only where the first rounding went to a
 // midpoint between two float32 numbers and the exact sum was beside it. A normal
 // float32 has 29 bits less than float64, so only an s whose low 29 bits are
 // 100…0 is doubtful, and one in the range of subnormal numbers, whose midpoints lie
-// elsewhere.
-func fma(a, b, c float32) float32 {
-	p := float64(a) * float64(b)
-	s := p + float64(c)
-	if doubtful(s) {
-		s = toOdd(p, float64(c), s)
-	}
-	return float32(s)
-}
+// elsewhere. Then s is rounded to odd first. Loops that multiply and add have this
+// inlined; fma in the tests is all of it for one number.
 
 // doubtful says whether rounding s to float32 may differ from rounding the exact
 // sum that s stands for.
@@ -51,7 +44,7 @@ func toOdd(p, c, s float64) float64 {
 	return math.Float64frombits(u - 1)
 }
 
-// fmaFlush is fma as VDPBF16PS does it: subnormal operands count as zeros of
+// fmaFlush is a fused multiply-add as VDPBF16PS does it: subnormal operands count as zeros of
 // their sign, and a result that, rounded to 24 bits, lies below the normal
 // numbers becomes such a zero.
 func fmaFlush(a, b, c float32) float32 {

@@ -7,6 +7,16 @@ import (
 	"testing"
 )
 
+// fma returns a·b+c as the loops compute it (fma.go).
+func fma(a, b, c float32) float32 {
+	p := float64(a) * float64(b)
+	s := p + float64(c)
+	if doubtful(s) {
+		s = toOdd(p, float64(c), s)
+	}
+	return float32(s)
+}
+
 // exact returns a·b+c in enough bits to be exact.
 func exact(a, b, c float32) *big.Float {
 	f := func(x float32) *big.Float { return new(big.Float).SetPrec(1000).SetFloat64(float64(x)) }

@@ -109,7 +109,7 @@ func checkRank(t *testing.T, out *hf.Checkpoint, r *shard.Result, rank int) {
 	want := map[string]bool{}
 	for ref, m := range out.Classified() {
 		if m.Expert >= 0 {
-			l := r.Placement.Layer(m.Layer)
+			l := &r.Placement.Layers[slices.IndexFunc(r.Placement.Layers, func(l placement.Layer) bool { return l.Number == m.Layer })]
 			if mine := r.Placement.OfRank(l, rank); !r.Baked && !slices.Contains(mine, m.Expert) {
 				continue
 			} else if per := len(mine); r.Baked && m.Expert/per != rank {

@@ -5,18 +5,12 @@ import (
 	"io"
 	"math"
 	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"quern/internal/ui"
 )
 
-const (
-	// shownTensors is how many of the worst tensors are printed.
-	shownTensors = 5
-	// columns is how wide text is set.
-	columns = 100
-)
+// shownTensors is how many of the worst tensors are printed.
+const shownTensors = 5
 
 // Print writes the report for people: a table of gates, what failed below it, and
 // the errors of the weights by role.
@@ -59,7 +53,7 @@ func (r *Report) Print(w io.Writer) {
 			item(w, s)
 		}
 	}
-	fmt.Fprintf(w, "\n%s\n", wrap(r.verdict(), 0, 2))
+	fmt.Fprintf(w, "\n%s\n", ui.Wrap(r.verdict(), 0, 2))
 }
 
 // verdict is the report in one line.
@@ -129,7 +123,7 @@ func (r *WeightsReport) print(w io.Writer) {
 		fmt.Fprintf(w, "%s of them went through FP8 and back: compared by what their codes would lose\n", ui.Count(int64(r.Returned)))
 	}
 	if r.Fresh != nil {
-		fmt.Fprintln(w, wrap(r.Fresh.String(), 0, 2))
+		fmt.Fprintln(w, ui.Wrap(r.Fresh.String(), 0, 2))
 	}
 	if r.Quantized == 0 {
 		return
@@ -152,29 +146,7 @@ func (r *WeightsReport) print(w io.Writer) {
 }
 
 // item writes a line of a list.
-func item(w io.Writer, text string) { fmt.Fprintf(w, "  %s\n", wrap(text, 2, 6)) }
-
-// wrap breaks text at spaces so that lines end within columns. The first line begins
-// at column first, the others are indented. A word that is too long stands alone.
-func wrap(text string, first, indent int) string {
-	var b strings.Builder
-	at := first
-	for i, word := range strings.Split(text, " ") {
-		n := utf8.RuneCountInString(word)
-		switch {
-		case i == 0:
-		case at+1+n > columns:
-			b.WriteString("\n" + strings.Repeat(" ", indent))
-			at = indent
-		default:
-			b.WriteByte(' ')
-			at++
-		}
-		b.WriteString(word)
-		at += n
-	}
-	return b.String()
-}
+func item(w io.Writer, text string) { fmt.Fprintf(w, "  %s\n", ui.Wrap(text, 2, 6)) }
 
 func number(x float64) string { return strconv.FormatFloat(x, 'g', 4, 64) }
 

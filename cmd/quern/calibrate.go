@@ -300,10 +300,10 @@ func (r *calibrationReport) printFew(w *results) {
 		fmt.Fprintf(w, "and %s more; --json lists them all\n", ui.Count(int64(n)))
 	}
 	if v.Never > 0 {
-		fmt.Fprintf(w, "\nnever chosen: %s\n", wrap(v.Treatment.Never, len("never chosen: "), 0))
+		fmt.Fprintf(w, "\nnever chosen: %s\n", ui.Wrap(v.Treatment.Never, len("never chosen: "), 0))
 	}
 	if v.Few > v.Never {
-		fmt.Fprintf(w, "\nhardly reached: %s\n", wrap(v.Treatment.Few, len("hardly reached: "), 0))
+		fmt.Fprintf(w, "\nhardly reached: %s\n", ui.Wrap(v.Treatment.Few, len("hardly reached: "), 0))
 	}
 }
 

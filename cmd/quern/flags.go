@@ -42,7 +42,7 @@ func (t *terminal) notes(quiet bool, notes []string) {
 			fmt.Fprintf(t.err, "note: and %d more like these; --json lists them all\n", len(notes)-shown)
 			return
 		}
-		fmt.Fprintf(t.err, "note: %s\n", wrap(clean(n), len("note: "), len("note: ")))
+		fmt.Fprintf(t.err, "note: %s\n", ui.Wrap(clean(n), len("note: "), len("note: ")))
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"quern/internal/ui"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -75,6 +77,6 @@ func printColumns(w io.Writer, rows [][2]string) {
 	}
 	at := 2 + width + 2
 	for _, r := range rows {
-		fmt.Fprintf(w, "  %s%s%s\n", r[0], strings.Repeat(" ", at-2-utf8.RuneCountInString(r[0])), wrap(r[1], at, at))
+		fmt.Fprintf(w, "  %s%s%s\n", r[0], strings.Repeat(" ", at-2-utf8.RuneCountInString(r[0])), ui.Wrap(r[1], at, at))
 	}
 }

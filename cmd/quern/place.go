@@ -271,7 +271,7 @@ func printPlacement(w io.Writer, c *placement.Comparison) {
 		if c.Split.AtText {
 			text += ", which begin with a text"
 		}
-		fmt.Fprintln(w, wrap(text, 0, 2))
+		fmt.Fprintln(w, ui.Wrap(text, 0, 2))
 		add := func(name string, of func(placement.Metrics) *float64) {
 			columns = append(columns, struct {
 				name  string

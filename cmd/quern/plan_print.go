@@ -20,7 +20,7 @@ func (r *dryRun) print(w io.Writer, ck *hf.Checkpoint) {
 	if r.Parameters.Active > 0 { // else the config does not tell
 		head += fmt.Sprintf(", %s active for a token", ui.Parameters(r.Parameters.Active))
 	}
-	fmt.Fprintf(w, "%s\n\n", wrap(head, 0, 2))
+	fmt.Fprintf(w, "%s\n\n", ui.Wrap(head, 0, 2))
 	if len(r.Tensors) > 0 {
 		r.printTensors(w)
 	} else {
@@ -28,7 +28,7 @@ func (r *dryRun) print(w io.Writer, ck *hf.Checkpoint) {
 	}
 	fmt.Fprintln(w)
 	row := func(k, format string, args ...any) {
-		fmt.Fprintf(w, "%-8s %s\n", k, wrap(clean(fmt.Sprintf(format, args...)), 9, 9))
+		fmt.Fprintf(w, "%-8s %s\n", k, ui.Wrap(clean(fmt.Sprintf(format, args...)), 9, 9))
 	}
 	row("input", "%s", ui.Bytes(r.InputBytes))
 	taken := ""

@@ -8,10 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-)
 
-// columns is how wide text is set: what fits a terminal next to something else.
-const columns = 100
+	"quern/internal/ui"
+)
 
 // clean makes text that comes from a checkpoint fit to print. Control
 // characters, and what else has no shape of its own, are escaped: a name must
@@ -77,31 +76,8 @@ func screen(p []byte) []byte {
 	return out
 }
 
-// wrap breaks text between words so that lines end within columns. The first
-// line begins at column first, the others are indented. A word that is too long
-// stands alone.
-func wrap(text string, first, indent int) string {
-	var b strings.Builder
-	at, begun := first, false
-	for _, word := range strings.Fields(text) {
-		n := utf8.RuneCountInString(word)
-		switch {
-		case !begun:
-		case at+1+n > columns:
-			b.WriteString("\n" + strings.Repeat(" ", indent))
-			at = indent
-		default:
-			b.WriteByte(' ')
-			at++
-		}
-		b.WriteString(word)
-		at, begun = at+n, true
-	}
-	return b.String()
-}
-
 // item writes a line of a list.
-func item(w io.Writer, text string) { fmt.Fprintf(w, "  %s\n", wrap(clean(text), 2, 6)) }
+func item(w io.Writer, text string) { fmt.Fprintf(w, "  %s\n", ui.Wrap(clean(text), 2, 6)) }
 
 // printList writes a list under a heading, and nothing when it is empty.
 func printList(w io.Writer, head string, list []string) {

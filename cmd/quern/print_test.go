@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"quern/internal/tinyseek"
+	"quern/internal/ui"
 )
 
 func TestClean(t *testing.T) {
@@ -37,12 +38,12 @@ func TestClean(t *testing.T) {
 
 func TestWrap(t *testing.T) {
 	text := strings.Repeat("word ", 60)
-	for i, l := range strings.Split(wrap(text, 10, 4), "\n") {
+	for i, l := range strings.Split(ui.Wrap(text, 10, 4), "\n") {
 		first := 0
 		if i == 0 {
 			first = 10
 		}
-		if n := first + len(l); n > columns || n < columns-5 && i < 2 {
+		if n := first + len(l); n > ui.Columns || n < ui.Columns-5 && i < 2 {
 			t.Errorf("line %d ends at column %d: %q", i, n, l)
 		}
 		if i > 0 && !strings.HasPrefix(l, "    word") {
@@ -50,13 +51,13 @@ func TestWrap(t *testing.T) {
 		}
 	}
 	long := strings.Repeat("x", 150)
-	if got, want := wrap("a "+long+" b", 0, 2), "a\n  "+long+"\n  b"; got != want {
+	if got, want := ui.Wrap("a "+long+" b", 0, 2), "a\n  "+long+"\n  b"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := wrap(long, 90, 2); got != long {
+	if got := ui.Wrap(long, 90, 2); got != long {
 		t.Errorf("a word alone is moved: %q", got)
 	}
-	if got := wrap("", 0, 2); got != "" {
+	if got := ui.Wrap("", 0, 2); got != "" {
 		t.Errorf("nothing becomes %q", got)
 	}
 }

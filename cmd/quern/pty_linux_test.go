@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"quern/internal/tinyseek"
+	"quern/internal/ui"
 )
 
 // pty opens a pseudo-terminal of 100 columns.
@@ -37,7 +38,7 @@ func pty(t *testing.T) (master, terminal *os.File) {
 		t.Skip("no pseudo-terminals here:", err)
 	}
 	t.Cleanup(func() { terminal.Close() })
-	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: columns}); err != nil {
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: ui.Columns}); err != nil {
 		t.Fatal(err)
 	}
 	return master, terminal
@@ -116,7 +117,7 @@ func TestProgressBar(t *testing.T) {
 		if strings.Contains(l, "quantizing") || strings.Contains(l, "█") || strings.Contains(l, "|") || strings.Contains(l, "\x1b") {
 			t.Errorf("line %d: part of the bar is left: %q", i, l)
 		}
-		if n := len([]rune(l)); n > columns {
+		if n := len([]rune(l)); n > ui.Columns {
 			t.Errorf("line %d has %d columns", i, n)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"quern/formats/hf"
 	"quern/formats/synth"
 	"quern/internal/tinyseek"
+	"quern/internal/ui"
 )
 
 func TestScripts(t *testing.T) {
@@ -174,7 +175,7 @@ func scriptNarrow(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 1, "narrow FILE")
 	for l := range strings.Lines(ts.ReadFile(args[0])) {
 		l = strings.TrimSuffix(l, "\n")
-		if n := utf8.RuneCountInString(l); n > columns || strings.TrimRight(l, " ") != l {
+		if n := utf8.RuneCountInString(l); n > ui.Columns || strings.TrimRight(l, " ") != l {
 			ts.Fatalf("%d columns: %q", n, l)
 		}
 	}

@@ -213,7 +213,7 @@ func printRegrouped(w io.Writer, d *shard.Description) {
 	if len(about) > 0 {
 		text += ": " + strings.Join(about, ", ")
 	}
-	fmt.Fprintf(w, "\n%s\n", wrap(text, 0, 2))
+	fmt.Fprintf(w, "\n%s\n", ui.Wrap(text, 0, 2))
 	fmt.Fprintf(w, "a rank reads %s of %s or less (%s), %s of that common to all\n",
 		ui.Bytes(d.Most()), ui.Bytes(d.Bytes), share(d.Most(), d.Bytes), ui.Bytes(d.CommonBytes))
 	if len(d.Ranks) > shownRanks {

@@ -138,7 +138,7 @@ func unchanged(p *plan.Plan) string {
 
 func (s *summary) print(w io.Writer) {
 	if s.Unchanged != "" {
-		fmt.Fprintln(w, wrap(clean(s.Unchanged), 0, 2))
+		fmt.Fprintln(w, ui.Wrap(clean(s.Unchanged), 0, 2))
 	}
 	fmt.Fprintf(w, "%s → %s (%s), %s tensors in %s", ui.Bytes(s.InputBytes), ui.Bytes(s.Totals.Bytes), share(s.Totals.Bytes, s.InputBytes), ui.Count(int64(s.Totals.Tensors)), count(s.Totals.Shards, "file"))
 	if s.ShardsKept > 0 {
@@ -146,7 +146,7 @@ func (s *summary) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "\n%s at %s/s of input\n", ui.Duration(time.Duration(s.Seconds*float64(time.Second))), ui.Bytes(int64(s.BytesPerSec)))
 	if s.Calibration != nil {
-		fmt.Fprintf(w, "%s\n", wrap("from the calibration: "+s.Calibration.String(), 0, 2))
+		fmt.Fprintf(w, "%s\n", ui.Wrap("from the calibration: "+s.Calibration.String(), 0, 2))
 	}
 	if len(s.Worst) > 0 {
 		fmt.Fprintf(w, "\nworst of %s quantized tensors\n", ui.Count(int64(s.Quantized)))
@@ -176,7 +176,7 @@ func printWorst(w io.Writer, list []worst) {
 func (t *terminal) announce(ck *hf.Checkpoint, p *plan.Plan, in, out string) {
 	total := p.Totals()
 	head := fmt.Sprintf("%s: %s, %s parameters, %s in %s", clean(in), architecture(ck), parameters(ck.Parameters()), ui.Bytes(ck.Bytes()), count(len(ck.Files), "file"))
-	fmt.Fprintln(t.err, wrap(head, 0, 2))
+	fmt.Fprintln(t.err, ui.Wrap(head, 0, 2))
 	fmt.Fprintf(t.err, "%s: %s in %s\n", clean(out), ui.Bytes(total.Bytes), count(total.Shards, "file"))
 }
 

@@ -362,7 +362,7 @@ func (t *terminal) behaviour(ctx context.Context, j *verifying, m *models) (*ver
 	if o.Renumbered, err = verify.Renumbering(m.base.Checkpoint(), m.cand.Checkpoint()); err != nil {
 		return nil, err
 	}
-	c, static, err := evaluation.CompareStatic(ctx, m.base, m.cand, m.texts, m.chunks, o)
+	c, static, err := evaluation.Compare(ctx, m.base, m.cand, m.texts, m.chunks, o)
 	if err != nil {
 		return nil, err
 	}

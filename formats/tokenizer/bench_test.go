@@ -111,7 +111,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 	b.SetBytes(int64(len(raw)))
 	for b.Loop() {
-		if _, err := Parse(raw); err != nil {
+		if _, err := parse(raw); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -236,7 +236,7 @@ func TestCharactersRefused(t *testing.T) {
 		{"decoder", kind("CTC"), `decoder: "CTC" is not supported`},
 		{"model.type", "Unigram", `model: type: "Unigram" is not supported; BPE is`},
 	} {
-		_, err := Parse(edited(t, "llama2", map[string]any{c.path: c.value}))
+		_, err := parse(edited(t, "llama2", map[string]any{c.path: c.value}))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s = %v: %v\nwant %s", c.path, c.value, err, c.want)
 		}

@@ -4,7 +4,7 @@
 // Gemma), and byte-level BPE by ranks from tiktoken.model (Kimi).
 //
 // The ids are those of Hugging Face tokenizers 0.23 and of tiktoken for every text, down
-// to their oddities; where this package knows no way to be equal, [Parse] or [Open]
+// to their oddities; where this package knows no way to be equal, [Open]
 // refuses the file with an error that names the part (and matches invalid.Input).
 // Nothing is approximated.
 //

@@ -106,15 +106,6 @@ func ranked(file string) bool {
 // message of protobuf. Files of ranks begin with base64.
 func sentencePiece(data []byte) bool { return len(data) > 0 && data[0] == '\n' }
 
-// Parse reads a tokenizer.json. Errors match invalid.Input.
-func Parse(json []byte) (*Tokenizer, error) {
-	t, err := parse(json)
-	if err != nil {
-		return nil, err
-	}
-	return t.Tokenizer, nil
-}
-
 func readConfig(path string) (config, error) {
 	data, err := read(path, maxConfig)
 	if err != nil {

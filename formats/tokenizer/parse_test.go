@@ -106,13 +106,13 @@ func TestRefused(t *testing.T) {
 		{"added_tokens", []any{added(5, "!")}, `[0]: "!" has id 5, but Hugging Face gives it 2`},
 		{"added_tokens", []any{added(700, strings.Repeat("y", 1025))}, "1025 bytes, more than 1024"},
 	} {
-		_, err := Parse(edited(t, "gpt2", members{c.path: c.value}))
+		_, err := parse(edited(t, "gpt2", members{c.path: c.value}))
 		if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s = %v: %v\nwant %s", c.path, c.value, err, c.want)
 		}
 	}
 	nfc := members{"normalizer": members{"type": "NFC"}, "added_tokens": []any{added(700, "ạ", "normalized", true), added(701, "a\u0323", "normalized", true)}}
-	if _, err := Parse(edited(t, "gpt2", nfc)); err == nil || !strings.Contains(err.Error(), `added_tokens: "ạ" is there twice, with ids`) {
+	if _, err := parse(edited(t, "gpt2", nfc)); err == nil || !strings.Contains(err.Error(), `added_tokens: "ạ" is there twice, with ids`) {
 		t.Error(err)
 	}
 	for text, want := range map[string]string{
@@ -127,7 +127,7 @@ func TestRefused(t *testing.T) {
 		`{"model":{"vocab":{},"merges":[]}} x`:  "expected the end",
 		`{"model":{"vocab":{},"merges":["a b"]`: "expected a comma",
 	} {
-		if _, err := Parse([]byte(text)); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), want) {
+		if _, err := parse([]byte(text)); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v\nwant %s", text, err, want)
 		}
 	}
@@ -291,7 +291,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add([]byte(`{"added_tokens":[{"id":3,"content":"é ","single_word":true,"lstrip":true,"rstrip":true,"normalized":true,"special":false}],"normalizer":{"type":"NFC"},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"a|(?i:b)+"},"behavior":"MergedWithNext","invert":true},{"type":"Digits","individual_digits":false},{"type":"ByteLevel","add_prefix_space":true,"use_regex":true}]},"decoder":{"type":"ByteLevel"},"model":{"vocab":{"a":0,"b":1,"ab":2},"merges":["a b"],"ignore_merges":true}}`), "ab é b12a")
 	f.Fuzz(func(t *testing.T, raw []byte, text string) {
-		tok, err := Parse(raw)
+		tok, err := parse(raw)
 		if err != nil {
 			if !errors.Is(err, invalid.Input) {
 				t.Fatal(err)
@@ -309,7 +309,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil || strings.ToValidUTF8(got, "") != got {
 			t.Fatalf("%q, %v", got, err)
 		}
-		if s := streamed(tok, ids); s != got {
+		if s := streamed(tok.Tokenizer, ids); s != got {
 			t.Fatalf("streamed %q, decoded %q", s, got)
 		}
 	})

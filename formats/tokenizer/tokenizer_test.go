@@ -117,11 +117,11 @@ func edited(tb testing.TB, form string, changes map[string]any) []byte {
 
 func mustParse(tb testing.TB, raw []byte) *Tokenizer {
 	tb.Helper()
-	tok, err := Parse(raw)
+	tok, err := parse(raw)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return tok
+	return tok.Tokenizer
 }
 
 func (g golden) check(t *testing.T, tok *Tokenizer) {

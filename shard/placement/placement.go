@@ -43,16 +43,6 @@ func (p *Placement) OfRank(l *Layer, rank int) []int {
 	return l.Phy2Log[rank*per : (rank+1)*per]
 }
 
-// Layer returns the placement of the layer of a number, nil where there is none.
-func (p *Placement) Layer(number int) *Layer {
-	for i := range p.Layers {
-		if p.Layers[i].Number == number {
-			return &p.Layers[i]
-		}
-	}
-	return nil
-}
-
 // Place places the experts of all layers. An error that blames the configuration is a
 // *UsageError.
 func Place(ctx context.Context, in *Input, c Config) (*Placement, error) {

@@ -249,11 +249,8 @@ func TestWithoutCounts(t *testing.T) {
 	}
 	check(t, p)
 	want := []int{0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3}
-	if l := p.Layer(4); l.By != Contiguous || !reflect.DeepEqual(l.Phy2Log, want) {
+	if l := p.Layers[1]; l.Number != 4 || l.By != Contiguous || !reflect.DeepEqual(l.Phy2Log, want) {
 		t.Errorf("%s: %v", l.By, l.Phy2Log)
-	}
-	if p.Layer(5) != nil {
-		t.Error("there is a layer 5")
 	}
 	if !slices.ContainsFunc(p.Notes, func(s string) bool { return strings.Contains(s, "nothing was counted") }) {
 		t.Errorf("notes: %q", p.Notes)

@@ -12,31 +12,21 @@ import (
 	"quern/verify/metrics"
 )
 
-// Compare runs both models over chunks of texts. Errors that blame a checkpoint or a
-// text match invalid.Input.
-func Compare(ctx context.Context, base, quant *runner.Model, texts []corpus.Text, chunks []corpus.Chunk, o Options) (*Comparison, error) {
-	x, err := newReference(ctx, base, quant, texts, chunks, o)
-	if err != nil {
-		return nil, err
-	}
-	defer x.states.Close()
-	return x.against(ctx, quant, o)
-}
-
-// CompareStatic is Compare and, where activations are rounded and quant brings static
-// scales for them, the same with those beside it, else nil. The baseline runs once.
-func CompareStatic(ctx context.Context, base, quant *runner.Model, texts []corpus.Text, chunks []corpus.Chunk, o Options) (dynamic, static *Comparison, err error) {
+// Compare runs both models over chunks of texts. Where activations are rounded and quant
+// brings static scales for them, static is the same with those, else nil; the baseline
+// runs once. Errors that blame a checkpoint or a text match invalid.Input.
+func Compare(ctx context.Context, base, quant *runner.Model, texts []corpus.Text, chunks []corpus.Chunk, o Options) (c, static *Comparison, err error) {
 	x, err := newReference(ctx, base, quant, texts, chunks, o)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer x.states.Close()
-	if dynamic, err = x.against(ctx, quant, o); err != nil || !o.FP8Activations || !quant.HasStaticScales() {
-		return dynamic, nil, err
+	if c, err = x.against(ctx, quant, o); err != nil || !o.FP8Activations || !quant.HasStaticScales() {
+		return c, nil, err
 	}
 	o.StaticScales = true
 	static, err = x.against(ctx, quant, o)
-	return dynamic, static, err
+	return c, static, err
 }
 
 // reference is what the baseline makes of the texts.

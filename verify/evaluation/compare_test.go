@@ -72,7 +72,7 @@ func compare(t testing.TB, base, quant *runner.Model, texts []corpus.Text, o Opt
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Compare(context.Background(), base, quant, texts, chunks, o)
+	c, _, err := Compare(context.Background(), base, quant, texts, chunks, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestTinyseek(t *testing.T) {
 		t.Fatal(err)
 	}
 	base := open(t, dir)
-	c, err := Compare(context.Background(), base, open(t, quantized(t, dir, convert.QuantizeOptions{})), texts, chunks, Options{})
+	c, _, err := Compare(context.Background(), base, open(t, quantized(t, dir, convert.QuantizeOptions{})), texts, chunks, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func TestRefusals(t *testing.T) {
 		t.Error(err)
 	}
 	chunks := corpus.Whole([]corpus.Text{{Name: "a", IDs: []int{1, 2, 3}}})
-	if _, err := Compare(context.Background(), tiny, llama, []corpus.Text{{Name: "a", IDs: []int{1, 2, 3}}}, chunks, Options{}); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "vocabulary") {
+	if _, _, err := Compare(context.Background(), tiny, llama, []corpus.Text{{Name: "a", IDs: []int{1, 2, 3}}}, chunks, Options{}); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "vocabulary") {
 		t.Error(err)
 	}
 }
