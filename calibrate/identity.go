@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"quern/calibrate/file"
-	"quern/internal/blockio"
+	"quern/store"
 )
 
 // identity is what has to be the same for a run to go on.
@@ -19,9 +19,9 @@ type identity struct {
 
 // stamp tells whether a file of the model is still the same.
 type stamp struct {
-	Name   string        `json:"name"`
-	Header string        `json:"header"`
-	Stamp  blockio.Stamp `json:"stamp"`
+	Name   string      `json:"name"`
+	Header string      `json:"header"`
+	Stamp  store.Stamp `json:"stamp"`
 }
 
 // difference says how runs differ, "" if they do not.

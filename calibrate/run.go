@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"reflect"
 	"runtime"
 	"time"
@@ -217,8 +216,8 @@ func complete(path string, info *file.Info) *Result {
 // before it could do so itself.
 func sweep(fs blockio.FS, path string, job *identity) {
 	s := &state{path: path}
-	_, err1 := os.Stat(s.logName())
-	_, err2 := os.Stat(s.hiddenName())
+	_, err1 := fs.Stat(s.logName())
+	_, err2 := fs.Stat(s.hiddenName())
 	if err1 != nil && err2 != nil {
 		return
 	}

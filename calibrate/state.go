@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/zeebo/blake3"
@@ -17,15 +16,15 @@ import (
 	"quern/internal/blockio"
 	"quern/internal/invalid"
 	"quern/runner"
+	"quern/store"
 )
 
 // state are the files of a run that is under way.
 type state struct {
 	fs     blockio.FS
 	path   string // of the calibration file
-	log    blockio.File
+	log    store.Log
 	hidden blockio.File // nil until it is needed
-	end    int64        // of the records that count
 	blobs  []blob       // of layers that are done
 	commit *commitRecord
 }
@@ -38,65 +37,39 @@ func (s *state) hiddenName() string { return s.path + ".hidden" + blockio.Partia
 // refused.
 func openState(fs blockio.FS, path string, run *identity, forget bool) (*state, error) {
 	s := &state{fs: fs, path: path}
-	if err := s.lock(); err != nil {
+	var err error
+	s.log, err = store.LocalSink(fs, filepath.Dir(path)).Log(filepath.Base(s.logName()))
+	if errors.Is(err, store.ErrLocked) {
+		return nil, fmt.Errorf("%q: another quern is writing it", path)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := s.load(run, forget); err != nil {
 		_ = s.log.Close()
 		return nil, err
 	}
-	if s.end == 0 {
+	if s.log.End() == 0 {
 		err := s.restart(run)
 		if err != nil {
 			s.close(false)
 		}
 		return s, err
 	}
-	if err := s.log.Truncate(s.end); err != nil {
+	if err := s.log.Cut(); err != nil {
 		_ = s.log.Close()
-		return nil, fmt.Errorf("truncating %q: %w", s.logName(), err)
+		return nil, err
 	}
 	return s, nil
-}
-
-// lock opens the state file and locks it. A file that was removed between the two (its
-// run has just finished) is opened anew.
-func (s *state) lock() error {
-	name := s.logName()
-	for range 10 {
-		f, err := s.fs.Append(name)
-		if err != nil {
-			return fmt.Errorf("opening %q: %w", name, err)
-		}
-		if err := f.Lock(); err != nil {
-			_ = f.Close()
-			if errors.Is(err, blockio.ErrLocked) {
-				return fmt.Errorf("%q: another quern is writing it", s.path)
-			}
-			return fmt.Errorf("locking %q: %w", name, err)
-		}
-		mine, err1 := f.Stat()
-		there, err2 := os.Stat(name)
-		if err1 == nil && err2 == nil && os.SameFile(mine, there) {
-			s.log = f
-			return nil
-		}
-		_ = f.Close()
-		if err1 != nil {
-			return fmt.Errorf("reading %q: %w", name, err1)
-		}
-	}
-	return fmt.Errorf("locking %q: the file keeps changing", name)
 }
 
 // load reads the records up to the last commit that can be gone on from. A torn
 // record is the trace of a kill; it and what follows do not count.
 func (s *state) load(run *identity, forget bool) error {
-	st, err := s.log.Stat()
-	if err != nil || st.Size() == 0 || forget {
-		return err
+	if s.log.Size() == 0 || forget {
+		return nil
 	}
-	r := &logReader{r: bufio.NewReaderSize(io.NewSectionReader(s.log, 0, st.Size()), 1<<20)}
+	r := &logReader{r: bufio.NewReaderSize(io.NewSectionReader(s.log, 0, s.log.Size()), 1<<20)}
 	first, err := r.next()
 	if err != nil || first == nil || first.Run == nil {
 		return err // nothing that a run could have left
@@ -117,7 +90,8 @@ func (s *state) load(run *identity, forget bool) error {
 			blobs = append(blobs, rec.Layer.Blobs...)
 			continue
 		}
-		s.commit, s.end, s.blobs = rec.Commit, r.at, blobs
+		s.commit, s.blobs = rec.Commit, blobs
+		s.log.Keep(r.at)
 	}
 	if s.commit == nil || s.commit.Slot < 0 {
 		return nil
@@ -130,9 +104,10 @@ func (s *state) load(run *identity, forget bool) error {
 
 // restart forgets what was done.
 func (s *state) restart(run *identity) error {
-	s.commit, s.blobs, s.end = nil, nil, 0
-	if err := s.log.Truncate(0); err != nil {
-		return fmt.Errorf("truncating %q: %w", s.logName(), err)
+	s.commit, s.blobs = nil, nil
+	s.log.Keep(0)
+	if err := s.log.Cut(); err != nil {
+		return err
 	}
 	return s.write(&record{Run: run}, nil)
 }
@@ -145,10 +120,9 @@ func (s *state) write(rec *record, data []byte) error {
 	}
 	line := []byte(lineDigest(text) + " " + string(text) + "\n")
 	for _, b := range [][]byte{line, data} {
-		if err := blockio.WriteFull(s.log, b, s.end); err != nil {
-			return fmt.Errorf("writing %q: %w", s.logName(), err)
+		if err := s.log.Append(b); err != nil {
+			return err
 		}
-		s.end += int64(len(b))
 	}
 	return nil
 }
@@ -160,7 +134,7 @@ func (s *state) layer(number int, blobs []blob, data []byte) error {
 	if err := s.write(&record{Layer: rec}, data); err != nil {
 		return err
 	}
-	at := s.end - int64(len(data))
+	at := s.log.End() - int64(len(data))
 	for i := range blobs {
 		blobs[i].at = at
 		at += blobs[i].Bytes
@@ -186,7 +160,7 @@ func (s *state) save(layer int, x *runner.Rows) error {
 		return err
 	}
 	if err := s.log.Sync(); err != nil {
-		return fmt.Errorf("syncing %q: %w", s.logName(), err)
+		return err
 	}
 	if s.commit == nil {
 		if err := s.fs.SyncDir(filepath.Dir(s.path)); err != nil {
@@ -290,5 +264,5 @@ func (s *state) close(keep bool) {
 		return
 	}
 	_ = s.fs.Remove(s.hiddenName())
-	_ = s.fs.Retire(s.log) // the lock goes last
+	_ = s.log.Retire() // the lock goes last
 }

@@ -1,17 +1,18 @@
 package calibrate
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
+	"path/filepath"
 	"strconv"
 
 	"quern/calibrate/file"
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
 	"quern/runner"
+	"quern/store"
 )
 
 // traceRouter is the tensor with the experts that a layer's router chose.
@@ -101,18 +102,16 @@ func (t *trace) partial() string { return t.path + blockio.Partial }
 func (t *trace) complete() bool { return t.matches(t.path) }
 
 func (t *trace) matches(path string) bool {
-	f, err := os.Open(path)
+	f, err := store.Local(t.fs, filepath.Dir(path)).Open(context.Background(), filepath.Base(path))
 	if err != nil {
 		return false
 	}
 	defer func() { _ = f.Close() }()
-	st, err := f.Stat()
-	if err != nil || st.Size() != t.size {
+	if f.Size() != t.size {
 		return false
 	}
 	got := make([]byte, len(t.head))
-	_, err = io.ReadFull(f, got)
-	return err == nil && string(got) == string(t.head)
+	return blockio.ReadFull(f, got, 0) == nil && string(got) == string(t.head)
 }
 
 // open begins the file, or goes on with one that an earlier run has left: then it

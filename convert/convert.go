@@ -35,12 +35,12 @@ func Run(ctx context.Context, c *hf.Checkpoint, p *plan.Plan, dir string, o RunO
 
 // EngineOptions are the engine's options for reading c and writing dir.
 func EngineOptions(c *hf.Checkpoint, dir string, o RunOptions) engine.Options {
-	e := engine.Options{Dir: dir, SideDir: c.Dir, Workers: o.Workers, Memory: o.Memory, Overwrite: o.Overwrite, Device: o.Device, Progress: o.Progress}
+	e := engine.Options{Dir: dir, In: c.Folder, Single: c.Dir == "", Workers: o.Workers, Memory: o.Memory, Overwrite: o.Overwrite, Device: o.Device, Progress: o.Progress}
 	if o.Calibration != nil {
 		e.Channels = o.Calibration.MeanSquares
 	}
 	for _, f := range c.Files {
-		e.Sources = append(e.Sources, engine.Source{Path: f.Path, Size: f.Size, ModTime: f.ModTime})
+		e.Sources = append(e.Sources, engine.Source{Name: f.Name, Path: f.Path, Size: f.Size, Stamp: f.Stamp})
 	}
 	return e
 }

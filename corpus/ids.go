@@ -1,6 +1,7 @@
 package corpus
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"quern/formats/safetensors"
 	"quern/internal/invalid"
+	"quern/store"
 )
 
 // maxIDsBytes bounds a file of token ids.
@@ -24,7 +26,7 @@ func ReadIDs(path string) ([]Text, error) {
 	}
 	var seqs [][]int
 	if strings.HasSuffix(path, ".safetensors") {
-		seqs, err = idsOfTensors(path, fi.Size())
+		seqs, err = idsOfTensors(path)
 	} else {
 		seqs, err = idsOfJSON(path, fi.Size())
 	}
@@ -67,13 +69,13 @@ func idsOfJSON(path string, size int64) ([][]int, error) {
 	return many, nil
 }
 
-func idsOfTensors(path string, size int64) ([][]int, error) {
-	f, err := os.Open(path)
+func idsOfTensors(path string) ([][]int, error) {
+	f, err := store.OpenFile(context.Background(), path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	h, err := safetensors.ReadHeader(f, size, safetensors.Limits{})
+	defer func() { _ = f.Close() }()
+	h, err := safetensors.ReadHeader(f, f.Size(), safetensors.Limits{})
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +113,7 @@ func idsOfTensors(path string, size int64) ([][]int, error) {
 }
 
 // integers reads a tensor of whole numbers, nil when there is none of the name.
-func integers(f *os.File, h *safetensors.Header, name string) ([]int, []int64, error) {
+func integers(f store.Object, h *safetensors.Header, name string) ([]int, []int64, error) {
 	for _, t := range h.Tensors {
 		if t.Name != name {
 			continue

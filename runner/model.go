@@ -5,9 +5,9 @@ import (
 
 	"quern/formats/hf"
 	"quern/formats/model"
-	"quern/internal/blockio"
 	"quern/internal/invalid"
 	"quern/source"
+	"quern/store"
 )
 
 // Model is a checkpoint laid out for running. It holds no weights and is safe for
@@ -33,8 +33,9 @@ type Model struct {
 
 // Open lays out a checkpoint. An architecture that is not computed, tensors that are
 // missing or of another shape than the config says, and forms of weights that are
-// not read match invalid.Input. fs nil is the machine's file system.
-func Open(c *hf.Checkpoint, fs blockio.FS) (*Model, error) {
+// not read match invalid.Input. Weights are read from a folder that holds the same
+// files; nil is the one where c was opened.
+func Open(c *hf.Checkpoint, from store.Folder) (*Model, error) {
 	if !c.HasConfig {
 		return nil, invalid.Errorf("%q: a model without config.json cannot be run; give the folder that has config.json and the weights", c.Path)
 	}
@@ -42,16 +43,16 @@ func Open(c *hf.Checkpoint, fs blockio.FS) (*Model, error) {
 		return nil, err
 	}
 	fam := families[c.Arch().Name()]
-	return fam.open(c, fs)
+	return fam.open(c, from)
 }
 
 // open lays out a checkpoint as one of the family.
-func (f *family) open(c *hf.Checkpoint, fs blockio.FS) (*Model, error) {
+func (f *family) open(c *hf.Checkpoint, from store.Folder) (*Model, error) {
 	b, err := newBuilder(c)
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{c: c, cfg: c.Config, fam: f, files: source.New(c, fs), hidden: c.Config.HiddenSize, vocab: c.Config.VocabSize}
+	m := &Model{c: c, cfg: c.Config, fam: f, files: source.New(c, from), hidden: c.Config.HiddenSize, vocab: c.Config.VocabSize}
 	if err := m.build(b); err != nil {
 		return nil, err
 	}

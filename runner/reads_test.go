@@ -11,6 +11,7 @@ import (
 	"quern/formats/hf"
 	"quern/internal/blockio"
 	"quern/runner"
+	"quern/store"
 )
 
 // countingFS notes what is read of every file.
@@ -54,7 +55,7 @@ func TestReadsOnce(t *testing.T) {
 		}
 		for _, memory := range []int64{0, 1} {
 			fs := &countingFS{FS: blockio.OS, reads: map[string][][2]int64{}}
-			m, err := runner.Open(c, fs)
+			m, err := runner.Open(c, store.Local(fs, c.Dir))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +96,7 @@ func TestReadsOnlyChosenExperts(t *testing.T) {
 		t.Fatal(err)
 	}
 	fs := &countingFS{FS: blockio.OS, reads: map[string][][2]int64{}}
-	m, err := runner.Open(c, fs)
+	m, err := runner.Open(c, store.Local(fs, c.Dir))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,15 @@
 package runner
 
 import (
+	"context"
 	"encoding/json"
-	"fmt"
-	"os"
 
 	"quern/internal/invalid"
+	"quern/store"
 )
+
+// maxGeneration bounds generation_config.json, which has some hundred bytes.
+const maxGeneration = 16 << 20
 
 // StopTokens are the ids that end a text: eos_token_id of generation_config.json, a
 // number or a list, or else of config.json.
@@ -16,9 +19,9 @@ func (m *Model) StopTokens() ([]int, error) {
 		if f.Name != name {
 			continue
 		}
-		raw, err := os.ReadFile(f.Path)
+		raw, err := store.ReadFile(context.Background(), m.c.Folder, name, maxGeneration)
 		if err != nil {
-			return nil, fmt.Errorf("reading %q: %w", name, err)
+			return nil, err
 		}
 		var c struct {
 			EOS json.RawMessage `json:"eos_token_id"`

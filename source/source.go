@@ -3,6 +3,7 @@
 package source
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,58 +13,47 @@ import (
 	"quern/formats/hf"
 	"quern/internal/blockio"
 	"quern/internal/invalid"
+	"quern/store"
 )
 
 // Files are the weight files of a checkpoint, each opened when it is first read.
 // They are safe for concurrent use.
 type Files struct {
-	c  *hf.Checkpoint
-	fs blockio.FS
+	c    *hf.Checkpoint
+	from store.Folder // nil: each file's own
 
 	mu   sync.Mutex
-	open []blockio.File // by index into c.Files
+	open []store.Object // by index into c.Files
 }
 
-// New returns the files of c, none of them open yet. fs nil is the machine's.
-func New(c *hf.Checkpoint, fs blockio.FS) *Files {
-	if fs == nil {
-		fs = blockio.OS
-	}
-	return &Files{c: c, fs: fs, open: make([]blockio.File, len(c.Files))}
+// New returns the files of c, none of them open yet. They are read from a folder that
+// holds the same files; nil is the one where c was opened.
+func New(c *hf.Checkpoint, from store.Folder) *Files {
+	return &Files{c: c, from: from, open: make([]store.Object, len(c.Files))}
 }
 
 // file opens file i and makes sure that it is the one whose header was read.
-func (f *Files) file(i int) (blockio.File, error) {
+func (f *Files) file(i int) (store.Object, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.open[i] != nil {
 		return f.open[i], nil
 	}
-	path := f.c.Files[i].Path
-	r, err := f.fs.Open(path)
+	r, err := f.c.Files[i].OpenIn(context.Background(), f.from)
 	if err != nil {
-		return nil, fmt.Errorf("opening %q: %w", path, err)
-	}
-	if err := f.unchanged(i, r); err != nil {
-		_ = r.Close()
-		return nil, err
+		return nil, f.changed(i, err)
 	}
 	r.Sequential()
 	f.open[i] = r
 	return r, nil
 }
 
-// unchanged refuses a file that is not as it was when its header was read.
-func (f *Files) unchanged(i int, r blockio.File) error {
-	want := f.c.Files[i]
-	same, err := blockio.Unchanged(r, want.Size, want.ModTime)
-	if err != nil {
-		return fmt.Errorf("reading %q: %w", want.Path, err)
+// changed says of a file that is not as it was when its header was read what to do.
+func (f *Files) changed(i int, err error) error {
+	if !errors.Is(err, store.ErrChanged) {
+		return err
 	}
-	if !same {
-		return invalid.Errorf("reading %q: the file changed while it was being verified; run the command again when nothing writes to it", want.Path)
-	}
-	return nil
+	return invalid.Errorf("reading %q: the file changed while it was being verified; run the command again when nothing writes to it", f.c.Files[i].Path)
 }
 
 // Read fills p with the bytes of v from at on. An error that blames the file
@@ -101,8 +91,8 @@ func (f *Files) Check() error {
 		if r == nil {
 			continue
 		}
-		if err := f.unchanged(i, r); err != nil {
-			return err
+		if err := r.Check(); err != nil {
+			return f.changed(i, err)
 		}
 	}
 	return nil

@@ -1,14 +1,15 @@
 package verify
 
 import (
+	"context"
 	"fmt"
-	"os"
 	"slices"
 
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/internal/strictjson"
 	"quern/internal/ui"
+	"quern/store"
 )
 
 // generationName is compared beside config.json.
@@ -63,12 +64,12 @@ func generation(t *tally, base, cand *hf.Checkpoint) {
 		t.fail("%s: missing; the baseline has it", generationName)
 		return
 	}
-	x, err := parseSide(a)
+	x, err := parseSide(base, a)
 	if err != nil {
 		t.fail("%s: of the baseline: %v", generationName, err)
 		return
 	}
-	y, err := parseSide(b)
+	y, err := parseSide(cand, b)
 	if err != nil {
 		t.fail("%s: %v", generationName, err)
 		return
@@ -107,17 +108,17 @@ func sideFile(c *hf.Checkpoint, name string) *hf.SideFile {
 // maxSide bounds side files that are read whole. The largest tokenizers have 40 MB.
 const maxSide = 512 << 20
 
-// readSide reads a side file whole.
-func readSide(f *hf.SideFile) ([]byte, error) {
+// readSide reads a side file of c whole.
+func readSide(c *hf.Checkpoint, f *hf.SideFile) ([]byte, error) {
 	if f.Size > maxSide {
 		return nil, fmt.Errorf("%s, more than is read", ui.Bytes(f.Size))
 	}
-	return os.ReadFile(f.Path)
+	return store.ReadFile(context.Background(), c.Folder, f.Name, maxSide)
 }
 
 // parseSide reads a side file as JSON.
-func parseSide(f *hf.SideFile) (*strictjson.Value, error) {
-	raw, err := readSide(f)
+func parseSide(c *hf.Checkpoint, f *hf.SideFile) (*strictjson.Value, error) {
+	raw, err := readSide(c, f)
 	if err != nil {
 		return nil, err
 	}

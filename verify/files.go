@@ -45,7 +45,7 @@ func filesGate(f *found) Gate {
 		any = true
 		if b := sideFile(f.cand.c, a.Name); b == nil {
 			t.fail("%s: missing; the baseline has it", a.Name)
-		} else if p := fileDifference(a, b); p != "" {
+		} else if p := fileDifference(f.base.c, f.cand.c, a, b); p != "" {
 			t.fail("%s: %s", a.Name, p)
 		}
 	}
@@ -63,12 +63,12 @@ func filesGate(f *found) Gate {
 }
 
 // fileDifference says how b differs from the baseline's a, "" if it says the same.
-func fileDifference(a, b *hf.SideFile) string {
-	x, err := readSide(a)
+func fileDifference(base, cand *hf.Checkpoint, a, b *hf.SideFile) string {
+	x, err := readSide(base, a)
 	if err != nil {
 		return "of the baseline: " + err.Error()
 	}
-	y, err := readSide(b)
+	y, err := readSide(cand, b)
 	switch {
 	case err != nil:
 		return err.Error()

@@ -76,7 +76,8 @@ func TestReadsOnce(t *testing.T) {
 	base, cand := open(t, src), open(t, out)
 	for _, workers := range []int{1, 4} {
 		f := counting{blockio.OS, &sync.Mutex{}, map[string][][2]int64{}}
-		r, err := verify.Compare(context.Background(), base, cand, verify.WithFS(verify.Options{Workers: workers}, f))
+		base, cand := through(t, f, base.Dir), through(t, f, cand.Dir)
+		r, err := verify.Compare(context.Background(), base, cand, verify.Options{Workers: workers})
 		if err != nil {
 			t.Fatal(err)
 		}

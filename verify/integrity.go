@@ -1,13 +1,12 @@
 package verify
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	"quern/convert/plan"
 	"quern/formats/model"
 	"quern/internal/invalid"
+	"quern/store"
 )
 
 // integrity is what one checkpoint is asked for.
@@ -74,19 +74,12 @@ func (s *side) readManifest() error {
 		s.absent = "a single file has no " + manifest.Name
 		return nil
 	}
-	path := filepath.Join(s.c.Dir, manifest.Name)
-	info, err := os.Stat(path)
+	raw, err := store.ReadFile(context.Background(), s.c.Folder, manifest.Name, maxManifest)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		s.absent = "there is no " + manifest.Name
 		return nil
 	case err != nil:
-		return err
-	case !info.Mode().IsRegular() || info.Size() > maxManifest:
-		return invalid.Errorf("reading %q: not a file of at most %d bytes", path, maxManifest)
-	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
 		return err
 	}
 	s.manifest, err = manifest.Decode(raw)
@@ -103,7 +96,7 @@ func (x *integrity) index() error {
 	for i := range m.Tensors {
 		t := &m.Tensors[i]
 		if x.manifest[t.Name] != nil {
-			return invalid.Errorf("reading %q: tensor %q is there twice", filepath.Join(x.side.c.Dir, manifest.Name), t.Name)
+			return invalid.Errorf("reading %q: tensor %q is there twice", store.Path(x.side.c.Folder, manifest.Name), t.Name)
 		}
 		x.manifest[t.Name] = t
 	}

@@ -17,10 +17,12 @@ import (
 
 	"quern/convert"
 	"quern/convert/manifest"
+	"quern/formats/hf"
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
 	"quern/internal/invalid"
 	"quern/internal/tinyseek"
+	"quern/store"
 	"quern/verify"
 )
 
@@ -292,32 +294,51 @@ func TestProgress(t *testing.T) {
 // faulty breaks one way of reading.
 type faulty struct {
 	blockio.FS
-	err error
+	err error // nil: none yet
 }
 
 type faultyFile struct {
 	blockio.File
-	err error
+	of *faulty
 }
 
-func (f faulty) Open(name string) (blockio.File, error) {
+func (f *faulty) Open(name string) (blockio.File, error) {
 	r, err := f.FS.Open(name)
-	return faultyFile{r, f.err}, err
+	return faultyFile{r, f}, err
 }
 
-func (f faultyFile) ReadAt([]byte, int64) (int, error) { return 0, f.err }
+func (f faultyFile) ReadAt(p []byte, at int64) (int, error) {
+	if f.of.err != nil {
+		return 0, f.of.err
+	}
+	return f.File.ReadAt(p, at)
+}
+
+// through opens a folder that is reached through a file system.
+func through(t *testing.T, fsys blockio.FS, dir string) *hf.Checkpoint {
+	t.Helper()
+	c, err := hf.OpenIn(t.Context(), store.Local(fsys, dir), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
 
 func TestReadError(t *testing.T) {
 	dir := tiny(t)
-	c := open(t, dir)
-	_, err := verify.Integrity(context.Background(), c, verify.WithFS(verify.Options{}, faulty{blockio.OS, syscall.EIO}))
+	broken := &faulty{FS: blockio.OS}
+	c := through(t, broken, dir)
+	broken.err = syscall.EIO
+	_, err := verify.Integrity(context.Background(), c, verify.Options{})
 	if !errors.Is(err, syscall.EIO) || errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), c.Files[0].Path) {
 		t.Errorf("EIO: %v", err)
 	}
-	_, err = verify.Integrity(context.Background(), c, verify.WithFS(verify.Options{}, faulty{blockio.OS, io.EOF}))
+	broken.err = io.EOF
+	_, err = verify.Integrity(context.Background(), c, verify.Options{})
 	if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "shorter") {
 		t.Errorf("end of file: %v", err)
 	}
+	broken.err = nil
 	if err := os.Truncate(c.Files[1].Path, c.Files[1].Size-1); err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/formats/model"
-	"quern/internal/blockio"
 	"quern/source"
 )
 
@@ -30,16 +29,13 @@ type side struct {
 // newSide lays c open. An FP8 weight without scale and a scale without weight
 // match invalid.Input. Experts get the numbers that order gives them, see
 // [plan.Plan.Renumber]; nil leaves them as they are.
-func newSide(c *hf.Checkpoint, fs blockio.FS, order map[int][]int) (*side, error) {
-	if fs == nil {
-		fs = blockio.OS
-	}
+func newSide(c *hf.Checkpoint, order map[int][]int) (*side, error) {
 	p := plan.New(c)
 	if err := p.Renumber(order); err != nil {
 		return nil, err
 	}
 	s := &side{
-		c: c, tensors: p.Tensors, files: source.New(c, fs),
+		c: c, tensors: p.Tensors, files: source.New(c, nil),
 		byName: make(map[string]*plan.Tensor, len(p.Tensors)), scales: map[string]*plan.Tensor{},
 		isScale: map[string]bool{}, packed: map[string]bool{},
 	}

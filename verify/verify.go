@@ -41,7 +41,6 @@ import (
 
 	"quern/convert/serving"
 	"quern/formats/hf"
-	"quern/internal/blockio"
 )
 
 // Options say how to look. None of them affects what is found.
@@ -50,8 +49,6 @@ type Options struct {
 	// Progress, if set, is called from many goroutines with the bytes that were
 	// read and those that there are to read.
 	Progress func(done, total int64)
-
-	fs blockio.FS // for tests; nil: the machine's
 }
 
 // Report is what was found.
@@ -108,7 +105,7 @@ func Compare(ctx context.Context, base, cand *hf.Checkpoint, o Options) (*Report
 
 // look makes one pass over cand, and over base if there is one.
 func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool) (*Report, error) {
-	mine, err := newSide(cand, o.fs, nil)
+	mine, err := newSide(cand, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +131,7 @@ func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool)
 			return nil, err
 		}
 		r.Renumbered = renumbered(order)
-		its, err := newSide(base, o.fs, order)
+		its, err := newSide(base, order)
 		if err != nil {
 			return nil, fmt.Errorf("baseline: %w", err)
 		}

@@ -4,20 +4,20 @@ import (
 	"encoding/binary"
 	"maps"
 	"math"
-	"os"
 	"slices"
 	"sync"
 
 	"quern/calibrate/sketch"
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
+	"quern/store"
 )
 
 // File is an open calibration file whose content was checked. It is safe for
 // concurrent use. What is large is read when it is asked for.
 type File struct {
 	path    string
-	f       *os.File
+	f       store.Object
 	info    Info
 	digest  [32]byte
 	offset  int64 // of the data section

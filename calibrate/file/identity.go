@@ -1,11 +1,11 @@
 package file
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strings"
 
@@ -17,6 +17,7 @@ import (
 	"quern/formats/safetensors"
 	"quern/internal/invalid"
 	"quern/internal/strictjson"
+	"quern/store"
 )
 
 // sampledRows is how many rows of the embedding go into an identity.
@@ -87,24 +88,24 @@ func canonical(v strictjson.Value) strictjson.Value {
 
 // values hashes the values of norms, and of rows of matrices.
 func values(h *blake3.Hasher, refs []hf.Ref) error {
-	var open *os.File
-	path := ""
+	var open store.Object
+	var of *hf.File
 	defer func() {
 		if open != nil {
 			_ = open.Close()
 		}
 	}()
 	for _, r := range refs {
-		if r.File.Path != path {
+		if r.File != of {
 			if open != nil {
 				_ = open.Close()
-			}
-			path = r.File.Path
-			f, err := os.Open(path)
-			if open = f; err != nil {
 				open = nil
+			}
+			f, err := r.File.Open(context.Background())
+			if err != nil {
 				return err
 			}
+			open, of = f, r.File
 		}
 		if err := rows(h, open, r); err != nil {
 			return fmt.Errorf("reading %q: tensor %q: %w", r.File.Path, r.Tensor.Name, err)
@@ -114,7 +115,7 @@ func values(h *blake3.Hasher, refs []hf.Ref) error {
 }
 
 // rows hashes the first row of a tensor and others evenly spaced, sampledRows in all.
-func rows(h *blake3.Hasher, f *os.File, r hf.Ref) error {
+func rows(h *blake3.Hasher, f store.Object, r hf.Ref) error {
 	t := r.Tensor
 	n, size := int64(1), t.Bytes()
 	if len(t.Shape) > 1 {

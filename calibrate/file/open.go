@@ -1,12 +1,12 @@
 package file
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 
 	"github.com/zeebo/blake3"
@@ -14,6 +14,7 @@ import (
 	"quern/calibrate/sketch"
 	"quern/formats/safetensors"
 	"quern/internal/invalid"
+	"quern/store"
 )
 
 // reading puts the file, and a tensor unless it is nil, in front of an error.
@@ -30,21 +31,12 @@ func reading(path string, t *safetensors.Tensor, err error) error {
 // Open opens a calibration file and reads all of it once: its digest, and that every
 // number is what it can be. What is not matches invalid.Input.
 func Open(path string) (*File, error) {
-	st, err := os.Stat(path)
-	switch {
-	case os.IsNotExist(err):
-		return nil, invalid.Errorf("reading %q: there is no such file", path)
-	case err != nil:
-		return nil, err
-	case !st.Mode().IsRegular():
-		return nil, invalid.Errorf("reading %q: not a regular file", path)
-	}
-	r, err := os.Open(path)
+	r, err := store.OpenFile(context.Background(), path)
 	if err != nil {
 		return nil, err
 	}
 	f := &File{path: path, f: r, modules: map[string]*module{}, caches: map[string]float32{}, layers: map[int]*layer{}}
-	if err := f.load(st.Size()); err != nil {
+	if err := f.load(r.Size()); err != nil {
 		_ = r.Close()
 		return nil, err
 	}

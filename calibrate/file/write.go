@@ -2,13 +2,16 @@ package file
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/zeebo/blake3"
 
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
+	"quern/store"
 )
 
 // Entry is a tensor that is to be written.
@@ -23,9 +26,6 @@ type Entry struct {
 // is the machine's file system. Equal info and entries give equal bytes, in whatever
 // order the entries come.
 func Write(fs blockio.FS, path string, info *Info, entries []Entry) (digest [32]byte, err error) {
-	if fs == nil {
-		fs = blockio.OS
-	}
 	tensors := make([]safetensors.Tensor, len(entries))
 	at := make(map[string]int, len(entries))
 	for i, e := range entries {
@@ -36,9 +36,9 @@ func Write(fs blockio.FS, path string, info *Info, entries []Entry) (digest [32]
 	if err != nil {
 		return digest, fmt.Errorf("writing %q: %w", path, err)
 	}
-	f, err := fs.Create(path + blockio.Partial)
+	f, err := store.LocalSink(fs, filepath.Dir(path)).Create(context.Background(), filepath.Base(path))
 	if err != nil {
-		return digest, fmt.Errorf("creating %q: %w", path+blockio.Partial, err)
+		return digest, err
 	}
 	out := &writer{f: f, hash: blake3.New()}
 	b := bufio.NewWriterSize(out, 1<<20)
@@ -59,16 +59,16 @@ func Write(fs blockio.FS, path string, info *Info, entries []Entry) (digest [32]
 		err = b.Flush()
 	}
 	if err != nil {
-		blockio.Discard(fs, f)
+		f.Discard()
 		return digest, fmt.Errorf("writing %q: %w", path, err)
 	}
 	copy(digest[:], out.hash.Sum(nil))
-	return digest, blockio.Publish(fs, f, path)
+	return digest, f.Commit()
 }
 
 // writer writes a file from front to back and hashes it.
 type writer struct {
-	f    blockio.File
+	f    store.Part
 	hash *blake3.Hasher
 	at   int64
 }

@@ -15,7 +15,6 @@ import (
 
 	"quern/formats/hf"
 	"quern/formats/tokenizer"
-	"quern/internal/blockio"
 	"quern/internal/invalid"
 	"quern/internal/ui"
 	"quern/runner"
@@ -123,13 +122,13 @@ type generation struct {
 
 // generate continues the prompt and writes the text as it comes.
 func (t *terminal) generate(c *cli.Context, ck *hf.Checkpoint, o runner.GenerateOptions) error {
-	m, err := runner.Open(ck, blockio.OS)
+	m, err := runner.Open(ck, nil)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
 	t.notes(c.Bool("quiet"), m.Remarks())
-	tok, err := tokenizer.Open(ck.Dir)
+	tok, err := tokenizer.OpenIn(c.Context, ck.Folder, "")
 	if err != nil {
 		return err
 	}

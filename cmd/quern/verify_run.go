@@ -253,7 +253,7 @@ func (j *verifying) read(m *models, ck *hf.Checkpoint) (err error) {
 		m.sources = append(m.sources, source(j.ids, raw, n))
 		return nil
 	}
-	if m.tokens, err = tokenizer.Open(ck.Dir); err != nil {
+	if m.tokens, err = tokenizer.OpenIn(context.Background(), ck.Folder, ""); err != nil {
 		return err
 	}
 	if j.builtin {

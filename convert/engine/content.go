@@ -3,13 +3,13 @@ package engine
 import (
 	"fmt"
 	"io"
-	"path/filepath"
 
 	"github.com/zeebo/blake3"
 
 	"quern/convert/manifest"
 	"quern/internal/blockio"
 	"quern/internal/invalid"
+	"quern/store"
 )
 
 // Contents are told apart by samples: sampleBlocks blocks of sampleBlock bytes, spread
@@ -48,13 +48,13 @@ func sample(r io.ReaderAt, data, size int64) (string, error) {
 // content samples all input files, weights first.
 func (e *engine) content() ([]manifest.Content, error) {
 	var list []manifest.Content
-	add := func(name string, f blockio.File, data, size int64) error {
+	add := func(name string, f store.Object, data, size int64) error {
 		digest, err := sample(f, data, size)
 		if err == io.ErrUnexpectedEOF {
-			return invalid.Errorf("reading %q: the file became shorter while it was read", f.Name())
+			return invalid.Errorf("reading %q: the file became shorter while it was read", f.String())
 		}
 		if err != nil {
-			return fmt.Errorf("reading %q: %w", f.Name(), err)
+			return fmt.Errorf("reading %q: %w", f.String(), err)
 		}
 		list = append(list, manifest.Content{Name: name, Sample: digest})
 		return nil
@@ -69,13 +69,12 @@ func (e *engine) content() ([]manifest.Content, error) {
 		}
 	}
 	for _, side := range e.plan.Input.Side {
-		path := filepath.Join(e.opts.SideDir, filepath.FromSlash(side.Name))
-		f, err := e.fs.Open(path)
+		f, err := e.opts.In.Open(e.ctx, side.Name)
 		if err != nil {
-			return nil, fmt.Errorf("opening %q: %w", path, err)
+			return nil, err
 		}
 		err = add(side.Name, f, 0, side.Size)
-		f.Close()
+		_ = f.Close()
 		if err != nil {
 			return nil, err
 		}
@@ -97,9 +96,9 @@ func (e *engine) sameContent(old *manifest.Manifest) error {
 	for _, c := range now {
 		switch s, ok := was[c.Name]; {
 		case !ok:
-			return invalid.Errorf("output folder %q: its manifest does not tell what %q contained when it was made; verify it against its input, choose another folder, or --overwrite it", e.opts.Dir, c.Name)
+			return invalid.Errorf("output folder %q: its manifest does not tell what %q contained when it was made; verify it against its input, choose another folder, or --overwrite it", e.out, c.Name)
 		case s != c.Sample:
-			return invalid.Errorf("output folder %q was made from another %q: the file has the same size and header now, and other contents; choose another folder, or --overwrite it", e.opts.Dir, c.Name)
+			return invalid.Errorf("output folder %q was made from another %q: the file has the same size and header now, and other contents; choose another folder, or --overwrite it", e.out, c.Name)
 		}
 	}
 	return nil

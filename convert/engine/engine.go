@@ -18,32 +18,33 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/gpu"
-	"quern/internal/blockio"
+	"quern/store"
 )
 
 // Source is an input file, in the order of the plan's Input.Files.
 type Source struct {
-	Path    string
-	Size    int64
-	ModTime time.Time
+	Name  string // in the folder of the input
+	Path  string // as people call it
+	Size  int64
+	Stamp store.Stamp // as it was planned with
 }
 
 // Options say how to execute a plan. None of them affects the output's bytes.
 type Options struct {
-	Dir       string   // output folder
-	Sources   []Source // weight files
-	SideDir   string   // folder that the plan's side files lie in
-	Workers   int      // goroutines that transform; 0: one a processor
-	Memory    int64    // bytes for the whole process; 0: DefaultMemory, or what the plan takes if that is more
-	Overwrite bool     // remove an earlier output in Dir first, but go on with what the same call has begun
-	FS        blockio.FS
+	Dir       string       // output folder: a location
+	Out       store.Sink   // the same; nil: opened by its location
+	In        store.Folder // holds the weight files, and the plan's side files
+	Single    bool         // the input is a single file of In, not the folder
+	Sources   []Source     // weight files
+	Workers   int          // goroutines that transform; 0: one a processor
+	Memory    int64        // bytes for the whole process; 0: DefaultMemory, or what the plan takes if that is more
+	Overwrite bool         // remove an earlier output in Dir first, but go on with what the same call has begun
 	// Channels returns the mean squares of a module's input channels, as the plan's
 	// calibration has them. A plan with weighted searches needs it; it is called
 	// from one goroutine.
@@ -62,9 +63,6 @@ type Options struct {
 const deviceWorkers = 8
 
 func (o Options) withDefaults() Options {
-	if o.FS == nil {
-		o.FS = blockio.OS
-	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -96,7 +94,8 @@ type Result struct {
 type engine struct {
 	plan *plan.Plan
 	opts Options
-	fs   blockio.FS
+	out  store.Sink
+	ctx  context.Context // of the run: opening files of other machines takes time
 
 	run   *manifest.Manifest // without tensors
 	state *state
@@ -105,8 +104,7 @@ type engine struct {
 	free  chan *slab
 	work  chan *chunk
 
-	inputs []blockio.File
-	stamps []blockio.Stamp // of those that are open
+	inputs []store.Object
 	inMu   sync.Mutex
 	drop   bool // forget cached pages behind the work
 	window *window
@@ -123,6 +121,12 @@ type engine struct {
 // state stay, so that the same call goes on where this one stopped.
 func Run(ctx context.Context, p *plan.Plan, o Options) (*Result, error) {
 	o = o.withDefaults()
+	var err error
+	if o.Out == nil {
+		if o.Out, err = store.OpenSink(o.Dir); err != nil {
+			return nil, err
+		}
+	}
 	if err := apart(o); err != nil {
 		return nil, err
 	}
@@ -132,8 +136,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (*Result, error) {
 	if o.Channels == nil && slices.ContainsFunc(p.Tensors, weighted) {
 		return nil, errors.New("the plan weighs channels by a calibration that is not there")
 	}
-	e := &engine{surveys: surveysOf(p), largest: map[string]float32{}, plan: p, opts: o, fs: o.FS, inputs: make([]blockio.File, len(o.Sources)), stamps: make([]blockio.Stamp, len(o.Sources))}
-	var err error
+	e := &engine{surveys: surveysOf(p), largest: map[string]float32{}, plan: p, opts: o, out: o.Out, ctx: ctx, inputs: make([]store.Object, len(o.Sources))}
 	if e.mem, err = divide(p, o); err != nil {
 		return nil, err
 	}
@@ -141,7 +144,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer e.closeInputs()
-	if e.state, err = claim(o.FS, o.Dir, e.run, e.over(), e.shardNames(), e.writes()); err != nil {
+	if e.state, err = claim(e.out, e.run, e.over(), e.shardNames(), e.writes()); err != nil {
 		if errors.Is(err, ErrComplete) {
 			return nil, e.complete()
 		}
@@ -149,7 +152,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (*Result, error) {
 	}
 	res := &Result{Manifest: e.run}
 	if err := e.execute(ctx, res); err != nil {
-		e.state.file.Close()
+		_ = e.state.log.Close()
 		return nil, err
 	}
 	res.Remarks = e.large.remarks()
@@ -269,7 +272,7 @@ func (e *engine) convert(ctx context.Context, todo []int) error {
 	e.window.close()
 	e.free, e.work = nil, nil
 	for _, s := range open {
-		s.discard(e.fs)
+		s.discard()
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"quern/internal/blockio"
 	"quern/internal/invalid"
 	"quern/scheme"
+	"quern/store"
 )
 
 // newJob prepares the making of tensor i of the plan, and of the scales that come with
@@ -144,7 +145,7 @@ func (e *engine) channels(j *job) ([]float32, error) {
 func weighted(t plan.Tensor) bool { return t.Op.Quantizes() && t.Quant.Search == fp8.SearchWeighted }
 
 // read fills a chunk from its input file, and what else its codes need.
-func (e *engine) read(in blockio.File, c *chunk) error {
+func (e *engine) read(in store.Object, c *chunk) error {
 	t, g := c.job.tensor, &c.job.geo
 	if g.linear {
 		c.in = c.slab.in[:c.span.n*g.in]
@@ -185,7 +186,7 @@ func (e *engine) read(in blockio.File, c *chunk) error {
 }
 
 // readPart reads the part of a view that a chunk of a matrix covers.
-func (e *engine) readPart(in blockio.File, v *plan.View, lay *scheme.Output, p []byte, c *chunk) error {
+func (e *engine) readPart(in store.Object, v *plan.View, lay *scheme.Output, p []byte, c *chunk) error {
 	offset, width, stride, count := lay.Place(c.span.Part, c.job.geo.cols)
 	if width == stride { // whole rows lie together
 		return e.readView(in, v, p, offset)
@@ -199,7 +200,7 @@ func (e *engine) readPart(in blockio.File, v *plan.View, lay *scheme.Output, p [
 }
 
 // readView reads view v from byte at on, whatever order its slabs are to have.
-func (e *engine) readView(in blockio.File, v *plan.View, p []byte, at int64) error {
+func (e *engine) readView(in store.Object, v *plan.View, p []byte, at int64) error {
 	data := e.plan.Input.Files[v.File].Data
 	for off, n := range v.Runs(at, int64(len(p))) {
 		if err := e.readAt(in, v, p[:n], data+off); err != nil {
@@ -212,7 +213,7 @@ func (e *engine) readView(in blockio.File, v *plan.View, p []byte, at int64) err
 
 // readAt reads a piece of view v and forgets its cached pages where the job is
 // too large to leave them to others.
-func (e *engine) readAt(in blockio.File, v *plan.View, p []byte, off int64) error {
+func (e *engine) readAt(in store.Object, v *plan.View, p []byte, off int64) error {
 	if err := blockio.ReadFull(in, p, off); err != nil {
 		if err == io.ErrUnexpectedEOF {
 			return invalid.Errorf("reading %q: tensor %q: the file became shorter while it was read", e.plan.Input.Files[v.File].Name, v.Name)

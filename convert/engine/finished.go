@@ -2,8 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
@@ -20,10 +18,11 @@ func (e *engine) finished(s *plan.Shard) (bool, error) {
 		return false, nil
 	}
 	for _, i := range e.files(s) {
-		if _, err := e.input(i); err != nil {
+		in, err := e.input(i)
+		if err != nil {
 			return false, err
 		}
-		if done.From[e.plan.Input.Files[i].Name] != e.stamps[i] {
+		if done.From[e.plan.Input.Files[i].Name] != in.Stamp() {
 			return false, nil
 		}
 	}
@@ -32,13 +31,12 @@ func (e *engine) finished(s *plan.Shard) (bool, error) {
 
 // published reports whether the file of s is there and has its header.
 func (e *engine) published(s *plan.Shard) bool {
-	f, err := e.fs.Open(filepath.Join(e.opts.Dir, s.Name))
+	f, err := e.out.Open(e.ctx, s.Name)
 	if err != nil {
 		return false
 	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil || st.Size() != s.Size {
+	defer func() { _ = f.Close() }()
+	if f.Size() != s.Size {
 		return false
 	}
 	raw := make([]byte, len(s.Header))
@@ -50,7 +48,7 @@ func (e *engine) published(s *plan.Shard) bool {
 // edited, but not removed.
 func (e *engine) complete() error {
 	missing := func(name string) error {
-		return invalid.Errorf("output folder %q: the manifest says that it is complete, but %q is missing or not the file that was written; --overwrite makes it anew", e.opts.Dir, name)
+		return invalid.Errorf("output folder %q: the manifest says that it is complete, but %q is missing or not the file that was written; --overwrite makes it anew", e.out, name)
 	}
 	for k := range e.plan.Shards {
 		s := &e.plan.Shards[k]
@@ -59,19 +57,15 @@ func (e *engine) complete() error {
 		}
 	}
 	for _, name := range e.companions() {
-		f, err := e.fs.Open(filepath.Join(e.opts.Dir, filepath.FromSlash(name)))
+		f, err := e.out.Open(e.ctx, name)
 		if err != nil {
 			return missing(name)
 		}
-		f.Close()
+		_ = f.Close()
 	}
-	raw, err := os.ReadFile(filepath.Join(e.opts.Dir, manifest.Name))
+	old, err := madeThere(e.out)
 	if err != nil {
-		return fmt.Errorf("output folder %q: %w", e.opts.Dir, err)
-	}
-	old, err := manifest.Decode(raw)
-	if err != nil {
-		return fmt.Errorf("output folder %q: %w", e.opts.Dir, err)
+		return fmt.Errorf("output folder %q: %w", e.out, err)
 	}
 	if err := e.sameContent(old); err != nil {
 		return err

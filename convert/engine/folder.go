@@ -6,15 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sort"
-	"strings"
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/formats/hf"
-	"quern/internal/blockio"
+	"quern/store"
 )
 
 // publishFolder writes what makes shards a checkpoint: the index, the files
@@ -33,7 +30,7 @@ func (e *engine) publishFolder(ctx context.Context, m *manifest.Manifest) error 
 		return err
 	}
 	write := func(name string, data []byte) error {
-		return blockio.WriteFile(e.fs, filepath.Join(e.opts.Dir, name), data)
+		return store.WriteFile(ctx, e.out, name, data)
 	}
 	if len(e.plan.Shards) > 1 {
 		raw, err := e.index()
@@ -48,7 +45,7 @@ func (e *engine) publishFolder(ctx context.Context, m *manifest.Manifest) error 
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		if err := e.copySide(f); err != nil {
+		if err := e.copySide(ctx, f); err != nil {
 			return err
 		}
 	}
@@ -73,17 +70,10 @@ func (e *engine) publishFolder(ctx context.Context, m *manifest.Manifest) error 
 }
 
 // copySide copies a side file into the output folder.
-func (e *engine) copySide(f plan.SideFile) error {
-	from := filepath.Join(e.opts.SideDir, filepath.FromSlash(f.Name))
-	to := filepath.Join(e.opts.Dir, filepath.FromSlash(f.Name))
-	if strings.Contains(f.Name, "/") {
-		if err := e.fs.MkdirAll(filepath.Dir(to)); err != nil {
-			return fmt.Errorf("creating folder %q: %w", filepath.Dir(to), err)
-		}
-	}
-	err := blockio.CopyFile(e.fs, to, from, f.Size)
-	if errors.Is(err, blockio.ErrChanged) {
-		return changed(from)
+func (e *engine) copySide(ctx context.Context, f plan.SideFile) error {
+	err := store.Copy(ctx, e.out, e.opts.In, f.Name, f.Size)
+	if errors.Is(err, store.ErrChanged) {
+		return changed(store.Path(e.opts.In, f.Name))
 	}
 	return err
 }
@@ -119,12 +109,8 @@ func (e *engine) index() ([]byte, error) {
 // sweepPartials removes what killed runs have left under partial names.
 func (e *engine) sweepPartials() error {
 	for _, name := range e.writes() {
-		f := filepath.Join(e.opts.Dir, filepath.FromSlash(name)+blockio.Partial)
-		if _, err := os.Lstat(f); err != nil {
-			continue
-		}
-		if err := e.fs.Remove(f); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("removing %q: %w", f, err)
+		if err := e.out.Sweep(name); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -11,48 +12,40 @@ import (
 	"quern/convert/plan"
 	"quern/internal/blockio"
 	"quern/internal/invalid"
+	"quern/store"
 )
 
 // input opens input file i on first use and makes sure that it is the file
-// that was planned with: size, time and header.
-func (e *engine) input(i int) (blockio.File, error) {
+// that was planned with: stamp and header.
+func (e *engine) input(i int) (store.Object, error) {
 	e.inMu.Lock()
 	defer e.inMu.Unlock()
 	if e.inputs[i] != nil {
 		return e.inputs[i], nil
 	}
 	src, want := e.opts.Sources[i], e.plan.Input.Files[i]
-	f, err := e.fs.Open(src.Path)
+	f, err := e.opts.In.Open(e.ctx, src.Name)
 	if err != nil {
-		return nil, fmt.Errorf("opening %q: %w", src.Path, err)
+		return nil, err
 	}
-	same, err := blockio.Unchanged(f, src.Size, src.ModTime)
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("reading %q: %w", src.Path, err)
-	}
-	raw := make([]byte, want.Data)
+	same := f.Stamp() == src.Stamp
 	if same {
+		raw := make([]byte, want.Data)
 		err := blockio.ReadFull(f, raw, 0)
 		if err != nil && err != io.ErrUnexpectedEOF {
-			f.Close()
+			_ = f.Close()
 			return nil, fmt.Errorf("reading %q: %w", src.Path, err)
 		}
 		sum := blake3.Sum256(raw)
 		same = err == nil && hex.EncodeToString(sum[:]) == want.Header
 	}
 	if !same {
-		f.Close()
+		_ = f.Close()
 		return nil, changed(src.Path)
 	}
-	st, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("reading %q: %w", src.Path, err)
-	}
 	f.Sequential()
-	f.Uncached()
-	e.inputs[i], e.stamps[i] = f, blockio.StampOf(st)
+	store.Uncached(f)
+	e.inputs[i] = f
 	return f, nil
 }
 
@@ -91,13 +84,11 @@ func (e *engine) unchanged(files []int) error {
 		if f == nil {
 			continue
 		}
-		src := e.opts.Sources[i]
-		same, err := blockio.Unchanged(f, src.Size, src.ModTime)
-		if err != nil {
-			return fmt.Errorf("reading %q: %w", src.Path, err)
-		}
-		if !same {
-			return changed(src.Path)
+		switch err := f.Check(); {
+		case errors.Is(err, store.ErrChanged):
+			return changed(e.opts.Sources[i].Path)
+		case err != nil:
+			return err
 		}
 	}
 	return nil
@@ -110,7 +101,7 @@ func changed(path string) error {
 func (e *engine) closeInputs() {
 	for _, f := range e.inputs {
 		if f != nil {
-			f.Close()
+			_ = f.Close()
 		}
 	}
 }

@@ -100,7 +100,7 @@ func TestKillAtEveryPhase(t *testing.T) {
 	ck, p := mustOpen(t, tiny(), tinyShard)
 	want := tinyClean()
 	fsys := &faultfs.FS{NoSync: true}
-	convertTo(t, ck, p, filepath.Join(temp(t), "out"), func(o *engine.Options) { o.FS = fsys })
+	convertTo(t, ck, p, filepath.Join(temp(t), "out"), func(o *engine.Options) { through(o, fsys) })
 	calls := len(fsys.Calls())
 	points := 60
 	if raced || testing.Short() {

@@ -91,7 +91,7 @@ func child(in, out string) error {
 	slow, err := time.ParseDuration(os.Getenv(childSlow))
 	if err == nil || number(childKill) > 0 {
 		var calls atomic.Int64
-		o.FS = &faultfs.FS{NoSync: true, Hook: func(c faultfs.Call) *faultfs.Fault {
+		through(&o, &faultfs.FS{NoSync: true, Hook: func(c faultfs.Call) *faultfs.Fault {
 			if calls.Add(1) == number(childKill) {
 				self, _ := os.FindProcess(os.Getpid())
 				_ = self.Kill()
@@ -102,7 +102,7 @@ func child(in, out string) error {
 				time.Sleep(slow)
 			}
 			return nil
-		}}
+		}})
 	}
 	if _, err := engine.Run(context.Background(), p, o); err != nil {
 		return err

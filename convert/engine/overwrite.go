@@ -1,11 +1,12 @@
 package engine
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
 	"quern/internal/invalid"
+	"quern/store"
 )
 
 // over is what identifies a run with --overwrite beside its plan: the state of
@@ -28,7 +30,7 @@ func (e *engine) over() string {
 	}
 	h := blake3.New()
 	for _, s := range e.opts.Sources {
-		fmt.Fprintf(h, "%d %d\n", s.Size, s.ModTime.UnixNano())
+		fmt.Fprintf(h, "%d %s\n", s.Size, s.Stamp)
 	}
 	return sum(h)
 }
@@ -38,11 +40,14 @@ func (e *engine) over() string {
 // run would write over a file of somebody else's is refused. The manifest goes first:
 // without it what remains is nobody's output.
 func (s *state) condemn(writes []string) error {
-	if raw, err := os.ReadFile(filepath.Join(s.dir, manifest.Name)); err == nil {
-		m, err := manifest.Decode(raw)
-		if err != nil {
-			return invalid.Errorf("output folder %q: %w; choose another folder", s.dir, err)
-		}
+	m, err := madeThere(s.out)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, invalid.Input):
+		return invalid.Errorf("output folder %q: %w; choose another folder", s.out, err)
+	case err != nil:
+		return fmt.Errorf("output folder %q: %w", s.out, err)
+	default:
 		if err := s.output(m, m.Tensors, nil); err != nil {
 			return err
 		}
@@ -71,7 +76,7 @@ func (s *state) output(run *manifest.Manifest, tensors []manifest.Tensor, begun 
 		case err != nil:
 			return err
 		case !as:
-			return invalid.Errorf("output folder %q: quern has written a file %q there, but what lies there now is another: it is not quern's to remove; choose another folder, or move it away", s.dir, name)
+			return invalid.Errorf("output folder %q: quern has written a file %q there, but what lies there now is another: it is not quern's to remove; choose another folder, or move it away", s.out, name)
 		}
 		names = append(names, name)
 	}
@@ -84,7 +89,7 @@ func (s *state) output(run *manifest.Manifest, tensors []manifest.Tensor, begun 
 	}
 	for _, n := range append(names, sideFiles(run)...) {
 		s.doom(n)
-		s.doom(n + blockio.Partial)
+		s.doom(n + store.Partial)
 	}
 	return nil
 }
@@ -95,19 +100,15 @@ func (s *state) asWritten(name string, tensors []manifest.Tensor) (bool, error) 
 	if !local(name) {
 		return false, nil
 	}
-	f, err := s.fs.Open(filepath.Join(s.dir, name))
+	f, err := s.out.Open(context.Background(), name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("opening %q: %w", filepath.Join(s.dir, name), err)
+		return false, err
 	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return false, fmt.Errorf("reading %q: %w", f.Name(), err)
-	}
-	h, err := safetensors.ReadHeader(f, st.Size(), safetensors.Limits{})
+	defer func() { _ = f.Close() }()
+	h, err := safetensors.ReadHeader(f, f.Size(), safetensors.Limits{})
 	if err != nil || len(h.Tensors) != len(tensors) {
 		return false, nil
 	}
@@ -130,7 +131,7 @@ func (s *state) asWritten(name string, tensors []manifest.Tensor) (bool, error) 
 	}
 	raw := make([]byte, least.Bytes())
 	if err := blockio.ReadFull(f, raw, h.DataOffset+least.Begin); err != nil {
-		return false, fmt.Errorf("reading %q: %w", f.Name(), err)
+		return false, fmt.Errorf("reading %q: %w", f, err)
 	}
 	digest := blake3.Sum256(raw)
 	return hex.EncodeToString(digest[:]) == want[least.Name].BLAKE3, nil
@@ -140,17 +141,20 @@ func (s *state) asWritten(name string, tensors []manifest.Tensor) (bool, error) 
 func (s *state) collides(writes []string) error {
 	for _, name := range writes {
 		if link := s.linkAbove(name); link != "" {
-			return invalid.Errorf("output folder %q: %q is a link: quern writes %q into folders only", s.dir, link, name)
+			return invalid.Errorf("output folder %q: %q is a link: quern writes %q into folders only", s.out, link, name)
 		}
-		path := filepath.Join(s.dir, filepath.FromSlash(name))
-		if _, err := os.Lstat(path); err != nil || slices.Contains(s.doomed, filepath.FromSlash(name)) {
+		_, err := s.out.Look(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) || slices.Contains(s.doomed, filepath.FromSlash(name)):
 			continue
+		case err != nil:
+			return fmt.Errorf("output folder %q: %w", s.out, err)
 		}
 		swapped := ""
-		if _, err := os.Stat(filepath.Join(s.dir, hf.ConfigName)); err == nil {
+		if _, err := s.out.Look(hf.ConfigName); err == nil {
 			swapped = " (it looks like a checkpoint: are IN and OUT swapped?)"
 		}
-		return invalid.Errorf("output folder %q holds %q, which quern has not written and does not replace%s; choose another folder", s.dir, name, swapped)
+		return invalid.Errorf("output folder %q holds %q, which quern has not written and does not replace%s; choose another folder", s.out, name, swapped)
 	}
 	return nil
 }
@@ -158,9 +162,9 @@ func (s *state) collides(writes []string) error {
 // linkAbove is the first folder on the way from dir to name that is a link, or "".
 func (s *state) linkAbove(name string) string {
 	at := ""
-	for part := range strings.SplitSeq(filepath.ToSlash(filepath.Dir(filepath.FromSlash(name))), "/") {
-		at = filepath.Join(at, part)
-		if st, err := os.Lstat(filepath.Join(s.dir, at)); err == nil && st.Mode()&fs.ModeSymlink != 0 {
+	for part := range strings.SplitSeq(path.Dir(filepath.ToSlash(name)), "/") {
+		at = path.Join(at, part)
+		if e, err := s.out.Look(at); err == nil && e.Mode&fs.ModeSymlink != 0 {
 			return at
 		}
 	}
@@ -190,10 +194,10 @@ func (s *state) doom(name string) {
 	if !local(name) || s.linkAbove(name) != "" || slices.Contains(s.doomed, n) {
 		return
 	}
-	st, err := os.Lstat(filepath.Join(s.dir, n))
-	if err != nil || st.IsDir() {
+	e, err := s.out.Look(filepath.ToSlash(n))
+	if err != nil || e.Mode.IsDir() {
 		return
 	}
 	s.doomed = append(s.doomed, n)
-	s.spare += st.Size()
+	s.spare += e.Size
 }

@@ -112,7 +112,8 @@ func everyWay(t *testing.T, ck *hf.Checkpoint, p *plan.Plan) map[string]string {
 	}
 	for what, o := range ways {
 		got := convertTo(t, ck, p, filepath.Join(temp(t), "out"), func(d *engine.Options) {
-			d.Workers, d.Memory, d.FS = o.Workers, o.Memory, &faultfs.FS{NoSync: true}
+			d.Workers, d.Memory = o.Workers, o.Memory
+			through(d, &faultfs.FS{NoSync: true})
 		})
 		sameFiles(t, what, got, first)
 	}

@@ -272,7 +272,8 @@ func TestWindowLeavesNoTrace(t *testing.T) {
 	ck, p := mustOpen(t, tiny(), tinyShard)
 	for _, workers := range []int{1, 4} {
 		got := convertTo(t, ck, p, filepath.Join(t.TempDir(), "out"), func(o *engine.Options) {
-			o.Workers, o.Memory, o.FS = workers, 72<<20, &faultfs.FS{}
+			o.Workers, o.Memory = workers, 72<<20
+			through(o, &faultfs.FS{})
 		})
 		sameFiles(t, "with a window", got, tinyClean())
 	}

@@ -3,20 +3,19 @@ package engine
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"sort"
 	"sync"
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/internal/blockio"
+	"quern/store"
 )
 
 // shard is an output file that is being filled.
 type shard struct {
 	plan *plan.Shard
-	name string // final path
-	file blockio.File
+	file store.Part
 	jobs []*job // in the order of the input
 
 	mu      sync.Mutex
@@ -30,21 +29,21 @@ type shard struct {
 // writes its header.
 func (e *engine) openShard(k int) (*shard, error) {
 	ps := &e.plan.Shards[k]
-	s := &shard{plan: ps, name: filepath.Join(e.opts.Dir, ps.Name), whole: make(chan struct{})}
-	f, err := e.fs.Create(s.name + blockio.Partial)
+	s := &shard{plan: ps, whole: make(chan struct{})}
+	f, err := e.out.Create(e.ctx, ps.Name)
 	if err != nil {
-		return nil, fmt.Errorf("creating %q: %w", s.name+blockio.Partial, err)
+		return nil, err
 	}
 	s.file = f
 	if err := f.Reserve(ps.Size); err != nil {
-		s.discard(e.fs)
-		return nil, fmt.Errorf("reserving %d bytes for %q: %w", ps.Size, f.Name(), err)
+		s.discard()
+		return nil, fmt.Errorf("reserving %d bytes for %q: %w", ps.Size, f, err)
 	}
 	if err := blockio.WriteFull(f, ps.Header, 0); err != nil {
-		s.discard(e.fs)
-		return nil, fmt.Errorf("writing %q: %w", f.Name(), err)
+		s.discard()
+		return nil, fmt.Errorf("writing %q: %w", f, err)
 	}
-	f.Uncached()
+	store.Uncached(f)
 	at := make(map[int]int64, len(ps.Tensors)) // offsets by index in the plan
 	for n, i := range ps.Tensors {
 		at[i] = ps.Offsets[n]
@@ -55,7 +54,7 @@ func (e *engine) openShard(k int) (*shard, error) {
 		}
 		j, err := e.newJob(s, i, at)
 		if err != nil {
-			s.discard(e.fs)
+			s.discard()
 			return nil, err
 		}
 		s.jobs = append(s.jobs, j)
@@ -91,14 +90,14 @@ func (e *engine) publish(ctx context.Context, s *shard) error {
 		return err
 	}
 	s.settled = true
-	if err := blockio.Publish(e.fs, s.file, s.name); err != nil {
+	if err := s.file.Commit(); err != nil {
 		return err
 	}
 	e.stateMu.Lock()
 	defer e.stateMu.Unlock()
-	r := record{Shard: s.plan.Name, From: map[string]blockio.Stamp{}, Tensors: s.results}
+	r := record{Shard: s.plan.Name, From: map[string]store.Stamp{}, Tensors: s.results}
 	for _, i := range e.files(s.plan) {
-		r.From[e.plan.Input.Files[i].Name] = e.stamps[i]
+		r.From[e.plan.Input.Files[i].Name] = e.inputs[i].Stamp()
 	}
 	if err := e.state.append(r); err != nil {
 		return err
@@ -108,10 +107,10 @@ func (e *engine) publish(ctx context.Context, s *shard) error {
 }
 
 // discard gives up a shard that was not published.
-func (s *shard) discard(fsys blockio.FS) {
+func (s *shard) discard() {
 	if s.settled {
 		return
 	}
 	s.settled = true
-	blockio.Discard(fsys, s.file)
+	s.file.Discard()
 }

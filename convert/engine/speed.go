@@ -3,13 +3,11 @@ package engine
 import (
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"time"
 
 	"quern/convert/plan"
 	"quern/fp8"
-	"quern/internal/blockio"
+	"quern/store"
 )
 
 // Speed estimates how many bytes of input a second the processor can take
@@ -65,14 +63,9 @@ func kernelRate(p *plan.Plan) float64 {
 
 // Free is the space in bytes that is free where dir is, or will be.
 func Free(dir string) (int64, error) {
-	for {
-		if _, err := os.Stat(dir); err == nil {
-			return blockio.OS.Free(dir)
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			return blockio.OS.Free(".")
-		}
-		dir = up
+	out, err := store.OpenSink(dir)
+	if err != nil {
+		return 0, err
 	}
+	return out.Free()
 }

@@ -5,18 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"quern/convert/manifest"
 	"quern/internal/blockio"
+	"quern/store"
 )
 
 // stateName is the file that records finished shards while a run is under way;
 // it also carries the lock.
-const stateName = "quern-state" + blockio.Partial
+const stateName = "quern-state" + store.Partial
 
 // ErrComplete is returned when the folder already holds the finished output of
 // the same plan.
@@ -31,8 +30,8 @@ type record struct {
 	Doomed []string           `json:"doomed,omitempty"` // with Run: files of an earlier output that go first
 	Shard  string             `json:"shard,omitempty"`
 	// From has the stamps of the input files that the shard was made from.
-	From    map[string]blockio.Stamp `json:"from,omitempty"`
-	Tensors []manifest.Tensor        `json:"tensors,omitempty"`
+	From    map[string]store.Stamp `json:"from,omitempty"`
+	Tensors []manifest.Tensor      `json:"tensors,omitempty"`
 	// Surveys, instead of Shard, are largest magnitudes that were found in the files
 	// of From.
 	Surveys map[string]float32 `json:"surveys,omitempty"`
@@ -40,11 +39,8 @@ type record struct {
 
 // state is the open state file of this run.
 type state struct {
-	fs   blockio.FS
-	dir  string
-	file blockio.File
-	end  int64             // of the lines that count
-	size int64             // of the file when it was locked
+	out  store.Sink
+	log  store.Log
 	done map[string]record // of finished shards, by name
 
 	surveys []record // what was found before codings
@@ -52,41 +48,11 @@ type state struct {
 	shards []string // the names of all shards of this run
 	over   string   // --overwrite: the stamp of the input, else ""
 	made   bool     // this run has made the folder
-	doomed []string // --overwrite: what begin removes, by name in dir
+	doomed []string // --overwrite: what begin removes, by name in the folder
 	spare  int64    // bytes of those files
 
 	old        *record           // the first line of another run's state
 	oldTensors []manifest.Tensor // of the shards that it has finished
-}
-
-// lock opens the state file and locks it. A file that was removed between the
-// two (its run has just finished) is opened anew.
-func (s *state) lock() error {
-	name := filepath.Join(s.dir, stateName)
-	for range 10 {
-		f, err := s.fs.Append(name)
-		if err != nil {
-			return fmt.Errorf("opening %q: %w", name, err)
-		}
-		if err := f.Lock(); err != nil {
-			f.Close()
-			if errors.Is(err, blockio.ErrLocked) {
-				return fmt.Errorf("output folder %q: another quern is writing it", s.dir)
-			}
-			return fmt.Errorf("locking %q: %w", name, err)
-		}
-		mine, err1 := f.Stat()
-		there, err2 := os.Stat(name)
-		if err1 == nil && err2 == nil && os.SameFile(mine, there) {
-			s.file, s.size = f, mine.Size()
-			return nil
-		}
-		f.Close()
-		if err1 != nil {
-			return fmt.Errorf("reading %q: %w", name, err1)
-		}
-	}
-	return fmt.Errorf("locking %q: the file keeps changing", name)
 }
 
 // load reads the finished shards. A torn last line is the trace of a kill; it
@@ -94,15 +60,14 @@ func (s *state) lock() error {
 // takes nothing. A run with --overwrite goes on only with what the same command
 // has begun on the same input: it is also how people start anew.
 func (s *state) load(run *manifest.Manifest) (other string, err error) {
-	name := filepath.Join(s.dir, stateName)
-	if s.size == 0 {
+	raw := make([]byte, s.log.Size())
+	if len(raw) == 0 {
 		return "", nil
 	}
-	raw := make([]byte, s.size)
-	if err := blockio.ReadFull(s.file, raw, 0); err != nil {
-		return "", fmt.Errorf("reading %q: %w", name, err)
+	if err := blockio.ReadFull(s.log, raw, 0); err != nil {
+		return "", fmt.Errorf("reading %q: %w", s.log, err)
 	}
-	first := true
+	first, end := true, int64(0)
 	var head record
 	for {
 		line, rest, ok := bytes.Cut(raw, []byte("\n"))
@@ -128,13 +93,13 @@ func (s *state) load(run *manifest.Manifest) (other string, err error) {
 		} else {
 			s.done[r.Shard] = r
 		}
-		s.end += int64(len(line)) + 1
+		end += int64(len(line)) + 1
 		raw = rest
 	}
 	if s.old != nil {
-		s.end = 0
 		return other, nil
 	}
+	s.log.Keep(end)
 	// A kill may have come before all of them were gone.
 	for _, name := range head.Doomed {
 		if _, made := s.done[name]; !made {
@@ -156,19 +121,18 @@ func (s *state) oldDoomed() []string {
 // begin makes the folder this run's. For --overwrite it then removes the earlier
 // output: the state names it, so that a kill leaves nothing that nobody knows.
 func (s *state) begin(run *manifest.Manifest) error {
-	if s.end == 0 {
+	if s.log.End() == 0 {
 		// Over what another run has left there, whose names are in Doomed now.
 		if err := s.append(record{Run: run, Over: s.over, Shards: s.shards, Doomed: s.doomed}); err != nil {
 			return err
 		}
 	}
-	name := filepath.Join(s.dir, stateName)
-	if err := s.file.Truncate(s.end); err != nil {
-		return fmt.Errorf("truncating %q: %w", name, err)
+	if err := s.log.Cut(); err != nil {
+		return err
 	}
 	for _, n := range s.doomed {
-		if err := s.fs.Remove(filepath.Join(s.dir, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("removing %q: %w", filepath.Join(s.dir, n), err)
+		if err := s.out.Remove(filepath.ToSlash(n)); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -176,29 +140,20 @@ func (s *state) begin(run *manifest.Manifest) error {
 
 // append adds a line, durably.
 func (s *state) append(r record) error {
-	name := filepath.Join(s.dir, stateName)
 	line, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	line = append(line, '\n')
-	if err := blockio.WriteFull(s.file, line, s.end); err != nil {
-		return fmt.Errorf("writing %q: %w", name, err)
+	if err := s.log.Append(append(line, '\n')); err != nil {
+		return err
 	}
-	if err := s.file.Sync(); err != nil {
-		return fmt.Errorf("syncing %q: %w", name, err)
-	}
-	s.end += int64(len(line))
-	return nil
+	return s.log.Sync()
 }
 
 // finish removes the state file: the folder is complete.
 func (s *state) finish() error {
-	if err := s.fs.Retire(s.file); err != nil {
-		return fmt.Errorf("removing %q: %w", s.file.Name(), err)
+	if err := s.log.Retire(); err != nil {
+		return err
 	}
-	if err := s.fs.SyncDir(s.dir); err != nil {
-		return fmt.Errorf("syncing folder %q: %w", s.dir, err)
-	}
-	return nil
+	return s.out.Sync()
 }

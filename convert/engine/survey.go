@@ -6,8 +6,8 @@ import (
 
 	"quern/convert/plan"
 	"quern/fp8"
-	"quern/internal/blockio"
 	"quern/scheme"
+	"quern/store"
 )
 
 // Codings that begin with a largest magnitude get it from a pass over what they read,
@@ -51,7 +51,7 @@ func (e *engine) recall(todo []int) (pending int64, err error) {
 			if _, err := e.input(i); err != nil {
 				return 0, err
 			}
-			same = same && was == e.stamps[i]
+			same = same && was == e.inputs[i].Stamp()
 		}
 		if same {
 			for name, x := range r.Surveys {
@@ -125,7 +125,7 @@ func (e *engine) survey(ctx context.Context, s *shard) error {
 		return nil
 	}
 	q := &inquiry{largest: make(map[string]float32, len(names)), left: 1, found: make(chan struct{})}
-	from := map[string]blockio.Stamp{}
+	from := map[string]store.Stamp{}
 	var files []int
 	for _, name := range names {
 		q.largest[name] = 0
@@ -139,7 +139,7 @@ func (e *engine) survey(ctx context.Context, s *shard) error {
 			}
 			eachView(&of[i], func(v *plan.View) {
 				if _, ok := from[e.plan.Input.Files[v.File].Name]; !ok {
-					from[e.plan.Input.Files[v.File].Name] = e.stamps[v.File]
+					from[e.plan.Input.Files[v.File].Name] = e.inputs[v.File].Stamp()
 					files = append(files, v.File)
 				}
 			})

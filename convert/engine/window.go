@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"sync"
 
-	"quern/internal/blockio"
+	"quern/store"
 )
 
 // window follows the writers: it starts write-back of every range at once, so
@@ -20,7 +20,7 @@ type window struct {
 // event is a range that was written, or, with drained set, the wish that no
 // range of the shard stays behind.
 type event struct {
-	file      blockio.File
+	file      store.Part
 	offset, n int64
 	drained   chan error
 }
@@ -38,9 +38,9 @@ func newWindow(follow bool) *window {
 }
 
 // wrote announces a range. It waits when the disk falls behind.
-func (w *window) wrote(f blockio.File, offset, n int64) error {
+func (w *window) wrote(f store.Part, offset, n int64) error {
 	if err := f.Flush(offset, n); err != nil {
-		return fmt.Errorf("writing %q: %w", f.Name(), err)
+		return fmt.Errorf("writing %q: %w", f, err)
 	}
 	if w.events != nil {
 		w.events <- event{file: f, offset: offset, n: n}
@@ -51,14 +51,14 @@ func (w *window) wrote(f blockio.File, offset, n int64) error {
 // drain returns when the window is done with f, which may then be closed. Its error
 // says that something written to f was lost: the system has told the window, and will
 // not tell the Sync that follows.
-func (w *window) drain(f blockio.File) error {
+func (w *window) drain(f store.Part) error {
 	if w.events == nil {
 		return nil
 	}
 	e := event{file: f, drained: make(chan error, 1)}
 	w.events <- e
 	if err := <-e.drained; err != nil {
-		return fmt.Errorf("writing %q: %w", f.Name(), err)
+		return fmt.Errorf("writing %q: %w", f, err)
 	}
 	return nil
 }
@@ -74,7 +74,7 @@ func (w *window) close() {
 func (w *window) follow() {
 	var queue []event
 	var held int64
-	lost := map[blockio.File]error{} // the first error of each file
+	lost := map[store.Part]error{} // the first error of each file
 	settle := func() {
 		q := queue[0]
 		queue = queue[1:]
@@ -103,7 +103,7 @@ func (w *window) follow() {
 	}
 }
 
-func holds(queue []event, f blockio.File) bool {
+func holds(queue []event, f store.Part) bool {
 	for _, q := range queue {
 		if q.file == f {
 			return true

@@ -6,14 +6,14 @@ import (
 	"sync"
 	"testing"
 
-	"quern/internal/blockio"
+	"quern/store"
 )
 
 var errLost = errors.New("lost")
 
 // advised is a file that records advice.
 type advised struct {
-	blockio.File
+	store.Part
 	mu                       sync.Mutex
 	flushed, settled, gone   int64
 	most                     int64 // flushed and not settled
@@ -49,9 +49,9 @@ func (f *advised) Drop(off, n int64) {
 	f.droppedIn = append(f.droppedIn, off)
 }
 
-func (f *advised) Name() string { return "advised" }
+func (f *advised) String() string { return "advised" }
 
-func announce(t *testing.T, w *window, f blockio.File, offset, n int64) {
+func announce(t *testing.T, w *window, f store.Part, offset, n int64) {
 	t.Helper()
 	if err := w.wrote(f, offset, n); err != nil {
 		t.Error(err)

@@ -14,6 +14,7 @@ import (
 	"quern/internal/blockio"
 	"quern/internal/invalid"
 	"quern/scheme"
+	"quern/store"
 )
 
 // worker transforms chunks until there are no more.
@@ -197,7 +198,7 @@ func (e *engine) write(c *chunk) error {
 	f := j.shard.file
 	put := func(p []byte, off int64) error {
 		if err := blockio.WriteFull(f, p, off); err != nil {
-			return fmt.Errorf("writing %q: %w", f.Name(), err)
+			return fmt.Errorf("writing %q: %w", f, err)
 		}
 		return e.window.wrote(f, off, int64(len(p)))
 	}
@@ -262,25 +263,25 @@ func constant(t *plan.Tensor) []byte {
 }
 
 // put writes all of an output.
-func (e *engine) put(o *output, f blockio.File, raw []byte) error {
+func (e *engine) put(o *output, f store.Part, raw []byte) error {
 	if int64(len(raw)) != o.tensor.Bytes() {
 		return fmt.Errorf("tensor %q: %d bytes were made for %d", o.tensor.Name, len(raw), o.tensor.Bytes())
 	}
 	o.hash.Write(raw)
 	if err := blockio.WriteFull(f, raw, o.offset); err != nil {
-		return fmt.Errorf("writing %q: %w", f.Name(), err)
+		return fmt.Errorf("writing %q: %w", f, err)
 	}
 	return nil
 }
 
 // hashBack takes the digest of an output whose chunks were not contiguous, from
 // the file.
-func (e *engine) hashBack(o *output, f blockio.File) error {
+func (e *engine) hashBack(o *output, f store.Part) error {
 	buf := make([]byte, minSlab)
 	for off, end := o.offset, o.offset+o.tensor.Bytes(); off < end; off += int64(len(buf)) {
 		p := buf[:min(int64(len(buf)), end-off)]
 		if err := blockio.ReadFull(f, p, off); err != nil {
-			return fmt.Errorf("reading %q back: %w", f.Name(), err)
+			return fmt.Errorf("reading %q back: %w", f, err)
 		}
 		o.hash.Write(p)
 	}

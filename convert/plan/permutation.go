@@ -1,15 +1,15 @@
 package plan
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 
 	"quern/formats/hf"
 	"quern/internal/invalid"
+	"quern/store"
 )
 
 // maxPlacement bounds the size of a placement file: DeepSeek-V3's on 320 slots has
@@ -24,23 +24,16 @@ func Permutation(c *hf.Checkpoint) (map[int][]int, error) {
 	if c.Dir == "" {
 		return nil, nil
 	}
-	path := filepath.Join(c.Dir, hf.PlacementName)
-	st, err := os.Stat(path)
+	raw, err := store.ReadFile(context.Background(), c.Folder, hf.PlacementName, maxPlacement)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case !st.Mode().IsRegular() || st.Size() > maxPlacement:
-		return nil, invalid.Errorf("reading %q: no file of a placement", path)
-	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
 	}
 	order, err := parsePermutation(raw)
 	if err != nil {
-		return nil, fmt.Errorf("reading %q: %w", path, err)
+		return nil, fmt.Errorf("reading %q: %w", store.Path(c.Folder, hf.PlacementName), err)
 	}
 	return order, nil
 }

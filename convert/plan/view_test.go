@@ -12,6 +12,7 @@ import (
 	"quern/formats/model"
 	"quern/formats/safetensors"
 	"quern/internal/invalid"
+	"quern/store"
 )
 
 // Whatever part of a view is asked for, its bytes come from where the order says,
@@ -100,7 +101,7 @@ func TestPackFiles(t *testing.T) {
 
 func TestPermutation(t *testing.T) {
 	dir := t.TempDir()
-	c := &hf.Checkpoint{Path: dir, Dir: dir}
+	c := &hf.Checkpoint{Path: dir, Dir: dir, Folder: store.Local(nil, dir)}
 	if order, err := plan.Permutation(c); order != nil || err != nil {
 		t.Error(order, err)
 	}

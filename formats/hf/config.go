@@ -2,15 +2,15 @@ package hf
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"quern/formats/model"
 	"quern/internal/invalid"
 	"quern/internal/strictjson"
+	"quern/store"
 )
 
 // Bounds of JSON files. A config is a few KiB, with the modules that are not
@@ -22,17 +22,17 @@ const (
 )
 
 // readConfig reads config.json.
-func (c *Checkpoint) readConfig(l *listing) error {
+func (c *Checkpoint) readConfig(ctx context.Context, l *listing) error {
 	if !l.top[ConfigName] && l.top[paramsName] {
 		return c.nativeLayout()
 	}
 	if !l.top[ConfigName] {
-		if l.top[ManifestName] && madeWithoutConfig(filepath.Join(c.Dir, ManifestName)) {
+		if l.top[ManifestName] && c.madeWithoutConfig(ctx) {
 			return nil
 		}
 		return invalid.Errorf("%s: no %s; give the .safetensors file itself to read it without one", c.Dir, ConfigName)
 	}
-	data, err := readSmall(filepath.Join(c.Dir, ConfigName), maxConfig)
+	data, err := c.readSmall(ctx, ConfigName, maxConfig)
 	if err != nil {
 		return err
 	}
@@ -45,19 +45,19 @@ func (c *Checkpoint) readConfig(l *listing) error {
 		return reading(ConfigName, err)
 	}
 	c.ConfigRaw, c.ConfigValue, c.HasConfig = data, v, true
-	c.readQuantization(l)
+	c.readQuantization(ctx, l)
 	return nil
 }
 
-// madeWithoutConfig reports whether a manifest says that its folder was made from a
+// madeWithoutConfig reports whether the manifest says that its folder was made from a
 // single file, which had no config.json: its output has none either.
-func madeWithoutConfig(path string) bool {
-	f, err := os.Open(path)
+func (c *Checkpoint) madeWithoutConfig(ctx context.Context) bool {
+	f, err := c.Folder.Open(ctx, ManifestName)
 	if err != nil {
 		return false
 	}
 	defer func() { _ = f.Close() }()
-	d := json.NewDecoder(f)
+	d := json.NewDecoder(io.NewSectionReader(f, 0, f.Size()))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return false
 	}
@@ -89,12 +89,12 @@ var QuantizationNames = []string{"hf_quant_config.json", "quantize_config.json",
 
 // readQuantization reads what such a file says where config.json says nothing. A
 // file that is no such description is a remark: the tensors speak for themselves.
-func (c *Checkpoint) readQuantization(l *listing) {
+func (c *Checkpoint) readQuantization(ctx context.Context, l *listing) {
 	for _, name := range QuantizationNames {
 		if !l.top[name] || c.Config.Quant != nil {
 			continue
 		}
-		data, err := readSmall(filepath.Join(c.Dir, name), maxConfig)
+		data, err := c.readSmall(ctx, name, maxConfig)
 		var v strictjson.Value
 		if err == nil {
 			v, err = strictjson.Parse(data, strictjson.Options{NonFinite: true})
@@ -109,31 +109,11 @@ func (c *Checkpoint) readQuantization(l *listing) {
 }
 
 // readSmall reads a JSON file whole. What is often found in its place is named.
-func readSmall(path string, most int64) ([]byte, error) {
-	name := filepath.Base(path)
-	f, err := os.Open(path)
+func (c *Checkpoint) readSmall(ctx context.Context, name string, most int64) ([]byte, error) {
+	data, err := store.ReadFile(ctx, c.Folder, name, most)
 	if err != nil {
-		return nil, notFound(path, err)
+		return nil, notFound(name, err)
 	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > most {
-		return nil, invalid.Errorf("reading %q: %d bytes, more than %d", name, info.Size(), most)
-	}
-	// One byte beyond the size, so that reading ends without growing, and at most
-	// the limit even if the file grows meanwhile.
-	data := make([]byte, info.Size()+1)
-	n, err := io.ReadFull(f, data)
-	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
-		return nil, reading(name, err)
-	}
-	if n > int(info.Size()) {
-		return nil, invalid.Errorf("%s: changed while it was read", path)
-	}
-	data = data[:n]
 	if what := instead(data); what != "" {
 		return nil, invalid.Errorf("reading %q: %s", name, what)
 	}

@@ -2,20 +2,17 @@ package hf
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
 	"quern/formats/safetensors"
-	"quern/internal/blockio"
 	"quern/internal/invalid"
+	"quern/store"
 )
 
 // parallelHeaders bounds how many headers are read at once: enough to hide the
@@ -33,15 +30,14 @@ var oneLarge sync.Mutex
 const maxTensors = 10_000_000
 
 // openFiles reads the headers of the weight files and makes the directory of tensors.
-func (c *Checkpoint) openFiles(paths []string) error {
-	slices.Sort(paths)
-	c.Files = make([]*File, len(paths))
-	errs := make([]error, len(paths))
+func (c *Checkpoint) openFiles(ctx context.Context, names []string) error {
+	c.Files = make([]*File, len(names))
+	errs := make([]error, len(names))
 	var g errgroup.Group
 	g.SetLimit(parallelHeaders)
-	for i, path := range paths {
+	for i, name := range names {
 		g.Go(func() error {
-			c.Files[i], errs[i] = openFile(path)
+			c.Files[i], errs[i] = openFile(ctx, c.Folder, name)
 			return nil // all are read, so that the error is that of the first by name
 		})
 	}
@@ -67,21 +63,13 @@ func (c *Checkpoint) openFiles(paths []string) error {
 }
 
 // openFile reads the header of one weight file.
-func openFile(path string) (*File, error) {
-	f := &File{Name: filepath.Base(path), Path: path}
-	r, err := os.Open(path)
+func openFile(ctx context.Context, folder store.Folder, name string) (*File, error) {
+	r, err := folder.Open(ctx, name)
 	if err != nil {
-		return nil, notFound(path, err)
+		return nil, notFound(name, err)
 	}
 	defer func() { _ = r.Close() }()
-	info, err := r.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, invalid.Errorf("reading %q: not a regular file", f.Name)
-	}
-	f.Size, f.ModTime, f.Stamp = info.Size(), info.ModTime(), blockio.StampOf(info)
+	f := &File{Name: name, Path: r.String(), Size: r.Size(), Stamp: r.Stamp(), folder: folder}
 	var length [8]byte
 	if _, err := r.ReadAt(length[:], 0); err == nil && binary.LittleEndian.Uint64(length[:]) > largeHeader {
 		oneLarge.Lock()
@@ -94,32 +82,25 @@ func openFile(path string) (*File, error) {
 	return f, nil
 }
 
-// Open opens the file to read its data. It is refused when its size or time of
-// change is not what it was when the header was read.
-func (f *File) Open() (*os.File, error) {
-	r, err := os.Open(f.Path)
-	if err != nil {
-		return nil, notFound(f.Path, err)
+// Open opens the file to read its data. It is refused when its stamp is not what it
+// was when the header was read; ask the object's Check again when the data has been
+// read.
+func (f *File) Open(ctx context.Context) (store.Object, error) { return f.OpenIn(ctx, f.folder) }
+
+// OpenIn is Open of the file in another folder that holds the same, nil for its own.
+func (f *File) OpenIn(ctx context.Context, folder store.Folder) (store.Object, error) {
+	if folder == nil {
+		folder = f.folder
 	}
-	if err := f.Check(r); err != nil {
+	r, err := folder.Open(ctx, f.Name)
+	if err != nil {
+		return nil, notFound(f.Name, err)
+	}
+	if r.Stamp() != f.Stamp {
 		_ = r.Close()
-		return nil, err
+		return nil, invalid.Errorf("%s: %w (%d bytes, then %d)", f.Path, store.ErrChanged, f.Size, r.Size())
 	}
 	return r, nil
-}
-
-// Check reports as an error that an open file is not as it was when the header was
-// read. It is to be asked again when the data has been read.
-func (f *File) Check(r *os.File) error {
-	info, err := r.Stat()
-	if err != nil {
-		return err
-	}
-	if info.Size() != f.Size || !info.ModTime().Equal(f.ModTime) {
-		return invalid.Errorf("%s: changed while it was read (%d bytes of %s, then %d of %s)", f.Path,
-			f.Size, f.ModTime.Format("15:04:05.000"), info.Size(), info.ModTime().Format("15:04:05.000"))
-	}
-	return nil
 }
 
 // reading puts the name of a file before an error and keeps what it matches.
@@ -130,16 +111,10 @@ func reading(name string, err error) error {
 	return &fs.PathError{Op: "reading", Path: name, Err: err}
 }
 
-// leadsNowhere reports whether a path is that of no file: missing, the end of a
-// dangling link, or a loop of links.
-func leadsNowhere(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP)
-}
-
 // notFound makes a missing file the fault of the checkpoint.
-func notFound(path string, err error) error {
-	if leadsNowhere(err) {
-		return invalid.Errorf("reading %q: no such file (or a link that leads nowhere)", filepath.Base(path))
+func notFound(name string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return invalid.Errorf("reading %q: no such file (or a link that leads nowhere)", name)
 	}
 	return err
 }

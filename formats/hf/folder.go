@@ -1,19 +1,14 @@
 package hf
 
 import (
+	"context"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"quern/internal/invalid"
+	"quern/store"
 )
-
-// maxEntries bounds what a folder may hold, so that a path given by mistake (a home
-// folder) ends with a message.
-const maxEntries = 100_000
 
 // weightExts are the extensions of files that hold weights.
 var weightExts = map[string]bool{
@@ -37,73 +32,29 @@ type listing struct {
 	outside []string        // links that lead out of the checkpoint, and where
 }
 
-// scan lists the folder and its sub-folders. Links to files are followed; a link
-// that leads nowhere is an error, since a copy would lack the file.
-func scan(dir string) (*listing, error) {
-	l := &listing{top: make(map[string]bool)}
-	n := 0
-	root, err := filepath.EvalSymlinks(dir) // a walk does not follow its own root
+// scan lists the folder and its sub-folders.
+func scan(ctx context.Context, folder store.Folder) (*listing, error) {
+	list, err := folder.List(ctx)
 	if err != nil {
 		return nil, err
 	}
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if n++; n > maxEntries {
-			return invalid.Errorf("%s: more than %d files; is this the folder of a checkpoint?", dir, maxEntries)
-		}
-		if path == root {
-			return nil
-		}
-		rel, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		name := filepath.ToSlash(rel)
-		if strings.HasPrefix(d.Name(), ".") { // .git, .cache, .gitattributes
-			if d.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if d.IsDir() {
-			return nil
-		}
-		info, err := os.Stat(path)
+	l := &listing{top: make(map[string]bool)}
+	for _, e := range list {
 		switch {
-		case leadsNowhere(err):
-			return invalid.Errorf("%s: %q is a link that leads nowhere; is the download complete?", dir, name)
-		case err != nil:
-			return err
-		case !info.Mode().IsRegular():
-			l.ignored = append(l.ignored, name)
-			return nil
+		case strings.HasPrefix(e.Name, ".") || strings.Contains(e.Name, "/."): // .git, .cache, .gitattributes
+			continue
+		case !e.Mode.IsRegular():
+			l.ignored = append(l.ignored, e.Name)
+			continue
+		case e.Outside != "":
+			l.outside = append(l.outside, fmt.Sprintf("%q to %q", e.Name, e.Outside))
 		}
-		if d.Type()&fs.ModeSymlink != 0 {
-			if to, err := filepath.EvalSymlinks(path); err == nil && !belongs(root, to) {
-				l.outside = append(l.outside, fmt.Sprintf("%q to %q", name, to))
-			}
+		if !strings.Contains(e.Name, "/") {
+			l.top[e.Name] = true
 		}
-		if !strings.Contains(name, "/") {
-			l.top[name] = true
-		}
-		l.files = append(l.files, SideFile{Name: name, Path: path, Size: info.Size()})
-		return nil
-	})
-	return l, err
-}
-
-// belongs reports whether what a link leads to is the checkpoint's own: in its folder,
-// or, in a hub cache, a blob of the same repository (snapshots/REVISION/NAME leads to
-// ../../blobs/DIGEST).
-func belongs(root, path string) bool {
-	in := func(dir string) bool {
-		rel, err := filepath.Rel(dir, path)
-		return err == nil && filepath.IsLocal(rel)
+		l.files = append(l.files, SideFile{Name: e.Name, Size: e.Size})
 	}
-	snapshots := filepath.Dir(root)
-	return in(root) || filepath.Base(snapshots) == "snapshots" && in(filepath.Join(filepath.Dir(snapshots), "blobs"))
+	return l, nil
 }
 
 // sort divides the files that are neither weights of the checkpoint nor its config

@@ -25,16 +25,14 @@
 package hf
 
 import (
+	"context"
 	"iter"
-	"os"
-	"path/filepath"
-	"time"
+	"slices"
 
 	"quern/formats/model"
 	"quern/formats/safetensors"
-	"quern/internal/blockio"
-	"quern/internal/invalid"
 	"quern/internal/strictjson"
+	"quern/store"
 )
 
 // The names of files with a meaning.
@@ -51,7 +49,9 @@ const (
 // concurrent use, as long as nobody changes it.
 type Checkpoint struct {
 	Path string // as given
-	Dir  string // the folder; "" for a single file
+	Dir  string // the folder, as people call it; "" for a single file
+	// Folder is where the files lie; that of a single file holds others too.
+	Folder store.Folder
 
 	Files []*File // weight files by name
 	// IndexName is the name of the index, "" when there is none.
@@ -74,18 +74,18 @@ type Checkpoint struct {
 
 // File is a weight file. Its header was read and checked.
 type File struct {
-	Name    string // plain name
-	Path    string
-	Size    int64
-	ModTime time.Time
-	Stamp   blockio.Stamp
-	Header  *safetensors.Header
+	Name   string // plain name
+	Path   string // as people call it
+	Size   int64
+	Stamp  store.Stamp // when its header was read
+	Header *safetensors.Header
+
+	folder store.Folder
 }
 
 // SideFile is a file that belongs to the checkpoint and holds no weights.
 type SideFile struct {
 	Name string // relative to the folder, with slashes
-	Path string
 	Size int64
 }
 
@@ -95,23 +95,31 @@ type Ref struct {
 	Tensor *safetensors.Tensor
 }
 
-// Open opens a folder or a single .safetensors file. It reads headers only.
-func Open(path string) (*Checkpoint, error) {
-	info, err := os.Stat(path)
-	switch {
-	case leadsNowhere(err):
-		return nil, invalid.Errorf("%s: no such file or folder", path)
-	case err != nil:
+// Open opens what a user has named: a folder or a single .safetensors file, in any
+// store. It reads headers only.
+func Open(location string) (*Checkpoint, error) {
+	folder, name, err := store.Open(context.Background(), location)
+	if err != nil {
 		return nil, err
-	case !info.IsDir() && !info.Mode().IsRegular():
-		return nil, invalid.Errorf("%s: neither a folder nor a regular file", path)
 	}
-	c := &Checkpoint{Path: path}
-	if info.IsDir() {
-		c.Dir = path
-		err = c.openFolder()
-	} else {
-		err = c.openFiles([]string{path})
+	c, err := OpenIn(context.Background(), folder, name)
+	if err != nil {
+		return nil, err
+	}
+	c.Path = location
+	return c, nil
+}
+
+// OpenIn opens a folder, or the single .safetensors file of a name in it, unless the
+// name is "". It reads headers only.
+func OpenIn(ctx context.Context, folder store.Folder, name string) (*Checkpoint, error) {
+	c := &Checkpoint{Path: folder.String(), Folder: folder}
+	var err error
+	if name == "" {
+		c.Dir = folder.String()
+		err = c.openFolder(ctx)
+	} else if err = c.openFiles(ctx, []string{name}); err == nil {
+		c.Path = c.Files[0].Path
 	}
 	if err != nil {
 		return nil, err
@@ -121,26 +129,22 @@ func Open(path string) (*Checkpoint, error) {
 }
 
 // openFolder reads a folder: what is in it, the index, the config, the headers.
-func (c *Checkpoint) openFolder() error {
-	list, err := scan(c.Dir)
+func (c *Checkpoint) openFolder(ctx context.Context) error {
+	list, err := scan(ctx, c.Folder)
 	if err != nil {
 		return err
 	}
 	// The config first: it is small, and a folder without one is most likely the
 	// wrong folder.
-	if err := c.readConfig(list); err != nil {
+	if err := c.readConfig(ctx, list); err != nil {
 		return err
 	}
-	index, names, err := c.weights(list)
+	index, names, err := c.weights(ctx, list)
 	if err != nil {
 		return err
 	}
-	paths := make([]string, len(names))
-	for i, name := range names {
-		paths[i] = filepath.Join(c.Dir, name)
-	}
 	c.sort(list, names)
-	if err := c.openFiles(paths); err != nil {
+	if err := c.openFiles(ctx, slices.Sorted(slices.Values(names))); err != nil {
 		return err
 	}
 	return c.checkIndex(index)

@@ -1,9 +1,9 @@
 package hf
 
 import (
+	"context"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -18,14 +18,14 @@ type index struct {
 }
 
 // readIndex reads and checks the index by itself.
-func readIndex(path string) (*index, error) {
-	data, err := readSmall(path, maxIndex)
+func (c *Checkpoint) readIndex(ctx context.Context) (*index, error) {
+	data, err := c.readSmall(ctx, IndexName, maxIndex)
 	if err != nil {
 		return nil, err
 	}
 	x, err := parseIndex(data)
 	if err != nil {
-		return nil, reading(filepath.Base(path), err)
+		return nil, reading(IndexName, err)
 	}
 	return x, nil
 }

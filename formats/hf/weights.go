@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -13,12 +14,12 @@ import (
 )
 
 // weights returns the index, if one holds, and the names of the weight files.
-func (c *Checkpoint) weights(list *listing) (*index, []string, error) {
+func (c *Checkpoint) weights(ctx context.Context, list *listing) (*index, []string, error) {
 	if !list.top[IndexName] {
 		names, err := c.unindexed(list)
 		return nil, names, err
 	}
-	x, err := readIndex(filepath.Join(c.Dir, IndexName))
+	x, err := c.readIndex(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,15 +1,15 @@
 package tokenizer
 
 import (
+	"context"
 	"errors"
-	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 
 	"quern/internal/invalid"
 	"quern/internal/strictjson"
+	"quern/store"
 )
 
 // The names of the files that are read.
@@ -29,31 +29,34 @@ const (
 var rankNames = []string{"tiktoken.model", "*.tiktoken", "tokenizer.model"}
 
 // Open reads tokenizer.json of a folder, or else a file of ranks (tiktoken.model),
-// and the tokenizer_config.json beside it where there is one; path may be the file
-// itself. Errors that blame the files match invalid.Input and begin with the
+// and the tokenizer_config.json beside it where there is one; location may be that of
+// the file itself. Errors that blame the files match invalid.Input and begin with the
 // file's name.
-func Open(path string) (*Tokenizer, error) {
-	info, err := os.Stat(path)
+func Open(location string) (*Tokenizer, error) {
+	ctx := context.Background()
+	folder, name, err := store.Open(ctx, location)
 	if err != nil {
-		return nil, missing(path, err)
+		return nil, missing(location, err)
 	}
-	file := path
-	if info.IsDir() {
-		file = choose(path)
+	return OpenIn(ctx, folder, name)
+}
+
+// OpenIn is Open of a folder, or of the file of a name in it, unless the name is "".
+func OpenIn(ctx context.Context, folder store.Folder, name string) (*Tokenizer, error) {
+	file := name
+	if file == "" {
+		file = choose(ctx, folder)
 	}
-	if filepath.Ext(file) == ".safetensors" {
-		return nil, invalid.Errorf("reading %q: weights have no tokenizer; give a folder with %s, or that file", filepath.Base(file), FileName)
+	if path.Ext(file) == ".safetensors" {
+		return nil, invalid.Errorf("reading %q: weights have no tokenizer; give a folder with %s, or that file", file, FileName)
 	}
-	data, err := read(file, maxFile)
+	data, err := read(ctx, folder, file, maxFile)
 	if err != nil {
+		return nil, missing(store.Path(folder, file), err)
+	}
+	c, err := readConfig(ctx, folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
-	}
-	var c config
-	beside := filepath.Join(filepath.Dir(file), ConfigName)
-	if _, err := os.Stat(beside); err == nil {
-		if c, err = readConfig(beside); err != nil {
-			return nil, err
-		}
 	}
 	var t *parsed
 	switch {
@@ -69,35 +72,31 @@ func Open(path string) (*Tokenizer, error) {
 		return nil, reading(file, err)
 	}
 	if err := t.configure(c); err != nil {
-		return nil, reading(beside, err)
+		return nil, reading(ConfigName, err)
 	}
 	return t.Tokenizer, nil
 }
 
 // choose is the file that a folder's tokenizer is read from.
-func choose(dir string) string {
-	file := filepath.Join(dir, FileName)
-	if _, err := os.Lstat(file); err == nil {
-		return file
-	}
-	entries, err := os.ReadDir(dir)
+func choose(ctx context.Context, folder store.Folder) string {
+	list, err := folder.List(ctx)
 	if err != nil {
-		return file
+		return FileName
 	}
-	for _, pattern := range rankNames {
-		for _, e := range entries {
-			if ok, _ := filepath.Match(pattern, e.Name()); ok {
-				return filepath.Join(dir, e.Name())
+	for _, pattern := range append([]string{FileName}, rankNames...) {
+		for _, e := range list {
+			if ok, _ := path.Match(pattern, e.Name); ok {
+				return e.Name
 			}
 		}
 	}
-	return file
+	return FileName
 }
 
 // ranked tells a file of ranks by its name.
 func ranked(file string) bool {
 	return slices.ContainsFunc(rankNames, func(pattern string) bool {
-		ok, _ := filepath.Match(pattern, filepath.Base(file))
+		ok, _ := path.Match(pattern, file)
 		return ok
 	})
 }
@@ -106,41 +105,52 @@ func ranked(file string) bool {
 // message of protobuf. Files of ranks begin with base64.
 func sentencePiece(data []byte) bool { return len(data) > 0 && data[0] == '\n' }
 
-func readConfig(path string) (config, error) {
-	data, err := read(path, maxConfig)
+// Parse reads a tokenizer.json. Errors match invalid.Input.
+func Parse(json []byte) (*Tokenizer, error) {
+	t, err := parse(json)
+	if err != nil {
+		return nil, err
+	}
+	return t.Tokenizer, nil
+}
+
+// readConfig reads tokenizer_config.json; without one it is fs.ErrNotExist.
+func readConfig(ctx context.Context, folder store.Folder) (config, error) {
+	data, err := read(ctx, folder, ConfigName, maxConfig)
 	if err != nil {
 		return config{}, err
 	}
 	v, err := strictjson.Parse(data, strictjson.Options{})
 	if err != nil {
-		return config{}, reading(path, err)
+		return config{}, reading(ConfigName, err)
 	}
 	c, err := parseConfig(&v)
 	if err != nil {
-		return config{}, reading(path, err)
+		return config{}, reading(ConfigName, err)
 	}
 	return c, nil
 }
 
 // read reads a file of at most so many bytes.
-func read(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
+func read(ctx context.Context, folder store.Folder, name string, most int64) ([]byte, error) {
+	f, err := folder.Open(ctx, name)
 	if err != nil {
-		return nil, missing(path, err)
+		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
 	switch {
-	case err != nil:
-		return nil, reading(path, err)
-	case int64(len(data)) > most:
-		return nil, invalid.Errorf("reading %q: more than %d bytes", filepath.Base(path), most)
-	case len(data) == 0:
-		return nil, invalid.Errorf("reading %q: the file is empty", filepath.Base(path))
+	case f.Size() > most:
+		return nil, invalid.Errorf("reading %q: more than %d bytes", name, most)
+	case f.Size() == 0:
+		return nil, invalid.Errorf("reading %q: the file is empty", name)
+	}
+	data, err := store.ReadAll(f)
+	if err != nil {
+		return nil, err
 	}
 	const pointer = "version https://git-lfs"
 	if len(data) > len(pointer) && string(data[:len(pointer)]) == pointer {
-		return nil, invalid.Errorf("reading %q: a Git LFS pointer, not the file itself; run \"git lfs pull\"", filepath.Base(path))
+		return nil, invalid.Errorf("reading %q: a Git LFS pointer, not the file itself; run \"git lfs pull\"", name)
 	}
 	return data, nil
 }
@@ -154,9 +164,9 @@ func missing(path string, err error) error {
 }
 
 // reading puts the name of a file before an error and keeps what it matches.
-func reading(path string, err error) error {
+func reading(name string, err error) error {
 	if errors.Is(err, invalid.Input) {
-		return invalid.Errorf("reading %q: %w", filepath.Base(path), err)
+		return invalid.Errorf("reading %q: %w", name, err)
 	}
-	return &fs.PathError{Op: "reading", Path: path, Err: err}
+	return &fs.PathError{Op: "reading", Path: name, Err: err}
 }

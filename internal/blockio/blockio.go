@@ -18,6 +18,12 @@ type FS interface {
 	Open(name string) (File, error)   // for reading
 	Create(name string) (File, error) // for reading and writing; truncates
 	Append(name string) (File, error) // for reading and writing; keeps, creates
+	Stat(name string) (fs.FileInfo, error)
+	Lstat(name string) (fs.FileInfo, error) // of a link itself
+	// ReadDir lists a folder by name.
+	ReadDir(name string) ([]fs.DirEntry, error)
+	// Real is the path without links, of something that is there.
+	Real(name string) (string, error)
 	Rename(from, to string) error
 	Remove(name string) error
 	// Retire removes a locked file and closes it, in the order that the system

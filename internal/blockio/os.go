@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 )
 
@@ -39,6 +40,26 @@ func wrap(f *os.File, err error) (File, error) {
 		return nil, plain(err)
 	}
 	return &osFile{File: f}, nil
+}
+
+func (osFS) Stat(name string) (fs.FileInfo, error) {
+	st, err := os.Stat(name)
+	return st, plain(err)
+}
+
+func (osFS) Lstat(name string) (fs.FileInfo, error) {
+	st, err := os.Lstat(name)
+	return st, plain(err)
+}
+
+func (osFS) ReadDir(name string) ([]fs.DirEntry, error) {
+	list, err := os.ReadDir(name)
+	return list, plain(err)
+}
+
+func (osFS) Real(name string) (string, error) {
+	real, err := filepath.EvalSymlinks(name)
+	return real, plain(err)
 }
 
 func (osFS) Rename(from, to string) error   { return plain(os.Rename(from, to)) }

@@ -2,12 +2,13 @@ package placement
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"math"
-	"os"
 
 	"quern/internal/invalid"
 	"quern/internal/strictjson"
+	"quern/store"
 )
 
 // maxLoadBytes bounds a load file in JSON: 61 layers of 256 experts take some 120 KB.
@@ -16,7 +17,7 @@ const maxLoadBytes = 64 << 20
 // OpenCounts opens a load file: a calibration file, or JSON in one of the forms of
 // the package comment. A file of PyTorch is refused: reading one runs what it holds.
 func OpenCounts(path string) (*Counts, error) {
-	f, st, err := openRegular(path)
+	f, err := store.OpenFile(context.Background(), path)
 	if err != nil {
 		return nil, err
 	}
@@ -32,18 +33,18 @@ func OpenCounts(path string) (*Counts, error) {
 		return nil, invalid.Errorf(`reading %q: a file of PyTorch or pickle, which can run code when it is read; turn a recording of SGLang into JSON first: `+
 			`python -c 'import json,sys,torch; d=torch.load(sys.argv[1], weights_only=True); json.dump({"logical_count": d["logical_count"].tolist()}, sys.stdout)' %q > load.json`, path, path)
 	case bytes.HasPrefix(bytes.TrimLeft(start, " \t\r\n"), []byte("{")):
-		return readJSON(f, path, st.Size())
+		return readJSON(f, path)
 	}
 	return OpenCalibration(path)
 }
 
-func readJSON(f *os.File, path string, size int64) (*Counts, error) {
-	if size > maxLoadBytes {
-		return nil, invalid.Errorf("reading %q: %d bytes of JSON, the limit is %d", path, size, maxLoadBytes)
+func readJSON(f store.Object, path string) (*Counts, error) {
+	if f.Size() > maxLoadBytes {
+		return nil, invalid.Errorf("reading %q: %d bytes of JSON, the limit is %d", path, f.Size(), maxLoadBytes)
 	}
-	data, err := io.ReadAll(io.NewSectionReader(f, 0, size))
+	data, err := store.ReadAll(f)
 	if err != nil {
-		return nil, reading(path, err)
+		return nil, err
 	}
 	c, err := parseLoad(data)
 	if err != nil {

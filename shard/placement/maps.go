@@ -2,17 +2,17 @@ package placement
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 
 	"github.com/zeebo/blake3"
 
 	"quern/formats/safetensors"
+	"quern/store"
 )
 
 // Names of the files that hold a placement.
@@ -210,6 +210,10 @@ const tool = "quern"
 
 func (f File) digest() string { return fmt.Sprintf("%x", blake3.Sum256(f.Data)) }
 
+// maxMaps bounds files of maps that are read back: those of DeepSeek-V3 on 320 slots
+// have some megabytes.
+const maxMaps = 1 << 30
+
 // Wrote reports whether a file of a folder is one that [Comparison.Files] made: the JSON
 // says so itself and has the digests of the others, whose form is that of engines.
 func Wrote(dir, name string) bool {
@@ -217,14 +221,15 @@ func Wrote(dir, name string) bool {
 		Tool  string            `json:"tool"`
 		Files map[string]string `json:"files"`
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, JSONName))
+	folder, ctx := store.Local(nil, dir), context.Background()
+	raw, err := store.ReadFile(ctx, folder, JSONName, maxMaps)
 	if err != nil || json.Unmarshal(raw, &said) != nil || said.Tool != tool {
 		return false
 	}
 	if name == JSONName {
 		return true
 	}
-	data, err := os.ReadFile(filepath.Join(dir, name))
+	data, err := store.ReadFile(ctx, folder, name, maxMaps)
 	return err == nil && said.Files[name] == File{name, data}.digest()
 }
 

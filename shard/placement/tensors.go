@@ -1,15 +1,15 @@
 package placement
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
 	"quern/internal/invalid"
+	"quern/store"
 )
 
 // maxExperts and maxLayers are beyond what models have; what loops over them, and
@@ -27,22 +27,6 @@ func reading(path string, err error) error {
 	return fmt.Errorf("reading %q: %w", path, err)
 }
 
-// openRegular opens a file that ends: no pipe, no device.
-func openRegular(path string) (*os.File, fs.FileInfo, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		if os.IsNotExist(err) {
-			return nil, nil, invalid.Errorf("reading %q: there is no such file", path)
-		}
-		return nil, nil, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, nil, invalid.Errorf("reading %q: not a regular file", path)
-	}
-	f, err := os.Open(path)
-	return f, st, err
-}
-
 // tensorFile is an open safetensors file of statistics.
 type tensorFile struct {
 	path string
@@ -53,11 +37,11 @@ type tensorFile struct {
 }
 
 func openTensors(path string) (*tensorFile, error) {
-	f, st, err := openRegular(path)
+	f, err := store.OpenFile(context.Background(), path)
 	if err != nil {
 		return nil, err
 	}
-	t, err := readTensors(path, f, st.Size())
+	t, err := readTensors(path, f, f.Size())
 	if err != nil {
 		_ = f.Close()
 		return nil, err

@@ -1,14 +1,15 @@
 package report
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
-	"os"
 
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
 	"quern/internal/invalid"
 	"quern/shard/placement"
+	"quern/store"
 )
 
 // Loads is how often each expert was chosen [layer][expert], in what balance is
@@ -29,16 +30,12 @@ func Loads(in *placement.Input) ([][]float64, error) {
 
 // heldOut counts the choices of the part of a trace that no placement is made from.
 func heldOut(t *placement.Trace, experts int) ([][]float64, error) {
-	f, err := os.Open(t.Path)
+	f, err := store.OpenFile(context.Background(), t.Path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	h, err := safetensors.ReadHeader(f, st.Size(), safetensors.Limits{})
+	h, err := safetensors.ReadHeader(f, f.Size(), safetensors.Limits{})
 	if err != nil {
 		return nil, fmt.Errorf("reading %q: %w", t.Path, err)
 	}
@@ -65,7 +62,7 @@ func heldOut(t *placement.Trace, experts int) ([][]float64, error) {
 }
 
 // tally adds the choices of the rows from row on to load.
-func tally(f *os.File, data int64, x *safetensors.Tensor, row int64, load []float64) error {
+func tally(f store.Object, data int64, x *safetensors.Tensor, row int64, load []float64) error {
 	const block = 1 << 20 // bytes, whole elements
 	size := x.Bytes() / x.Elements()
 	from := x.Begin + row*x.Shape[1]*size

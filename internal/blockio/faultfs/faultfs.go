@@ -21,7 +21,7 @@ const (
 	Open     Kind = "open"
 	Create   Kind = "create"
 	Append   Kind = "append"
-	Stat     Kind = "stat"
+	Stat     Kind = "stat" // of an open file, a name, or a link itself
 	Read     Kind = "read"
 	Write    Kind = "write"
 	Truncate Kind = "truncate"
@@ -36,6 +36,8 @@ const (
 	Mkdir    Kind = "mkdir"
 	SyncDir  Kind = "syncdir"
 	Free     Kind = "free"
+	List     Kind = "list" // of a folder
+	Real     Kind = "real" // a path without links
 )
 
 // Call is a call on its way to the file system below.
@@ -158,6 +160,29 @@ func (f *FS) Create(name string) (blockio.File, error) {
 
 func (f *FS) Append(name string) (blockio.File, error) {
 	return f.file(Append, name, f.under().Append)
+}
+
+func (f *FS) Stat(name string) (fs.FileInfo, error) {
+	return look(f, Stat, name, f.under().Stat)
+}
+
+func (f *FS) Lstat(name string) (fs.FileInfo, error) {
+	return look(f, Stat, name, f.under().Lstat)
+}
+
+func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
+	return look(f, List, name, f.under().ReadDir)
+}
+
+func (f *FS) Real(name string) (string, error) { return look(f, Real, name, f.under().Real) }
+
+// look is a call that changes nothing.
+func look[T any](f *FS, kind Kind, name string, under func(string) (T, error)) (T, error) {
+	if x := f.call(kind, name, 0); x != nil {
+		var none T
+		return none, x.Err
+	}
+	return under(name)
 }
 
 func (f *FS) Rename(from, to string) error {

@@ -1,4 +1,4 @@
-package blockio
+package store
 
 import (
 	"fmt"

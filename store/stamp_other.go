@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package blockio
+package store
 
 import "io/fs"
 

@@ -1,13 +1,9 @@
-package blockio
+package store
 
 import (
 	"fmt"
 	"io/fs"
 )
-
-// Stamp names a state of a file: it changes whenever its content may have changed. It
-// says nothing of files that are elsewhere, so a copy has another one.
-type Stamp string
 
 // StampOf is the stamp of a file of this machine: size in bytes, times of the last
 // change of content and of inode in nanoseconds, and the inode's number, as far as
