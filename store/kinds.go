@@ -54,12 +54,13 @@ func Open(ctx context.Context, location string) (Folder, string, error) {
 	return k.open(ctx, location)
 }
 
-// OpenFile opens a single file that a user has named. A folder matches invalid.Input.
+// OpenFile opens a single file that a user has named. A folder matches invalid.Input,
+// and what leads nowhere fs.ErrNotExist too.
 func OpenFile(ctx context.Context, location string) (Object, error) {
 	f, name, err := Open(ctx, location)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, invalid.Errorf("reading %q: there is no such file", location)
+		return nil, invalid.Errorf("reading %q: %w", location, nowhereError{"there is no such file"})
 	case errors.Is(err, errNeither) || err == nil && name == "":
 		return nil, invalid.Errorf("reading %q: not a regular file", location)
 	case err != nil:

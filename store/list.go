@@ -3,11 +3,10 @@ package store
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"io/fs"
 
 	"quern/internal/invalid"
 )

@@ -45,7 +45,7 @@ func openLocal(_ context.Context, location string) (Folder, string, error) {
 	st, err := l.fs.Stat(path)
 	switch {
 	case nowhere(err):
-		return nil, "", invalid.Errorf("%s: %w", path, nowhereError{})
+		return nil, "", invalid.Errorf("%s: %w", path, nowhereError{"no such file or folder"})
 	case err != nil:
 		return nil, "", fmt.Errorf("opening %q: %w", path, err)
 	case st.IsDir():
@@ -58,9 +58,9 @@ func openLocal(_ context.Context, location string) (Folder, string, error) {
 }
 
 // nowhereError says that there is neither a file nor a folder.
-type nowhereError struct{}
+type nowhereError struct{ text string }
 
-func (nowhereError) Error() string        { return "no such file or folder" }
+func (e nowhereError) Error() string      { return e.text }
 func (nowhereError) Is(target error) bool { return target == fs.ErrNotExist }
 
 // nowhere reports whether a path is that of no file: missing, the end of a dangling

@@ -20,7 +20,9 @@ var ErrChanged = errors.New("changed while it was read")
 
 // Path is what people call a file of a folder, there or not.
 func Path(f Folder, name string) string {
-	if l, ok := f.(interface{ path(name string) (string, error) }); ok {
+	if l, ok := f.(interface {
+		path(name string) (string, error)
+	}); ok {
 		if path, err := l.path(name); err == nil {
 			return path
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"io/fs"
 	"sync"
 
@@ -71,7 +72,11 @@ func openFile(ctx context.Context, folder store.Folder, name string) (*File, err
 	defer func() { _ = r.Close() }()
 	f := &File{Name: name, Path: r.String(), Size: r.Size(), Stamp: r.Stamp(), folder: folder}
 	var length [8]byte
-	if _, err := r.ReadAt(length[:], 0); err == nil && binary.LittleEndian.Uint64(length[:]) > largeHeader {
+	n, err := r.ReadAt(length[:], 0)
+	if err != nil && err != io.EOF { // a file that is too short is for ReadHeader to tell
+		return nil, reading(name, err)
+	}
+	if n == len(length) && binary.LittleEndian.Uint64(length[:]) > largeHeader {
 		oneLarge.Lock()
 		defer oneLarge.Unlock()
 	}

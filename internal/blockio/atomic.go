@@ -1,9 +1,7 @@
 package blockio
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 )
 
@@ -49,48 +47,4 @@ func WriteFile(fsys FS, name string, data []byte) error {
 		return fmt.Errorf("writing %q: %w", name+Partial, err)
 	}
 	return Publish(fsys, f, name)
-}
-
-// ErrChanged is matched by the error of a copy whose source is not as large as
-// it was said to be.
-var ErrChanged = errors.New("the file changed while it was read")
-
-// CopyFile copies from, of the given size, to the file name, whole or not at
-// all. It reads and writes in plain calls: copy_file_range, which io.Copy would
-// take, was measured at a third of the speed and has truncated files on some
-// kernels.
-func CopyFile(fsys FS, name, from string, size int64) error {
-	in, err := fsys.Open(from)
-	if err != nil {
-		return fmt.Errorf("opening %q: %w", from, err)
-	}
-	defer in.Close()
-	st, err := in.Stat()
-	if err != nil {
-		return fmt.Errorf("reading %q: %w", from, err)
-	}
-	if st.Size() != size {
-		return fmt.Errorf("reading %q: %w: %d bytes instead of %d", from, ErrChanged, st.Size(), size)
-	}
-	out, err := fsys.Create(name + Partial)
-	if err != nil {
-		return fmt.Errorf("creating %q: %w", name+Partial, err)
-	}
-	buf := make([]byte, min(max(size, 1), 1<<20))
-	for off := int64(0); off < size; {
-		n := min(int64(len(buf)), size-off)
-		if err := ReadFull(in, buf[:n], off); err != nil {
-			Discard(fsys, out)
-			if err == io.ErrUnexpectedEOF {
-				err = fmt.Errorf("%w: fewer than %d bytes", ErrChanged, size)
-			}
-			return fmt.Errorf("reading %q: %w", from, err)
-		}
-		if err := WriteFull(out, buf[:n], off); err != nil {
-			Discard(fsys, out)
-			return fmt.Errorf("writing %q: %w", name+Partial, err)
-		}
-		off += n
-	}
-	return Publish(fsys, out, name)
 }

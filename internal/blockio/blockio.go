@@ -9,7 +9,6 @@ package blockio
 import (
 	"io"
 	"io/fs"
-	"time"
 )
 
 // FS is the part of a file system that quern uses. Names are paths of the
@@ -70,16 +69,6 @@ type File interface {
 	Settle(offset, n int64) error
 	// Drop forgets the cached pages of a range.
 	Drop(offset, n int64)
-}
-
-// Unchanged reports whether an open file is still as it was planned with. Its size
-// and time say that: whoever opened it holds it, whatever becomes of its name.
-func Unchanged(f File, size int64, mtime time.Time) (bool, error) {
-	st, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
-	return st.Size() == size && st.ModTime().Equal(mtime), nil
 }
 
 // ReadFull fills p from offset; a short file is io.ErrUnexpectedEOF.

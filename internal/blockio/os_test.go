@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 func create(t *testing.T, name string) File {
@@ -141,40 +140,6 @@ func TestAdviceIsHarmless(t *testing.T) {
 	got := make([]byte, len(want))
 	if err := ReadFull(f, got, 0); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("the bytes changed: %v", err)
-	}
-}
-
-func TestUnchanged(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "f")
-	f := create(t, name)
-	if err := WriteFull(f, []byte("abc"), 0); err != nil {
-		t.Fatal(err)
-	}
-	st, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	check := func(what string, want bool) {
-		t.Helper()
-		if got, err := Unchanged(f, st.Size(), st.ModTime()); got != want || err != nil {
-			t.Errorf("%s: %v, %v", what, got, err)
-		}
-	}
-	check("as it was", true)
-	if err := os.Chtimes(name, time.Time{}, st.ModTime().Add(time.Microsecond)); err != nil {
-		t.Fatal(err)
-	}
-	check("touched", false)
-	if err := f.Truncate(2); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chtimes(name, time.Time{}, st.ModTime()); err != nil {
-		t.Fatal(err)
-	}
-	check("cut", false)
-	f.Close()
-	if _, err := Unchanged(f, 2, st.ModTime()); err == nil {
-		t.Error("a closed file: no error")
 	}
 }
 

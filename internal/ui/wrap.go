@@ -30,4 +30,3 @@ func Wrap(text string, first, indent int) string {
 	}
 	return b.String()
 }
-

@@ -17,7 +17,7 @@ func BenchmarkCompare(b *testing.B) {
 			c.write(b, filepath.Join(dir, "base"))
 			c.noisy(r).write(b, filepath.Join(dir, "quant"))
 			base, quant := mustOpen(b, filepath.Join(dir, "base")), mustOpen(b, filepath.Join(dir, "quant"))
-			b.SetBytes(2 * base.size)
+			b.SetBytes(2 * base.in.Size())
 			for b.Loop() {
 				if _, err := Compare(b.Context(), base, quant, Options{}); err != nil {
 					b.Fatal(err)

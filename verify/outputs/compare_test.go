@@ -356,7 +356,7 @@ func TestCompareDisk(t *testing.T) {
 	n := 0
 	for ; ; n++ {
 		fail.Store(-1)
-		f, err := open(fsys, path)
+		f, err := openOn(fsys, path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,19 +1,19 @@
 package outputs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
 	"quern/internal/invalid"
+	"quern/store"
 )
 
 // File is an opened outputs file. Its methods may be called by several goroutines.
@@ -27,9 +27,7 @@ type File struct {
 	Ignored  []string          // tensors that have no meaning here, by name
 	Metadata map[string]string // as the file has it
 
-	in      blockio.File
-	size    int64
-	modTime time.Time
+	in store.Object
 
 	starts  []int // the first token of each sequence, then the number of all
 	logits  tensor
@@ -50,23 +48,17 @@ type tensor struct {
 
 // Open opens an outputs file: it reads the header and the ids. Close it.
 func Open(path string) (*File, error) {
-	st, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	in, err := store.OpenFile(context.Background(), path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, invalid.Errorf("%s: no such file", path)
-	case err != nil:
-		return nil, err
-	case !st.Mode().IsRegular(): // to open a pipe would wait
-		return nil, invalid.Errorf("%s: not a regular file", path)
 	}
-	return open(blockio.OS, path)
+	if err != nil {
+		return nil, err
+	}
+	return open(path, in)
 }
 
-func open(fsys blockio.FS, path string) (*File, error) {
-	in, err := fsys.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("opening %q: %w", path, err)
-	}
+func open(path string, in store.Object) (*File, error) {
 	f := &File{Path: path, in: in, hidden: map[int]tensor{}, routers: map[int]tensor{}}
 	if err := f.read(); err != nil {
 		_ = in.Close()
@@ -80,12 +72,7 @@ func (f *File) Close() error { return f.in.Close() }
 
 // read reads the header and the ids.
 func (f *File) read() error {
-	st, err := f.in.Stat()
-	if err != nil {
-		return err
-	}
-	f.size, f.modTime = st.Size(), st.ModTime()
-	h, err := safetensors.ReadHeader(f.in, f.size, safetensors.Limits{})
+	h, err := safetensors.ReadHeader(f.in, f.in.Size(), safetensors.Limits{})
 	if err != nil {
 		return err
 	}
@@ -195,14 +182,11 @@ func (f *File) integers(t *safetensors.Tensor) ([]int, error) {
 
 // unchanged refuses a file that has been written to since it was opened.
 func (f *File) unchanged() error {
-	same, err := blockio.Unchanged(f.in, f.size, f.modTime)
-	switch {
-	case err != nil:
-		return fmt.Errorf("reading %q: %w", f.Path, err)
-	case !same:
+	err := f.in.Check()
+	if errors.Is(err, store.ErrChanged) {
 		return invalid.Errorf("reading %q: the file changed while it was read; run the command again when nothing writes to it", f.Path)
 	}
-	return nil
+	return err
 }
 
 // pieceElements is how many elements are read at once.

@@ -217,7 +217,7 @@ func TestOpenRefuses(t *testing.T) {
 func TestReadErrors(t *testing.T) {
 	path := save(t, data{"input_ids", i64, []int64{4}, count(3)}, data{"logits", f32, []int64{4, 3}, nil})
 	clean := &faultfs.FS{}
-	f, err := open(clean, path)
+	f, err := openOn(clean, path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestReadErrors(t *testing.T) {
 			}
 			return nil
 		}}
-		f, err := open(fsys, path)
+		f, err := openOn(fsys, path)
 		if err == nil {
 			err = f.Logits(make([]float32, 12), 0, 0, 4)
 			f.Close()
@@ -294,7 +294,7 @@ func FuzzOpen(f *testing.F) {
 		f.Add(build(f, list...))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		x, err := open(memory{content: raw}, "memory")
+		x, err := open("memory", inMemory(raw))
 		if err != nil {
 			if !errors.Is(err, invalid.Input) {
 				t.Fatal(err)
@@ -342,7 +342,7 @@ func FuzzShapes(f *testing.F) {
 			}
 			list = append(list, d)
 		}
-		x, err := open(memory{content: build(t, list...)}, "memory")
+		x, err := open("memory", inMemory(build(t, list...)))
 		if err != nil {
 			if !errors.Is(err, invalid.Input) {
 				t.Fatal(err)

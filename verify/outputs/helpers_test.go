@@ -2,21 +2,21 @@ package outputs
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
-	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
 	"quern/internal/invalid"
+	"quern/store"
 )
 
 // data is a tensor and what it holds; values are encoded as the dtype wants them.
@@ -122,31 +122,30 @@ func count(n int) []float64 {
 	return x
 }
 
-// memory is a file system with one file.
+// memory is a file that lies nowhere.
 type memory struct {
-	blockio.FS
-	content []byte
-}
-
-func (m memory) Open(string) (blockio.File, error) {
-	return memoryFile{ReaderAt: bytes.NewReader(m.content), size: int64(len(m.content))}, nil
-}
-
-type memoryFile struct {
-	blockio.File
+	store.Object
 	io.ReaderAt
 	size int64
 }
 
-func (f memoryFile) ReadAt(p []byte, at int64) (int, error) { return f.ReaderAt.ReadAt(p, at) }
-func (f memoryFile) Stat() (fs.FileInfo, error)             { return f, nil }
-func (f memoryFile) Close() error                           { return nil }
-func (f memoryFile) Name() string                           { return "memory" }
-func (f memoryFile) Size() int64                            { return f.size }
-func (f memoryFile) Mode() fs.FileMode                      { return 0 }
-func (f memoryFile) ModTime() time.Time                     { return time.Time{} }
-func (f memoryFile) IsDir() bool                            { return false }
-func (f memoryFile) Sys() any                               { return nil }
+func inMemory(content []byte) store.Object {
+	return memory{ReaderAt: bytes.NewReader(content), size: int64(len(content))}
+}
+
+func (f memory) ReadAt(p []byte, at int64) (int, error) { return f.ReaderAt.ReadAt(p, at) }
+func (f memory) Check() error                           { return nil }
+func (f memory) Close() error                           { return nil }
+func (f memory) Size() int64                            { return f.size }
+
+// openOn opens a file that is reached through a file system.
+func openOn(fsys blockio.FS, path string) (*File, error) {
+	in, err := store.Local(fsys, filepath.Dir(path)).Open(context.Background(), filepath.Base(path))
+	if err != nil {
+		return nil, err
+	}
+	return open(path, in)
+}
 
 // content is all that a file can hold, in memory: rows by sequence.
 type content struct {

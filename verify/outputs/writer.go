@@ -1,15 +1,18 @@
 package outputs
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"maps"
 	"math"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 
 	"quern/formats/safetensors"
 	"quern/internal/blockio"
+	"quern/store"
 )
 
 // Writer writes an outputs file. Rows may come in any order and from several
@@ -17,21 +20,20 @@ import (
 // only after [Writer.Close].
 type Writer struct {
 	path   string
-	fs     blockio.FS
-	out    blockio.File
+	out    store.Part
 	fields map[string]*field
 	starts []int // as in File
 	done   bool
 }
 
 // Create begins a file: it reserves its space and writes the header and the ids.
-func Create(path string, spec Spec) (*Writer, error) { return create(blockio.OS, path, spec) }
+func Create(path string, spec Spec) (*Writer, error) { return create(nil, path, spec) }
 
 func create(fsys blockio.FS, path string, spec Spec) (*Writer, error) {
 	if err := spec.check(); err != nil {
 		return nil, fmt.Errorf("creating %q: %w", path, err)
 	}
-	w := &Writer{path: path, fs: fsys, starts: []int{0}}
+	w := &Writer{path: path, starts: []int{0}}
 	var ids []int
 	for _, s := range spec.IDs {
 		ids = append(ids, s...)
@@ -43,12 +45,12 @@ func create(fsys blockio.FS, path string, spec Spec) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating %q: %w", path, err)
 	}
-	if w.out, err = fsys.Create(path + blockio.Partial); err != nil {
-		return nil, fmt.Errorf("creating %q: %w", path+blockio.Partial, err)
+	if w.out, err = store.LocalSink(fsys, filepath.Dir(path)).Create(context.Background(), filepath.Base(path)); err != nil {
+		return nil, err
 	}
 	if err := w.begin(h, head, ids); err != nil {
 		w.Abort()
-		return nil, fmt.Errorf("writing %q: %w", path+blockio.Partial, err)
+		return nil, fmt.Errorf("writing %q: %w", w.out, err)
 	}
 	return w, nil
 }
@@ -145,7 +147,7 @@ func put[E float32 | int32](w *Writer, name string, seq, first, col, width int, 
 	for i := range n {
 		at := f.begin + (int64(row+i)*int64(f.width)+int64(col))*4
 		if err := writeAll(w.out, at, 4, values[i*width:i*width+width], encode); err != nil {
-			return fmt.Errorf("writing %q: tensor %q: %w", w.path+blockio.Partial, name, err)
+			return fmt.Errorf("writing %q: tensor %q: %w", w.out, name, err)
 		}
 	}
 	return nil
@@ -167,19 +169,19 @@ func (w *Writer) Close() error {
 		}
 	}
 	w.done = true
-	return blockio.Publish(w.fs, w.out, w.path)
+	return w.out.Commit()
 }
 
 // Abort removes what was written, unless Close was called before.
 func (w *Writer) Abort() {
 	if !w.done {
 		w.done = true
-		blockio.Discard(w.fs, w.out)
+		w.out.Discard()
 	}
 }
 
 // writeAll writes values of size bytes each from an offset of the file on.
-func writeAll[E any](out blockio.File, at int64, size int, values []E, encode func([]byte, E)) error {
+func writeAll[E any](out store.Part, at int64, size int, values []E, encode func([]byte, E)) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	for len(values) > 0 {

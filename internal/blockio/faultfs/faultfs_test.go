@@ -56,6 +56,9 @@ func everything(fsys blockio.FS, dir string) error {
 		func() error { return blockio.ReadFull(f, make([]byte, 8), 0) },
 		func() error { return f.Truncate(4) },
 		func() error { _, err := f.Stat(); return err },
+		func() error { _, err := fsys.Lstat(name); return err },
+		func() error { _, err := fsys.ReadDir(sub); return err },
+		func() error { _, err := fsys.Real(name); return err },
 		f.Sync,
 		f.Close,
 		func() error { return fsys.Rename(name, name+"2") },
@@ -72,7 +75,7 @@ func everything(fsys blockio.FS, dir string) error {
 
 var kinds = []faultfs.Kind{
 	faultfs.Open, faultfs.Create, faultfs.Append, faultfs.Stat, faultfs.Read, faultfs.Write, faultfs.Truncate, faultfs.Reserve,
-	faultfs.Sync, faultfs.Close, faultfs.Lock, faultfs.Rename, faultfs.Remove, faultfs.Mkdir, faultfs.SyncDir, faultfs.Free,
+	faultfs.Sync, faultfs.Close, faultfs.Lock, faultfs.Rename, faultfs.Remove, faultfs.Mkdir, faultfs.SyncDir, faultfs.Free, faultfs.List, faultfs.Real,
 }
 
 func TestEachKindFails(t *testing.T) {
