@@ -125,41 +125,43 @@ func TestTwin(t *testing.T) {
 }
 
 func TestConv(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
-	c := &Conv{Channels: 5, Width: 4, Weight: make([]float32, 20), Bias: make([]float32, 5)}
-	const n = 11
-	x := make([]float32, n*5)
-	for _, s := range [][]float32{c.Weight, c.Bias, x} {
-		for i := range s {
-			s[i] = float32(r.NormFloat64())
-		}
-	}
-	want := make([]float32, n*5)
-	for i := range want {
-		at, ch := i/5, i%5
-		sum := float64(c.Bias[ch])
-		for j := range 4 {
-			if p := at - 3 + j; p >= 0 {
-				sum += float64(c.Weight[ch*4+j]) * float64(x[p*5+ch])
+	for _, dilation := range []int{0, 3} {
+		r := rand.New(rand.NewPCG(1, 2))
+		c := &Conv{Channels: 5, Width: 4, Dilation: dilation, Weight: make([]float32, 20), Bias: make([]float32, 5)}
+		const n = 11
+		x := make([]float32, n*5)
+		for _, s := range [][]float32{c.Weight, c.Bias, x} {
+			for i := range s {
+				s[i] = float32(r.NormFloat64())
 			}
 		}
-		want[i] = float32(sum / (1 + math.Exp(-sum)))
-	}
-	for cut := range n + 1 {
-		for second := cut; second <= n; second++ {
-			state, got := make([]float32, c.StateSize()), make([]float32, n*5)
-			first := 0
-			for _, to := range []int{cut, second, n} {
-				c.Rows(got[first*5:], x[first*5:to*5], state, 0, to-first)
-				c.Push(state, x[first*5:], to-first)
-				first = to
+		want := make([]float32, n*5)
+		for i := range want {
+			at, ch := i/5, i%5
+			sum := float64(c.Bias[ch])
+			for j := range 4 {
+				if p := at - (3-j)*max(dilation, 1); p >= 0 {
+					sum += float64(c.Weight[ch*4+j]) * float64(x[p*5+ch])
+				}
 			}
-			golden.Near(t, fmt.Sprint(cut, second), got, want, 1e-6)
+			want[i] = float32(sum / (1 + math.Exp(-sum)))
 		}
+		for cut := range n + 1 {
+			for second := cut; second <= n; second++ {
+				state, got := make([]float32, c.StateSize()), make([]float32, n*5)
+				first := 0
+				for _, to := range []int{cut, second, n} {
+					c.Rows(got[first*5:], x[first*5:to*5], state, 0, to-first)
+					c.Push(state, x[first*5:], to-first)
+					first = to
+				}
+				golden.Near(t, fmt.Sprint(cut, second), got, want, 1e-6)
+			}
+		}
+		part := make([]float32, 3*5)
+		c.Rows(part, x, make([]float32, c.StateSize()), 4, 3)
+		golden.Near(t, "part", part, want[4*5:7*5], 1e-6)
 	}
-	part := make([]float32, 3*5)
-	c.Rows(part, x, make([]float32, c.StateSize()), 4, 3)
-	golden.Near(t, "part", part, want[4*5:7*5], 1e-6)
 }
 
 // mix runs a layer with its convolution and state over n rows.
