@@ -1,6 +1,10 @@
 package recur
 
-import "math"
+import (
+	"math"
+
+	"quern/internal/vec"
+)
 
 // softplus is ln(1+e^x), and x itself beyond 20, as in PyTorch.
 func softplus(x float32) float32 {
@@ -9,8 +13,6 @@ func softplus(x float32) float32 {
 	}
 	return float32(math.Log1p(math.Exp(float64(x))))
 }
-
-func sigmoid(x float32) float32 { return float32(1 / (1 + math.Exp(-float64(x)))) }
 
 func exp(x float32) float32 { return float32(math.Exp(float64(x))) }
 
@@ -29,18 +31,22 @@ type Decay struct {
 func (d *Decay) Apply(gates []float32) {
 	per := len(d.Bias) / len(d.ALog)
 	for len(gates) > 0 {
+		row := gates[:len(d.Bias)]
+		vec.Add(row, d.Bias)
 		for h, a := range d.ALog {
-			rate := exp(a)
-			for i := h * per; i < (h+1)*per; i++ {
-				x := gates[i] + d.Bias[i]
-				if d.Lower != 0 {
-					gates[i] = exp(d.Lower * sigmoid(rate*x))
-				} else {
-					gates[i] = exp(-rate * softplus(x))
+			x, rate := row[h*per:][:per], exp(a)
+			if d.Lower != 0 {
+				vec.Scale(x, rate)
+				vec.Sigmoid(x, x)
+				vec.Scale(x, d.Lower)
+			} else {
+				for i, v := range x {
+					x[i] = -rate * softplus(v)
 				}
 			}
+			vec.Exp(x, x)
 		}
-		gates = gates[len(d.Bias):]
+		gates = gates[len(row):]
 	}
 }
 

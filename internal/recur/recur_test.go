@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"quern/internal/golden"
+	"quern/internal/vec"
 )
 
 // twin is a layer in float64, token by token, written from doc.go.
@@ -184,9 +185,7 @@ func conv(g *golden.Tensors, name string) *Conv {
 
 func sigmoids(x []float32) []float32 {
 	y := slices.Clone(x)
-	for i := range y {
-		y[i] = sigmoid(y[i])
-	}
+	vec.Sigmoid(y, y)
 	return y
 }
 
@@ -277,6 +276,40 @@ func TestNemotron(t *testing.T) {
 	norm := Norm{Weight: g.Get("mamba.norm.weight"), Group: 64, Eps: 1e-5, GateFirst: true}
 	norm.Apply(out, z)
 	golden.Near(t, "output", g.Linear("mamba.out_proj.weight", out), g.Get("mamba.out"), 3e-6)
+}
+
+// Decays and steps equal their formulas in float64, far out too.
+func TestGates(t *testing.T) {
+	values := []float32{-100, -20, -3, -0.5, 0, 0.5, 3, 19.9, 20.1, 60}
+	softplus := func(x float64) float64 {
+		if x > 20 {
+			return x
+		}
+		return math.Log1p(math.Exp(x))
+	}
+	d := Decay{ALog: []float32{-2, 1.5}, Bias: make([]float32, 2*len(values))}
+	for _, lower := range []float32{0, -5} {
+		d.Lower = lower
+		var got, want []float32
+		for range 2 {
+			got = append(append(got, values...), values...)
+		}
+		for i := range got {
+			d.Bias[i%len(d.Bias)] = 0.25
+			rate, x := math.Exp(float64(d.ALog[i/len(values)%2])), float64(got[i])+0.25
+			g := -rate * softplus(x)
+			if lower != 0 {
+				g = float64(lower) / (1 + math.Exp(-rate*x))
+			}
+			want = append(want, float32(math.Exp(g)))
+		}
+		d.Apply(got)
+		golden.Near(t, "decays", got, want, 1e-6)
+	}
+	dt, decay := []float32{-100, 0, 30, 1}, make([]float32, 4)
+	Steps(decay, dt, []float32{0, 1}, []float32{0.5, -0.5}, 0.001, 0.9)
+	golden.Near(t, "steps", dt, []float32{0.001, float32(softplus(-0.5)), 0.9, 0.9}, 1e-6)
+	golden.Near(t, "decays of steps", decay, []float32{float32(math.Exp(-0.001)), float32(math.Exp(-math.E * softplus(-0.5))), float32(math.Exp(-0.9)), float32(math.Exp(-0.9 * math.E))}, 1e-6)
 }
 
 // A draft is taken back by the state before it.
