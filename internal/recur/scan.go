@@ -118,8 +118,10 @@ func (l *Layer) pairs(in span, c int, q, k, left, kk, qk []float32) {
 		p := float32(1)
 		for i := j + 1; i < c; i++ {
 			p *= in.decay[i*l.ValueHeads]
-			kk[i*c+j] *= p
 			qk[i*c+j] *= p
+			if l.Delta {
+				kk[i*c+j] *= p
+			}
 		}
 		for d, x := range k[j*n:][:n] {
 			left[d*c+j] = p * x
