@@ -1,6 +1,7 @@
 package runner_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -345,5 +346,84 @@ func TestStreamsWithExperts(t *testing.T) {
 		if got, st := generate(t, m, texts[0], runner.GenerateOptions{MaxTokens: 20, Draft: draft}); !slices.Equal(got, plain) || st.Drafted == 0 {
 			t.Errorf("a draft of %d gives %v instead of %v", draft, got, plain)
 		}
+	}
+}
+
+// chosen are the two experts of a token and their weights, as DeepSeek-V3 chooses.
+func (m slow) chosen(h []float64) map[int]float64 {
+	logits := m.linear(at+"mlp.gate", h)
+	bias := m.small[at+"mlp.gate.e_score_correction_bias"].data
+	score := func(e int) float64 { return 1 / (1 + math.Exp(-logits[e])) }
+	order := []int{0, 1, 2, 3}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(score(b)+bias[b], score(a)+bias[a]) })
+	sum := score(order[0]) + score(order[1])
+	return map[int]float64{order[0]: 2 * score(order[0]) / sum, order[1]: 2 * score(order[1]) / sum}
+}
+
+// expert is a feed-forward block by its number.
+func (m slow) expert(e int, x []float64) []float64 {
+	p := fmt.Sprintf("%smlp.experts.%d.", at, e)
+	gate, up := m.linear(p+"gate_proj", x), m.linear(p+"up_proj", x)
+	for i, g := range gate {
+		gate[i] = silu(g) * up[i]
+	}
+	return m.linear(p+"down_proj", gate)
+}
+
+// Experts as models have them: alone, with some that do nothing, in another width.
+func TestExpertArrangements(t *testing.T) {
+	moe := map[string]func(m slow, h []float64) []float64{
+		"experts": func(m slow, h []float64) []float64 {
+			y := make([]float64, 8)
+			for e, w := range m.chosen(h) {
+				plus(y, times(m.expert(e, h), w))
+			}
+			return y
+		},
+		"zero experts": func(m slow, h []float64) []float64 {
+			y := make([]float64, 8)
+			for e, w := range m.chosen(h) {
+				if e == 3 {
+					plus(y, times(h, w))
+				} else {
+					plus(y, times(m.expert(e, h), w))
+				}
+			}
+			return y
+		},
+		"latent experts": func(m slow, h []float64) []float64 {
+			y := make([]float64, 8)
+			narrow := m.linear(at+"self_attn.o_proj", h)
+			for e, w := range m.chosen(h) {
+				plus(y, times(m.expert(e, narrow), w))
+			}
+			return m.linear(at+"self_attn.o_proj", m.first(y))
+		},
+	}
+	for name := range runner.ExpertArrangements {
+		t.Run(name, func(t *testing.T) {
+			m := slow{small: deepseekExperts()}
+			m.norm1 = m.norm
+			attention := m.latent()
+			var want []float64
+			for p, id := range someIDs {
+				x := slices.Clone(m.small["model.embed_tokens.weight"].data[id*8:][:8])
+				x = total(x, m.linear(at+"self_attn.o_proj", attention(p, m.first(x))))
+				x = total(x, moe[name](m, m.second(x)))
+				want = append(want, m.linear("lm_head", m.norm("model.norm", x))...)
+			}
+			c, err := hf.Open(m.write(t, "{"+expertConfig+"}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			model, err := runner.OpenAs(c, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer model.Close()
+			for _, o := range []runner.Options{{}, {Memory: 1, TempDir: t.TempDir()}, {AllExperts: true}} {
+				agree(t, model, someIDs, want, o, 1e-5)
+			}
+		})
 	}
 }

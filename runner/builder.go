@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"slices"
 	"strings"
 
 	"quern/convert/plan"
@@ -50,7 +51,7 @@ func newBuilder(c *hf.Checkpoint) (*builder, error) {
 		if plan.IsInputScale(t.Meta.Param) {
 			b.inputs[t.Meta.Module] = t
 		}
-		if want, ok := arch.ExpectedShape(t.Meta); ok && !equalShape(want, t.Shape) {
+		if want, ok := arch.ExpectedShape(t.Meta); ok && !slices.Equal(want, t.Shape) {
 			return nil, invalid.Errorf("tensor %q: shape %v, but the config says %v", t.Name, t.Shape, want)
 		}
 		k := key{role: t.Meta.Role, layer: t.Meta.Layer, expert: t.Meta.Expert + 1, part: t.Meta.Part}
@@ -64,18 +65,6 @@ func newBuilder(c *hf.Checkpoint) (*builder, error) {
 		b.tensors[k] = t
 	}
 	return b, nil
-}
-
-func equalShape(a, b []int64) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func (b *builder) has(k key) bool { return b.tensors[k] != nil }
@@ -121,12 +110,20 @@ func (b *builder) matrix(k key) *matrix {
 }
 
 // vector returns the vector of k with n elements.
-func (b *builder) vector(k key, n int) *vector {
+func (b *builder) vector(k key, n int) *vector { return b.numbers(k, n) }
+
+// numbers returns what k stores in a shape, as kernels of convolutions have, one number
+// after the other.
+func (b *builder) numbers(k key, shape ...int) *vector {
 	t := b.find(k)
 	if t == nil {
 		return &vector{}
 	}
-	if _, ok := plan.Elem(t.DType); !ok || len(t.Shape) != 1 || t.Shape[0] != int64(n) {
+	n, want := 1, make([]int64, len(shape))
+	for i, d := range shape {
+		n, want[i] = n*d, int64(d)
+	}
+	if _, ok := plan.Elem(t.DType); !ok || !slices.Equal(t.Shape, want) {
 		if b.err == nil {
 			b.err = invalid.Errorf("tensor %q: %s of shape %v instead of %d numbers", t.Name, t.DType, t.Shape, n)
 		}

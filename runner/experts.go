@@ -9,10 +9,27 @@ import (
 // runs them.
 type experts struct {
 	router  *router
-	experts []*mlp
+	experts []*mlp  // nil among them: one that gives what it reads (LongCat)
 	parts   []*part // weights of each
 	shared  *mlp    // nil when there is none
 	gate    *matrix // of the shared expert (Qwen2-MoE), or nil
+	latent  *latentExperts
+}
+
+// latentExperts are experts that work in another width than the hidden states have: one
+// projection for all of them before, and a norm and one behind their sum (Kimi K3; the
+// norm is nil in Nemotron).
+type latentExperts struct {
+	down, up *matrix
+	norm     *norm
+}
+
+// width of what experts read and give.
+func (x *experts) width(hidden int) int {
+	if x.latent != nil {
+		return x.latent.down.out
+	}
+	return hidden
 }
 
 func newExperts(s *site) (mixer, error) {
@@ -48,6 +65,45 @@ func (x *experts) needs(p *part) {
 		x.shared.needs(p)
 	}
 	p.matrices(x.gate)
+	if x.latent != nil {
+		p.matrices(x.latent.down)
+	}
+}
+
+// behind adds what the sum of the experts needs.
+func (x *experts) behind(p *part) {
+	if x.latent != nil {
+		p.matrices(x.latent.up)
+		x.latent.norm.needs(p)
+	}
+}
+
+// read makes what experts read of normalized hidden states.
+func (x *latentExperts) read(p *pass, dst, h []float32, rows int) {
+	p.observe(h, rows, x.down)
+	p.linear(dst, h, rows, x.down, nil)
+}
+
+// give adds to y what the sums of experts, which it overwrites, come to.
+func (x *latentExperts) give(p *pass, y, sums []float32, rows int) {
+	mark := p.arena.mark()
+	defer p.arena.release(mark)
+	if x.norm != nil {
+		p.normalize(sums, sums, rows, x.up.in, x.norm)
+	}
+	p.observe(sums, rows, x.up)
+	z := p.arena.floats(rows * x.up.out)
+	p.linear(z, sums, rows, x.up, nil)
+	p.add(y, z, rows, x.up.out)
+}
+
+// apply computes one expert.
+func (x *experts) apply(p *pass, e int, y, in []float32, rows int) {
+	if x.experts[e] == nil {
+		copy(y[:rows*x.width(p.m.hidden)], in)
+		return
+	}
+	x.experts[e].forward(p, y, in, rows)
 }
 
 // mix is what every token gets: the shared expert with its gate, or zeros. Experts add

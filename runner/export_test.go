@@ -2,6 +2,7 @@ package runner
 
 import (
 	"quern/formats/hf"
+	"quern/formats/model"
 	"quern/internal/vec"
 )
 
@@ -96,6 +97,32 @@ var Arrangements = map[string]func(f *family){
 	},
 }
 
+// ExpertArrangements are those of models with experts.
+var ExpertArrangements = map[string]func(f *family){
+	"experts": func(*family) {},
+	// LongCat: the last expert gives what it reads.
+	"zero experts": func(f *family) {
+		f.arrange = changeExperts(func(_ *site, x *experts) { x.experts[3], x.parts[3] = nil, &part{} })
+	},
+	// Kimi K3: experts between two projections (of attention, for want of others).
+	"latent experts": func(f *family) {
+		f.arrange = changeExperts(func(s *site, x *experts) {
+			o := s.weight(model.Attention, "o")
+			x.latent = &latentExperts{down: o, up: o, norm: s.first()}
+		})
+	},
+}
+
+func changeExperts(change func(s *site, x *experts)) arrangement {
+	return func(s *site) ([]*block, error) {
+		blocks, err := sequential(s)
+		if err == nil {
+			change(s, blocks[1].mixer.(*experts))
+		}
+		return blocks, err
+	}
+}
+
 func (s *site) both() (mix, feed mixer, err error) {
 	if mix, err = s.mixer(); err != nil {
 		return nil, nil, err
@@ -113,7 +140,11 @@ func (s *site) second() *norm {
 // OpenAs opens a checkpoint in one of the arrangements.
 func OpenAs(c *hf.Checkpoint, arrangement string) (*Model, error) {
 	f := families[c.Arch().Name()]
-	Arrangements[arrangement](&f)
+	change := Arrangements[arrangement]
+	if change == nil {
+		change = ExpertArrangements[arrangement]
+	}
+	change(&f)
 	return f.open(c, nil)
 }
 

@@ -48,6 +48,8 @@ type family struct {
 	kind func(c *model.Config, layer int) string
 	// frame is what lies around the layers; nil: one stream.
 	frame func(s *site) frame
+	// mtp lays out the layer of multi-token prediction; nil: nextn.
+	mtp func(s *site) (*mtp, error)
 	// computes are fields of the config that the blocks of this row compute with, whatever
 	// they say; judges says of others whether the function with them is computed. Both go
 	// before the table in fields.go.

@@ -76,6 +76,9 @@ func (s *site) lay() (*layer, error) {
 		b.first, b.behind = &part{}, &part{}
 		b.norm.needs(b.first)
 		b.mixer.needs(b.first)
+		if x, ok := b.mixer.(*experts); ok {
+			x.behind(b.behind)
+		}
 		b.rule.needs(b.first, b.behind)
 		b.after.needs(b.behind)
 		b.joined.needs(b.behind)

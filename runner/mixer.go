@@ -91,7 +91,7 @@ func (s *segment) kv(x textMixer) *kvCache {
 	if s.memory == nil {
 		return nil
 	}
-	return s.memory.of(x).(*kvCache)
+	return s.memory.of(x).(interface{ kv() *kvCache }).kv()
 }
 
 // kvCache is what attention of one layer keeps of one text: keys and values, or the
@@ -100,6 +100,9 @@ type kvCache struct {
 	a, b   []float32
 	wa, wb int
 }
+
+// kv is c: a state that keeps more may embed it.
+func (c *kvCache) kv() *kvCache { return c }
 
 // put stores rows from position pos on, forgetting what was behind.
 func (c *kvCache) put(pos int, a, b []float32) {

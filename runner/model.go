@@ -181,22 +181,26 @@ func (m *Model) build(b *builder) error {
 		}
 		m.layers = append(m.layers, l)
 	}
-	if s := site(m.cfg.NumHiddenLayers); s.has(model.MTPProjection, "") {
-		l, err := lay(s.layer)
-		if err != nil {
-			return err
-		}
-		norm := func(part string) *norm { return s.norm(part, m.hidden, eps(m.cfg)) }
-		t := &mtp{layer: l, embed: m.embed, head: m.head, proj: s.weight(model.MTPProjection, ""), enorm: norm("enorm"), hnorm: norm("hnorm"), norm: norm("norm")}
+	mtp := m.fam.mtp
+	if mtp == nil {
+		mtp = nextn
+	}
+	s := site(m.cfg.NumHiddenLayers)
+	s.ropes = ropes
+	t, err := mtp(s)
+	if err != nil {
+		return err
+	}
+	if t != nil {
+		m.mtp = t
 		t.joining, t.final = partOf(t.enorm, t.hnorm), partOf(t.norm, m.frame)
 		t.joining.matrices(t.proj)
-		if s.has(model.Embedding, "") {
-			t.embed = s.weight(model.Embedding, "")
+		if t.embed == nil {
+			t.embed = m.embed
 		}
-		if s.has(model.MTPHead, "") {
-			t.head = s.weight(model.MTPHead, "")
+		if t.head == nil {
+			t.head = m.head
 		}
-		m.mtp = t
 	}
 	m.static = b.static
 	return b.err

@@ -11,6 +11,7 @@ const (
 	shelfInput = "input of experts"
 	shelfSums  = "sums of experts"
 	shelfKept  = "kept of experts" // what its residual rule keeps
+	shelfEach  = "of every token"  // what every token gets, where experts have another width
 )
 
 // routed runs block j of a layer, which has experts: first what every token gets is
@@ -18,17 +19,21 @@ const (
 // gets depends on nothing but the row.
 func (w *walk) routed(l *layer, j int, x *experts, next *part) error {
 	b, k, d := l.blocks[j], x.router.topK, w.m.hidden
-	in, err := w.shelf.of(shelfInput, w.x.n, d)
+	in, err := w.shelf.of(shelfInput, w.x.n, x.width(d))
 	if err != nil {
 		return err
 	}
-	sums, err := w.shelf.of(shelfSums, w.x.n, d)
+	sums, err := w.shelf.of(shelfSums, w.x.n, x.width(d))
 	if err != nil {
 		return err
 	}
-	var kept *Rows
-	if n := b.rule.keeps(); n > 0 {
-		if kept, err = w.shelf.of(shelfKept, w.x.n, n); err != nil {
+	kept, err := w.shelf.of(shelfKept, w.x.n, b.rule.keeps())
+	if err != nil {
+		return err
+	}
+	each := sums
+	if x.latent != nil {
+		if each, err = w.shelf.of(shelfEach, w.x.n, d); err != nil {
 			return err
 		}
 	}
@@ -38,23 +43,34 @@ func (w *walk) routed(l *layer, j int, x *experts, next *part) error {
 	c := choices{ids: w.ids[:w.x.n*k], weights: w.weighed[:w.x.n*k], k: k}
 	err = w.pieces(w.chunks(), func(at *batch, rows []float32) error {
 		keep := w.arena.floats(at.n * b.rule.keeps())
-		h, y := w.fill(in, at), w.fill(sums, at)
+		h, y := w.fill(in, at), w.fill(each, at)
+		if x.latent != nil {
+			h = w.arena.floats(at.n * d)
+		}
 		if err := w.enter(l, j, at, h, rows, keep); err != nil {
 			return err
 		}
-		if kept != nil {
-			if err := kept.put(at.first, keep); err != nil {
-				return err
-			}
+		if err := kept.put(at.first, keep); err != nil {
+			return err
 		}
 		x.router.route(w.pass, c.of(at), h, at)
 		if err := x.mix(w.pass, y, h, at); err != nil {
 			return err
 		}
-		if err := in.put(at.first, h); err != nil {
+		if err := each.put(at.first, y); err != nil {
 			return err
 		}
-		return sums.put(at.first, y)
+		if x.latent != nil {
+			zero := w.fill(sums, at)
+			clear(zero)
+			if err := sums.put(at.first, zero); err != nil {
+				return err
+			}
+			narrow := w.fill(in, at)
+			x.latent.read(w.pass, narrow, h, at.n)
+			h = narrow
+		}
+		return in.put(at.first, h)
 	})
 	if err != nil {
 		return err
@@ -63,15 +79,23 @@ func (w *walk) routed(l *layer, j int, x *experts, next *part) error {
 		return err
 	}
 	return w.pieces(w.chunks(), func(at *batch, rows []float32) error {
-		y, err := w.shelved(shelfSums, d, at)
+		y, err := each.View(at.first, at.n, w.viewBuffer(each, at.n))
 		if err != nil {
 			return err
 		}
-		var keep []float32
-		if kept != nil {
-			if keep, err = w.shelved(shelfKept, kept.width, at); err != nil {
+		if x.latent != nil {
+			sum, err := sums.View(at.first, at.n, w.viewBuffer(sums, at.n))
+			if err != nil {
 				return err
 			}
+			if err := w.weights.hold(b.behind); err != nil {
+				return err
+			}
+			x.latent.give(w.pass, y, sum, at.n)
+		}
+		keep, err := kept.View(at.first, at.n, w.viewBuffer(kept, at.n))
+		if err != nil {
+			return err
 		}
 		return w.join(b, at, rows, y, keep)
 	})
@@ -132,7 +156,7 @@ type turn struct {
 // rows as many at once as memory holds.
 func (w *walk) spread(x *experts, c choices, in, sums *Rows, next *part) error {
 	var turns []turn
-	for e, rows := range c.rows(len(x.experts)) {
+	for e, rows := range c.rows(x.router.experts) {
 		if len(rows) > 0 || w.everyExpert {
 			turns = append(turns, turn{expert: e, rows: rows})
 		}
@@ -183,7 +207,7 @@ func (w *walk) expert(x *experts, t turn, c choices, in, sums *Rows) error {
 
 // together gives some experts their turns at once, and adds what they give in order.
 func (w *walk) together(x *experts, turns []turn, c choices, in, sums *Rows) error {
-	d, total := w.m.hidden, 0
+	d, total := in.width, 0
 	for i := range turns {
 		turns[i].at = total
 		total += len(turns[i].rows)
@@ -200,7 +224,7 @@ func (w *walk) together(x *experts, turns []turn, c choices, in, sums *Rows) err
 		}
 	}
 	forward := func(p *pass, t *turn) {
-		x.experts[t.expert].forward(p, y[t.at*d:], h[t.at*d:], len(t.rows))
+		x.apply(p, t.expert, y[t.at*d:], h[t.at*d:], len(t.rows))
 	}
 	if len(turns) == 1 {
 		w.place.first, w.place.tokens = 0, turns[0].rows
@@ -225,7 +249,7 @@ func (w *walk) everyRow(x *experts, expert int, c choices, in, sums *Rows) error
 			return err
 		}
 		y := w.arena.floats(at.n * in.width)
-		x.experts[expert].forward(w.pass, y, h, at.n)
+		x.apply(w.pass, expert, y, h, at.n)
 		for i := range at.n {
 			row := at.first + i
 			if !slices.Contains(c.ids[row*c.k:][:c.k], int32(expert)) {

@@ -21,7 +21,7 @@ type Rows struct {
 // system's folder for such).
 func newRows(n, width int, spill bool, dir string) (*Rows, error) {
 	r := &Rows{n: n, room: n, width: width}
-	if !spill {
+	if !spill || width == 0 {
 		r.mem = make([]float32, n*width)
 		return r, nil
 	}
