@@ -21,9 +21,17 @@
 // (for latent attention, of the latents) and a bounded cache of weights, and can
 // draft with the multi-token-prediction layer.
 //
+// # Layers
+//
+// A layer is a list of blocks (layer.go): a mixer with its norms and a residual rule.
+// Mixers are attention.go (grouped queries), latent.go (multi-head latent attention),
+// mlp.go and experts.go; residual.go and norm.go have the rules and norms. One walk
+// (walk.go, and routed.go for experts) runs them for both ways, with weights that are
+// streamed or resident.
+//
 // # Adding a family
 //
-// A family is a row in families: which blocks it uses. The blocks are attention.go
-// (grouped queries), latent.go (multi-head latent attention), rope.go, router.go and
-// experts.go. The names and shapes of its tensors are formats/model's business.
+// A family is a row in families: which blocks it is made of, and which fields of its
+// config they compute with. The names and shapes of its tensors are formats/model's
+// business. docs/architecture.md says which file, row and test each addition takes.
 package runner
