@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"quern/formats/hf"
@@ -192,7 +194,7 @@ func TestArrangements(t *testing.T) {
 	for name, layer := range arranged {
 		variants[name] = variant{layer: layer}
 	}
-	if len(variants) != len(runner.Arrangements) {
+	if len(variants) != len(runner.Arrangements)-1 { // less TestUnknownType
 		t.Errorf("%d arrangements, %d are tried", len(runner.Arrangements), len(variants))
 	}
 	texts := [][]int{{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7}, {2}, {7, 1, 8, 2, 8}}
@@ -345,6 +347,31 @@ func TestStreamsWithExperts(t *testing.T) {
 	for _, draft := range []int{1, 3} {
 		if got, st := generate(t, m, texts[0], runner.GenerateOptions{MaxTokens: 20, Draft: draft}); !slices.Equal(got, plain) || st.Drafted == 0 {
 			t.Errorf("a draft of %d gives %v instead of %v", draft, got, plain)
+		}
+	}
+}
+
+// A layer of a type that a row has no mixer for is an error that names both.
+func TestUnknownType(t *testing.T) {
+	for config, words := range map[string]string{
+		llamaConfig: "",
+		strings.Replace(llamaConfig, `"num_hidden_layers": 1`, `"num_hidden_layers": 2`, 1): `layer 1 is of type "mystery", which the runner does not compute for llama`,
+	} {
+		m := llamaLike()
+		if words != "" {
+			for name, p := range maps.Clone(m) {
+				if rest, ok := strings.CutPrefix(name, at); ok {
+					m["model.layers.1."+rest] = p
+				}
+			}
+		}
+		c, err := hf.Open(m.write(t, "{"+config+"}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = runner.OpenAs(c, "unknown type")
+		if words == "" && err != nil || words != "" && !blames(err, words) {
+			t.Errorf("%q: %v", words, err)
 		}
 	}
 }

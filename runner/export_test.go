@@ -67,6 +67,11 @@ var Arrangements = map[string]func(f *family){
 			}, err
 		}
 	},
+	// Layers of types of which one has no mixer.
+	"unknown type": func(f *family) {
+		f.mixers = mixers{"full_attention": newGrouped}
+		f.kind = func(_ *model.Config, layer int) string { return []string{"full_attention", "mystery"}[layer] }
+	},
 	// Hyper-connections: several streams, read and written with weights of their own,
 	// of which one depends on what was read.
 	"streams": func(f *family) {

@@ -101,7 +101,7 @@ var (
 )
 
 // mixers are what lays out text mixers, by the type of the layer: "" for all types that
-// are not named.
+// are not named, which are refused without it.
 type mixers map[string]func(s *site) (mixer, error)
 
 // of is that for a type of layer.

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"quern/formats/model"
+	"quern/internal/invalid"
 )
 
 // layer is a decoder layer: blocks, one after the other.
@@ -104,7 +105,11 @@ func sequential(s *site) ([]*block, error) {
 
 // mixer is the text mixer of the layer.
 func (s *site) mixer() (mixer, error) {
-	return s.fam.mixers.of(s.kind())(s)
+	lay := s.fam.mixers.of(s.kind())
+	if lay == nil {
+		return nil, invalid.Errorf("config.json: layer %d is of type %q, which the runner does not compute for %s", s.layer, s.kind(), s.builder.c.Arch().Name())
+	}
+	return lay(s)
 }
 
 // feedForward is what the layer has besides: experts, or one block for all tokens.

@@ -48,3 +48,67 @@ func (t *mtp) join(p *pass, out, emb, h []float32, rows int) {
 	p.observe(both, rows, t.proj)
 	p.linear(out, both, rows, t.proj, nil)
 }
+
+// mtp runs the layer of multi-token prediction on the states of the main model.
+func (e *evaluator) mtp(ev *Evaluation) error {
+	m, t := e.m, e.m.mtp
+	z, err := e.begin(ev.Texts, 1, m.Width())
+	if err != nil {
+		return err
+	}
+	ev.MTP, ev.MTPStarts = z, e.starts
+	if z.n == 0 {
+		return nil
+	}
+	// Embeddings, for which the states of the layer have room where there is one stream.
+	emb := z
+	if z.width != m.hidden {
+		if emb, err = e.shelf.of("embeddings", z.n, m.hidden); err != nil {
+			return err
+		}
+	}
+	if err := e.gather(emb, t.embed); err != nil {
+		return err
+	}
+	if err := e.weights.hold(t.joining); err != nil {
+		return err
+	}
+	for i := range ev.Texts {
+		if err := e.joinText(ev, emb, i); err != nil {
+			return err
+		}
+	}
+	e.weights.release(t.joining)
+	if err := e.through([]*layer{t.layer}); err != nil {
+		return err
+	}
+	ev.MTP, err = e.finish(t.final, t.norm, -1)
+	return err
+}
+
+// joinText makes the inputs of the MTP layer for one text out of its embeddings.
+func (e *evaluator) joinText(ev *Evaluation, embeddings *Rows, text int) error {
+	from, to := ev.MTPStarts[text], ev.MTPStarts[text+1]
+	d := e.m.hidden
+	for _, g := range chunksOf(to-from, e.chunk) {
+		first, n := from+g.first, g.n
+		mark := e.arena.mark()
+		emb, err := embeddings.View(first, n, e.arena.floats(n*d))
+		if err != nil {
+			return err
+		}
+		h, err := ev.Hidden.View(ev.Starts[text]+g.first, n, e.arena.floats(n*d))
+		if err != nil {
+			return err
+		}
+		e.place.first = first
+		out, x := e.arena.floats(n*d), e.arena.floats(n*e.x.width)
+		e.m.mtp.join(e.pass, out, emb, h, n)
+		e.m.frame.expand(e.pass, x, out, n)
+		if err := e.x.put(first, x); err != nil {
+			return err
+		}
+		e.arena.release(mark)
+	}
+	return nil
+}
