@@ -98,6 +98,9 @@ type Config struct {
 	HCMult, HCIters    int     // hc_mult or hc_count, hc_sinkhorn_iters
 	HCEps, HCMagnitude float64 // hc_eps, hc_magnitude (Hunyuan 4)
 	HCLowRank          int     // hc_lowrank (Qwen 4)
+	// ResidualBlock is how many layers add to one sum before attention residuals begin a
+	// new one (attn_res_block_size of Kimi-K3).
+	ResidualBlock int
 
 	// Linear attention (Gated DeltaNet, and Kimi's delta attention, whose heads are all
 	// alike).

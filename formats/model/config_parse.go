@@ -126,6 +126,7 @@ func (c *Config) fields() []field {
 		{"compress_rope_theta", &c.CompressRopeTheta, 0},
 		{"num_hash_layers", &c.NumHashLayers, maxLayers},
 
+		{"attn_res_block_size", &c.ResidualBlock, maxLayers},
 		{"hc_mult", &c.HCMult, 1 << 10},
 		{"hc_count", &c.HCMult, 1 << 10},
 		{"hc_sinkhorn_iters", &c.HCIters, 0},

@@ -49,9 +49,10 @@ var families = slices.Concat(
 	mimo, longcat, qwen4, others,
 )
 
-// findFamily returns the row of a config, or generic.
+// findFamily returns the row of a config, or generic. The model around the text part
+// tells more than that: Kimi-K3's text part calls itself kimi_linear.
 func findFamily(c *Config) *family {
-	for _, t := range []string{c.ModelType, c.Wrapper} {
+	for _, t := range []string{c.Wrapper, c.ModelType} {
 		for i := range families {
 			if t != "" && slices.Contains(families[i].types, t) {
 				return &families[i]

@@ -25,7 +25,7 @@ var glm = []family{
 			{"@attn.indexer.index_kpool_compress_gate", rule{role: Compressor, part: "indexer.gate"}},
 		}, append(gateProduct, streamNames...)...),
 		rows: [][]row{
-			outer, norms, within(isLinear, kda), within(isLinear, kdaDecay), within(isLinear, kdaGate),
+			outer, norms, within(isLinear, kda), within(isLinear, kdaLog), within(isLinear, kdaDecay), within(isLinear, kdaGate),
 			within(isFull, mla), within(both(isFull, isIndexed), indexer), within(both(isFull, isIndexed), pooled),
 			streamed, dense, experts, correction, shared, optional(nextn),
 		},

@@ -1,7 +1,8 @@
 package model
 
 // mimo are Xiaomi's models. V2's layers with a window have other heads than the rest
-// (swa_…), and sinks; transformers takes twice the key and value heads for given.
+// (swa_…), and sinks; transformers takes twice the key and value heads for given. There
+// is no shared expert, whatever n_shared_experts says.
 var mimo = []family{
 	{
 		name: "mimo", types: []string{"mimo"}, classes: []string{"MiMoForCausalLM"},
@@ -12,7 +13,7 @@ var mimo = []family{
 	{
 		name: "mimo_v2_flash", types: []string{"mimo_v2_flash", "mimo_v2"}, classes: []string{"MiMoV2FlashForCausalLM", "MiMoV2ForCausalLM"},
 		layer: []entry{{"self_attn.attention_sink_bias", rule{role: Sink}}},
-		rows:  [][]row{outer, norms, gqa, mimoSinks, dense, experts, correction, shared},
+		rows:  [][]row{outer, norms, gqa, mimoSinks, dense, experts, correction},
 		fused: unknownLayout,
 		complete: func(c *Config) error {
 			if c.SlidingKVHeads == 0 {

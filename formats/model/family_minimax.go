@@ -21,9 +21,7 @@ var minimax = []family{
 		},
 		rows: [][]row{
 			outer, norms, gqa, headNorms, within(m3Sparse, m3Indexer), dense, optional(m3Dense),
-			blockExperts, optional(fusedExperts), m3Correction, renamed(shared, "mlp.", "block_sparse_moe."), optional(shared), optional(m3Shared),
-			optional(renamed(experts, "mlp.experts.#.gate_proj", "mlp.experts.#.w1", "mlp.experts.#.up_proj", "mlp.experts.#.w3", "mlp.experts.#.down_proj", "mlp.experts.#.w2")),
-			optional(correction), optional(nextn),
+			blockExperts, fusedExperts, optional(blockCorrection), optional(correction), shared, optional(m3Shared), optional(nextn),
 		},
 		mtpLayers: true,
 	},
@@ -38,7 +36,6 @@ var (
 		{key: "self_attn.index_q_norm.weight", shape: []dim{indexHead}},
 		{key: "self_attn.index_k_norm.weight", shape: []dim{indexHead}},
 	}
-	m3Dense      = []row{{key: "mlp.gate_up_proj.weight", shape: []dim{times(two, inner), hidden}, in: isDense}}
-	m3Shared     = []row{{key: "mlp.shared_experts.gate_up_proj.weight", shape: []dim{innerS2, hidden}, in: hasShared}}
-	m3Correction = blockCorrection
+	m3Dense  = []row{{key: "mlp.gate_up_proj.weight", shape: []dim{times(two, inner), hidden}, in: isDense}}
+	m3Shared = []row{{key: "mlp.shared_experts.gate_up_proj.weight", shape: []dim{innerS2, hidden}, in: hasShared}}
 )

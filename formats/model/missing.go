@@ -1,6 +1,8 @@
 package model
 
 import (
+	"iter"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,6 +17,13 @@ func (a *Arch) ExpectedShape(t Tensor) ([]int64, bool) {
 	locate(t.Module, &p)
 	key := string(p.with(t.Param))
 	rows := a.shapes[key]
+	if rows == nil {
+		for other := range spellings(key) {
+			if rows = a.shapes[other]; rows != nil {
+				break
+			}
+		}
+	}
 	if p.layer < 0 {
 		if p.inMTP {
 			key = "mtp." + key
@@ -162,17 +171,17 @@ func (m *lacks) layer(l int, prefix string) {
 			}
 			before, after, each := strings.Cut(r.key, "#")
 			if !each {
-				m.want(prefix+r.key, r.key)
+				m.want(prefix, r.key, r.key)
 				continue
 			}
 			n := c.NumExperts
 			if r.count != nil {
 				n = r.count(c, l)
-			} else if m.fused(prefix + before) {
+			} else if m.fused(prefix, before) {
 				continue
 			}
 			for e := range n {
-				m.want(prefix+before+strconv.Itoa(e)+after, r.key)
+				m.want(prefix, before+strconv.Itoa(e)+after, r.key)
 				if m.Partial {
 					return
 				}
@@ -182,19 +191,56 @@ func (m *lacks) layer(l int, prefix string) {
 }
 
 // fused reports whether the experts of a layer lie in one tensor.
-func (m *lacks) fused(prefix string) bool {
-	return m.stored(prefix+"gate_up_proj") || m.stored(prefix+"gate_up_proj.weight")
+func (m *lacks) fused(prefix, path string) bool {
+	one := func(path string) bool {
+		return m.stored(prefix+path+"gate_up_proj") || m.stored(prefix+path+"gate_up_proj.weight")
+	}
+	if one(path) {
+		return true
+	}
+	for other := range spellings(path) {
+		if one(other) {
+			return true
+		}
+	}
+	return false
 }
 
-// want notes a tensor that is missing, alone and within the one that engines fuse it
-// into; key is the name behind the layer.
-func (m *lacks) want(name, key string) {
-	if m.lookups++; m.lookups > maxLookups {
-		m.Partial = true
-	} else if !m.stored(name) {
-		module, param := strings.TrimSuffix(name, ".weight"), strings.TrimSuffix(key, ".weight")
-		if f := m.arch.vocabulary.layer[param].fused; f == "" || !m.stored(sibling(module, f)+".weight") {
-			m.add(name)
+// want notes a tensor of a layer that is missing: alone and within the one that engines
+// fuse it into, in all spellings of its block. key is its row's.
+func (m *lacks) want(prefix, name, key string) {
+	fused := m.arch.vocabulary.layer[strings.TrimSuffix(key, ".weight")].fused
+	there := func(name string) bool {
+		if m.lookups++; m.lookups > maxLookups {
+			m.Partial = true
+		}
+		return m.Partial || m.stored(prefix+name) || fused != "" && m.stored(prefix+sibling(strings.TrimSuffix(name, ".weight"), fused)+".weight")
+	}
+	if there(name) {
+		return
+	}
+	for other := range spellings(name) {
+		if there(other) {
+			return
+		}
+	}
+	m.add(prefix + name)
+}
+
+// spellings yields a name behind the layer with the other names that its block has
+// elsewhere: exporters differ in them.
+func spellings(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		first, rest, _ := strings.Cut(name, ".")
+		for _, same := range bases {
+			if !slices.Contains(same, first) {
+				continue
+			}
+			for _, b := range same {
+				if b != first && !yield(b+"."+rest) {
+					return
+				}
+			}
 		}
 	}
 }

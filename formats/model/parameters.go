@@ -12,7 +12,7 @@ type Parameters struct {
 	// packed weights count one by one.
 	Total int64 `json:"total"`
 	// Active is what one token uses: Total less the routed experts that are not
-	// chosen for it. The embedding and the output head are in it. It is 0, and not
+	// chosen for it, on average where some choices have no weights (LongCat). The embedding and the output head are in it. It is 0, and not
 	// in JSON, when it is not known: the config does not say how many experts are
 	// chosen, or has experts and no rule says which tensors they are.
 	Active int64 `json:"active,omitempty"`
@@ -45,6 +45,7 @@ func (a *Arch) Parameters(tensors iter.Seq2[Tensor, int64]) Parameters {
 	if all == 0 {
 		all = int64(most)
 	}
+	all += int64(a.config.ZeroExperts) // a choice of one of these uses no weights
 	switch {
 	case hidden:
 	case routed == 0:

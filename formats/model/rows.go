@@ -82,9 +82,9 @@ var (
 	}
 	experts = []row{
 		{key: "mlp.gate.weight", shape: []dim{choices, hidden}, in: isSparse},
-		{key: "mlp.experts.#.gate_proj.weight", shape: []dim{inner1, hidden}, in: isSparse},
-		{key: "mlp.experts.#.up_proj.weight", shape: []dim{inner1, hidden}, in: isSparse},
-		{key: "mlp.experts.#.down_proj.weight", shape: []dim{hidden, inner1}, in: isSparse},
+		{key: "mlp.experts.#.gate_proj.weight", shape: []dim{inner1, width}, in: isSparse},
+		{key: "mlp.experts.#.up_proj.weight", shape: []dim{inner1, width}, in: isSparse},
+		{key: "mlp.experts.#.down_proj.weight", shape: []dim{width, inner1}, in: isSparse},
 	}
 	fusedExperts = []row{
 		{key: "mlp.experts.gate_up_proj", shape: []dim{nExperts, inner2, hidden}, in: isSparse, optional: true},
@@ -111,9 +111,9 @@ var (
 	}
 	blockExperts = []row{
 		{key: "block_sparse_moe.gate.weight", shape: []dim{nExperts, hidden}, in: isSparse},
-		{key: "block_sparse_moe.experts.#.w1.weight", shape: []dim{inner1, hidden}, in: isSparse},
-		{key: "block_sparse_moe.experts.#.w2.weight", shape: []dim{hidden, inner1}, in: isSparse},
-		{key: "block_sparse_moe.experts.#.w3.weight", shape: []dim{inner1, hidden}, in: isSparse},
+		{key: "block_sparse_moe.experts.#.w1.weight", shape: []dim{inner1, width}, in: isSparse},
+		{key: "block_sparse_moe.experts.#.w2.weight", shape: []dim{width, inner1}, in: isSparse},
+		{key: "block_sparse_moe.experts.#.w3.weight", shape: []dim{inner1, width}, in: isSparse},
 	}
 	blockCorrection = []row{
 		{key: "block_sparse_moe.e_score_correction_bias", shape: []dim{nExperts}, in: isSparse},
@@ -152,11 +152,11 @@ var (
 		{key: "self_attn.q_conv1d.weight", shape: []dim{deltaK, one, deltaKernel}},
 		{key: "self_attn.k_conv1d.weight", shape: []dim{deltaK, one, deltaKernel}},
 		{key: "self_attn.v_conv1d.weight", shape: []dim{deltaV, one, deltaKernel}},
-		{key: "self_attn.A_log", shape: []dim{deltaHeads}},
 		{key: "self_attn.dt_bias", shape: []dim{deltaV}},
 		{key: "self_attn.b_proj.weight", shape: []dim{deltaHeads, hidden}},
 		{key: "self_attn.o_norm.weight", shape: []dim{deltaHead}},
 	}
+	kdaLog   = []row{{key: "self_attn.A_log", shape: []dim{deltaHeads}}}
 	kdaDecay = []row{
 		{key: "self_attn.f_a_proj.weight", shape: []dim{deltaHead, hidden}},
 		{key: "self_attn.f_b_proj.weight", shape: []dim{deltaV, deltaHead}},
