@@ -11,6 +11,7 @@ import (
 	"quern/formats/hf"
 	"quern/internal/blockio"
 	"quern/runner"
+	"quern/store"
 )
 
 var errDisk = errors.New("the disk is gone")
@@ -83,7 +84,7 @@ func TestReadingFails(t *testing.T) {
 				fs := &failingFS{FS: blockio.OS}
 				try := func(left int64) error {
 					fs.left.Store(left)
-					m, err := runner.Open(c, fs)
+					m, err := runner.Open(c, store.Local(fs, c.Dir))
 					if err != nil {
 						t.Fatal(err)
 					}

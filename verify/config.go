@@ -7,6 +7,7 @@ import (
 
 	"quern/convert/plan"
 	"quern/formats/hf"
+	"quern/formats/model"
 	"quern/internal/strictjson"
 	"quern/internal/ui"
 	"quern/store"
@@ -20,7 +21,7 @@ const generationName = "generation_config.json"
 // the tensors instead.
 var free = map[string]bool{
 	"quantization_config": true, "compression_config": true,
-	"torch_dtype": true, "dtype": true,
+	"torch_dtype": true, "dtype": true, "expert_dtype": true,
 	"transformers_version": true, "_name_or_path": true,
 }
 
@@ -36,6 +37,7 @@ func configGate(f *found) Gate {
 	for _, line := range f.cand.declared() {
 		t.fail("%s: %s", hf.ConfigName, line)
 	}
+	expertDType(&t, f.cand)
 	if f.base != nil && f.base.c.HasConfig {
 		differences(&t, hf.ConfigName, &f.base.c.ConfigValue, &f.cand.c.ConfigValue)
 		dtypes(&t, f.base, f.cand)
@@ -91,6 +93,22 @@ func dtypes(t *tally, base, cand *side) {
 		want, known := dtypeNames[v.Text]
 		if !known || !slices.ContainsFunc(cand.tensors, func(t plan.Tensor) bool { return len(t.Shape) == 2 && t.DType.String() == want }) {
 			t.fail("%s: %s is %s, which no matrix has; the baseline has %s", hf.ConfigName, key, v.Brief(), was.Brief())
+		}
+	}
+}
+
+// expertDType notes a word for the dtype of routed experts (DeepSeek-V4) that is another
+// than theirs: what engines go by, not by the tensors.
+func expertDType(t *tally, s *side) {
+	v := s.c.ConfigValue.Get("expert_dtype")
+	if v == nil || v.Kind == strictjson.KindNull {
+		return
+	}
+	for i := range s.tensors {
+		x := &s.tensors[i]
+		if x.Meta.Role == model.RoutedExpert && x.Meta.Param == "weight" && x.Meta.Packed() != (v.Text == "fp4") {
+			t.fail("%s: expert_dtype is %s, but %s is %s %v", hf.ConfigName, v.Brief(), x.Name, x.DType, x.Shape)
+			return
 		}
 	}
 }

@@ -168,6 +168,7 @@ var damages = []struct {
 	{"max_position_embeddings", "config", func(p patient) { p.set("max_position_embeddings", 4096) }},
 	{"torch_dtype that no matrix has", "config", func(p patient) { p.set("torch_dtype", "float16") }},
 	{"torch_dtype of nonsense", "config", func(p patient) { p.set("torch_dtype", "bf16") }},
+	{"expert_dtype of other experts", "config", func(p patient) { p.set("expert_dtype", "fp4") }},
 
 	// config.json, in what it says of the quantization.
 	{"quantization_config removed", "config", func(p patient) { p.set("quantization_config", nil) }},

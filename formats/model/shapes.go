@@ -119,7 +119,6 @@ var (
 	hasShared when = func(c *Config, l int) bool { return c.HasExperts(l) && c.SharedSize() > 0 }
 	isFull    when = func(c *Config, l int) bool { return !isLinear(c, l) }
 	isLinear  when = func(c *Config, l int) bool { return c.LayerType(l) == "linear_attention" }
-	isSliding when = (*Config).sliding
 	isIndexed when = (*Config).HasIndexer
 	ownKV     when = (*Config).HasKV
 	hasQRank  when = func(c *Config, _ int) bool { return c.QLoraRank > 0 }
