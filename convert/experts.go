@@ -9,8 +9,8 @@ import (
 
 // splitExperts gives each expert of a fused 3-D tensor the names that block-FP8
 // checkpoints use: gate_up_proj [E,2I,H] becomes E times gate_proj and up_proj
-// [I,H], down_proj [E,H,I] E times down_proj. The parts are contiguous, so this
-// only renames; tensors that options keep stay fused.
+// [I,H], down_proj [E,H,I] E times down_proj. The parts are views, turned round where
+// the tensor is [E,H,2I] and [E,I,H]; tensors that options keep stay fused.
 func (q *quantizer) splitExperts(p *plan.Plan) error {
 	scales := map[string]int{} // of fused FP8 experts, by the weight's name
 	for i := range p.Tensors {
@@ -61,9 +61,13 @@ func (q *quantizer) splitExperts(p *plan.Plan) error {
 // none does.
 func (q *quantizer) keepFused(t *plan.Tensor) string {
 	two := *t
-	two.Shape = t.Shape[1:]
-	if t.Meta.Part == "gate_up" {
-		two.Shape = []int64{t.Shape[1] / 2, t.Shape[2]}
+	out, in := t.Shape[1], t.Shape[2]
+	if t.Meta.Transposed {
+		out, in = in, out
 	}
+	if t.Meta.Part == "gate_up" {
+		out /= 2
+	}
+	two.Shape = []int64{out, in}
 	return q.keep(&two)
 }

@@ -67,12 +67,9 @@ func (f *Files) Read(v *plan.View, p []byte, at int64) error {
 		return err
 	}
 	in := f.c.Files[v.File]
-	for off, n := range v.Runs(at, int64(len(p))) {
-		if err = blockio.ReadFull(r, p[:n], in.Header.DataOffset+off); err != nil {
-			break
-		}
-		p = p[n:]
-	}
+	err = v.Read(p, at, func(p []byte, off int64) error {
+		return blockio.ReadFull(r, p, in.Header.DataOffset+off)
+	})
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return invalid.Errorf("reading %q: tensor %q: the file became shorter while it was read", in.Path, v.Name)

@@ -5,7 +5,6 @@ import (
 
 	"quern/convert/plan"
 	"quern/fp8"
-	"quern/internal/blockio"
 )
 
 // nonFinite describes a tensor in which a NaN or an infinity was met: it reads
@@ -56,13 +55,13 @@ func (e *engine) census(j *job, count func([]byte) (n, first int64)) (total, at 
 	if err != nil {
 		return 0, 0, err
 	}
-	base, size := e.plan.Input.Files[v.File].Data+v.Offset, v.DType.Bits()/8
+	size := v.DType.Bits() / 8
 	buf := make([]byte, censusBytes)
 	at = -1
 	for off, end := int64(0), v.Bytes(); off < end; off += int64(len(buf)) {
 		p := buf[:min(int64(len(buf)), end-off)]
-		if err := blockio.ReadFull(in, p, base+off); err != nil {
-			return 0, 0, fmt.Errorf("reading %q: tensor %q: %w", e.opts.Sources[v.File].Path, v.Name, err)
+		if err := e.readView(in, v, p, off); err != nil {
+			return 0, 0, err
 		}
 		n, first := count(p)
 		if n > 0 && at < 0 {

@@ -202,13 +202,7 @@ func (e *engine) readPart(in store.Object, v *plan.View, lay *scheme.Output, p [
 // readView reads view v from byte at on, whatever order its slabs are to have.
 func (e *engine) readView(in store.Object, v *plan.View, p []byte, at int64) error {
 	data := e.plan.Input.Files[v.File].Data
-	for off, n := range v.Runs(at, int64(len(p))) {
-		if err := e.readAt(in, v, p[:n], data+off); err != nil {
-			return err
-		}
-		p = p[n:]
-	}
-	return nil
+	return v.Read(p, at, func(p []byte, off int64) error { return e.readAt(in, v, p, data+off) })
 }
 
 // readAt reads a piece of view v and forgets its cached pages where the job is
@@ -220,7 +214,7 @@ func (e *engine) readAt(in store.Object, v *plan.View, p []byte, off int64) erro
 		}
 		return fmt.Errorf("reading %q: tensor %q: %w", e.opts.Sources[v.File].Path, v.Name, err)
 	}
-	if e.drop {
+	if e.drop && v.Stride == 0 { // of a view with a stride the next chunk needs the same pages
 		in.Drop(off, int64(len(p)))
 	}
 	return nil

@@ -9,9 +9,15 @@ import (
 
 // ExpertParts are the matrices of a fused 3-D tensor: of gate_up [E,2I,H] the
 // gate and the up matrix [I,H] of each expert, else one matrix of each. They are
-// contiguous views with the names that block-FP8 checkpoints use.
+// views with the names that block-FP8 checkpoints use; contiguous ones, unless the
+// tensor is transposed ([E,H,2I]).
 func ExpertParts(t Tensor) ([]Tensor, error) {
 	experts, rows, cols := t.Shape[0], t.Shape[1], t.Shape[2]
+	var stride int64
+	if t.Meta.Transposed {
+		rows, cols = cols, rows
+		stride = rows
+	}
 	names := []string{t.Meta.Part}
 	if t.Meta.Part == "gate_up" {
 		names = []string{"gate", "up"}
@@ -31,7 +37,12 @@ func ExpertParts(t Tensor) ([]Tensor, error) {
 			if t.Source.Order != nil {
 				at, part.Source.Order = int64(t.Source.Order[e]), nil
 			}
-			part.Source.Offset += (at*int64(len(names)) + int64(k)) * rows * cols * size
+			part.Source.Offset += at * int64(len(names)) * rows * cols * size
+			if part.Source.Stride = stride; stride > 0 {
+				part.Source.Offset += int64(k) * rows * size
+			} else {
+				part.Source.Offset += int64(k) * rows * cols * size
+			}
 			part.Meta = model.Tensor{
 				Role: model.RoutedExpert, Layer: t.Meta.Layer, Expert: int(e), Part: name, MTP: t.Meta.MTP, Quantize: true, Weights: 1,
 				Module: t.Meta.ExpertModule(int(e), name), Param: "weight",

@@ -1,7 +1,9 @@
 package plan_test
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
 	"quern/convert/plan"
@@ -77,6 +79,55 @@ func TestPairScales(t *testing.T) {
 	} {
 		if _, err := plan.PairScales(&plan.Plan{Tensors: list}); !errors.Is(err, invalid.Input) {
 			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// The parts of a transposed tensor read, from any byte on, what turning the stored
+// matrix round gives.
+func TestExpertPartsTransposed(t *testing.T) {
+	const experts, in, out = 3, 5, 8
+	stored := make([]byte, 2*experts*in*out)
+	for i := range experts * in * out {
+		stored[2*i], stored[2*i+1] = byte(i), byte(i>>8)
+	}
+	for _, c := range []struct {
+		part  string
+		names int
+	}{{"gate_up", 2}, {"down", 1}} {
+		x := plan.Tensor{
+			Name: "m.experts." + c.part + "_proj", DType: safetensors.BF16, Shape: []int64{experts, in, out}, Op: plan.Copy,
+			Source: plan.View{Name: "x", DType: safetensors.BF16, Shape: []int64{experts, in, out}, Offset: 1000},
+			Meta:   model.Tensor{Role: model.RoutedExpert, Part: c.part, Module: "m.experts", Fused3D: true, Transposed: true, Quantize: true},
+		}
+		parts, err := plan.ExpertParts(x)
+		if err != nil || len(parts) != experts*c.names {
+			t.Fatalf("%d parts, %v", len(parts), err)
+		}
+		for i := range parts {
+			v := &parts[i].Source
+			rows := int64(out / c.names)
+			if !slices.Equal(v.Shape, []int64{rows, in}) || v.Bytes() != parts[i].Bytes() {
+				t.Fatalf("%s: %v", parts[i].Name, v.Shape)
+			}
+			var want []byte
+			for r := range rows {
+				for k := range int64(in) {
+					at := (int64(i/c.names)*in+k)*out + int64(i%c.names)*rows + r
+					want = append(want, stored[2*at:2*at+2]...)
+				}
+			}
+			for at := int64(0); at <= int64(len(want)); at += 2 {
+				for end := at; end <= int64(len(want)); end += 2 {
+					got := make([]byte, end-at)
+					if err := v.Read(got, at, func(p []byte, off int64) error { copy(p, stored[off-1000:]); return nil }); err != nil {
+						t.Fatal(err)
+					}
+					if !bytes.Equal(got, want[at:end]) {
+						t.Fatalf("%s: bytes %d to %d are %v, want %v", parts[i].Name, at, end, got, want[at:end])
+					}
+				}
+			}
 		}
 	}
 }

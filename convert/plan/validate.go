@@ -189,13 +189,19 @@ func (p *Plan) validView(v *View) error {
 	if err != nil {
 		return fmt.Errorf("%q: %w", v.Name, err)
 	}
+	f := &p.Input.Files[v.File]
 	if v.Order != nil {
 		if len(v.Order) == 0 || len(v.Shape) == 0 || int64(len(v.Order)) != v.Shape[0] || slices.Min(v.Order) < 0 {
 			return fmt.Errorf("%q of shape %v is read in an order of %d", v.Name, v.Shape, len(v.Order))
 		}
 		n = n / int64(len(v.Order)) * int64(slices.Max(v.Order)+1)
 	}
-	f := &p.Input.Files[v.File]
+	if v.Stride != 0 {
+		if len(v.Shape) != 2 || v.Stride < v.Shape[0] || v.Stride > f.Size || v.Shape[1] > f.Size || v.Order != nil || v.DType.Bits()%8 != 0 {
+			return fmt.Errorf("%q of shape %v is read with a stride of %d", v.Name, v.Shape, v.Stride)
+		}
+		n = v.extent()
+	}
 	if v.Offset < 0 || n > f.Size-f.Data-v.Offset {
 		return fmt.Errorf("%q, %d bytes at %d, does not lie within %q", v.Name, n, v.Offset, f.Name)
 	}

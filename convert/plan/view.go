@@ -7,8 +7,8 @@ import (
 	"quern/formats/safetensors"
 )
 
-// View is a contiguous part of an input tensor: all of it, or some of the
-// matrices of a stacked one.
+// View is a part of an input tensor: all of it, or some of the matrices of a stacked
+// one. It is contiguous unless Order or Stride says otherwise.
 type View struct {
 	Name   string            `json:"name"` // the input tensor
 	File   int               `json:"file"` // index into Input.Files
@@ -18,6 +18,9 @@ type View struct {
 	// Order, if set, is the order in which the slabs along dimension 0 are read:
 	// what index i reads is slab Order[i].
 	Order []int `json:"order,omitempty"`
+	// Stride, if set, makes the view [out, in] of a matrix that is stored [in, out]: how
+	// many elements lie from one column to the next, which may be more than out.
+	Stride int64 `json:"stride,omitempty"`
 }
 
 // Bytes is the size of the view.

@@ -215,7 +215,7 @@ func (a *Arch) kept(t *Tensor, dtype safetensors.DType, shape []int64) string {
 	case !t.Role.Linear():
 		return roleText[t.Role].why
 	case t.Fused3D:
-		if why := a.keptFused(t, shape); why != "" {
+		if why := a.keptFused(t, dtype, shape); why != "" {
 			return why
 		}
 	case len(shape) != 2:
@@ -243,7 +243,7 @@ var quantizable = map[safetensors.DType]bool{
 }
 
 // keptFused says why the experts of a layer in one tensor are kept.
-func (a *Arch) keptFused(t *Tensor, shape []int64) string {
+func (a *Arch) keptFused(t *Tensor, dtype safetensors.DType, shape []int64) string {
 	l := a.family.fused
 	if l.why != "" {
 		return l.why
@@ -264,8 +264,8 @@ func (a *Arch) keptFused(t *Tensor, shape []int64) string {
 	if width > 0 && in != width || experts > 0 && shape[0] != experts || t.Part == "gate_up" && rows%2 != 0 {
 		return "fused experts whose shape is not the one that " + a.family.name + " has"
 	}
-	if t.Transposed {
-		return "its experts are stored [experts, in, out], which is not turned round"
+	if t.Transposed && dtype.Bits() == 8 {
+		return "codes of experts stored [experts, in, out] are not turned round"
 	}
 	return ""
 }
