@@ -33,9 +33,12 @@ func (a *Arch) ExpectedShape(t Tensor) ([]int64, bool) {
 	// Of several rows the one that the layer, or else the stored orientation, has.
 	var shape []int64
 	for _, r := range rows {
-		if s, ok := r.dims(a.config, t.Layer); ok && (shape == nil || r.fits(a.config, &t)) {
-			shape = s
-			if r.fits(a.config, &t) {
+		fits := r.fits(a.config, &t)
+		if !fits && shape != nil {
+			continue
+		}
+		if s, ok := r.dims(a.config, t.Layer); ok {
+			if shape = s; fits {
 				break
 			}
 		}
@@ -209,6 +212,9 @@ func (m *lacks) fused(prefix, path string) bool {
 // want notes a tensor of a layer that is missing: alone and within the one that engines
 // fuse it into, in all spellings of its block. key is its row's.
 func (m *lacks) want(prefix, name, key string) {
+	if m.lookups++; m.lookups <= maxLookups && m.stored(prefix+name) {
+		return
+	}
 	fused := m.arch.vocabulary.layer[strings.TrimSuffix(key, ".weight")].fused
 	there := func(name string) bool {
 		if m.lookups++; m.lookups > maxLookups {
