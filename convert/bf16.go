@@ -2,6 +2,8 @@ package convert
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"quern/convert/plan"
 	"quern/formats/foreign"
@@ -21,10 +23,19 @@ type BF16Options struct {
 // known name, dtype and granularity; other F32, F16 and F64 matrices and norms
 // rounded; biases and the like as they are. Scales and quantization_config go.
 func PlanBF16(c *hf.Checkpoint, o BF16Options) (*plan.Plan, error) {
-	if err := foreign.Refuse(c); err != nil {
+	p := plan.New(c)
+	packed, scales, err := plan.Packed(p, quantization(c))
+	if err != nil {
 		return nil, err
 	}
-	p := plan.New(c)
+	read := map[string]bool{}
+	for i := range packed {
+		read[p.Tensors[i].Name] = true
+	}
+	if err := foreign.RefuseBut(c, func(name string) bool { return read[name] || scales[name] }); err != nil {
+		return nil, err
+	}
+	unpack(p, packed, scales)
 	p.Tool, p.Command = tool, "convert"
 	p.Options = []plan.Option{{Name: "shard-size", Value: shardSize(o.ShardSize)}, {Name: "to", Value: "bf16"}}
 	for _, stage := range []plan.Stage{remarks(c), staleWords, dropOrphans, dequantize(quantization(c).Tile()), castKept(true), checkFinite, bf16Config(c)} {
@@ -38,12 +49,34 @@ func PlanBF16(c *hf.Checkpoint, o BF16Options) (*plan.Plan, error) {
 	return p, nil
 }
 
+// unpack has weights whose codes lie under no grid decoded, and leaves out their scales.
+func unpack(p *plan.Plan, packed map[int]*plan.Written, scales map[string]bool) {
+	out := make([]plan.Tensor, 0, len(p.Tensors))
+	for i := range p.Tensors {
+		t := p.Tensors[i]
+		if scales[t.Name] {
+			continue
+		}
+		if w := packed[i]; w != nil {
+			n := len(t.Shape) - 1
+			t.Op, t.DType, t.Written = plan.Dequantize, safetensors.BF16, w
+			t.Shape = append(slices.Clone(t.Shape[:n]), w.Cols)
+			t.Name = strings.TrimSuffix(t.Name, "_packed")
+			t.Meta.Param = strings.TrimSuffix(t.Meta.Param, "_packed")
+			t.Meta.Weights, t.Why = 1, ""
+		}
+		out = append(out, t)
+	}
+	p.Tensors = out
+	p.Regroup(func(int) bool { return false })
+}
+
 // dequantize is the stage that replaces FP8 weights and their scales by BF16.
 func dequantize(block []int64) plan.Stage {
 	return func(p *plan.Plan) error {
 		for i := range p.Tensors { // first: their scales have names that pair with nothing
 			t := &p.Tensors[i]
-			if t.Meta.Packed() || (!t.DType.IsFloat() || t.DType.Bits() < 8) && t.Meta.Role.Linear() && t.Meta.Param == "weight" {
+			if t.Op == plan.Copy && t.Meta.Packed() || (!t.DType.IsFloat() || t.DType.Bits() < 8) && t.Meta.Role.Linear() && t.Meta.Param == "weight" {
 				return invalid.Errorf("tensor %q: packed or integer weights of dtype %s cannot be converted to BF16", t.Name, t.DType)
 			}
 		}

@@ -49,7 +49,7 @@ var NVFP4 = &Scheme{
 		return decodeRows(group.NVFP4{Tensor: s, Divides: p.Divides}, dst, stride, elem, in, part)
 	},
 	Recognise: func(w *Stored, beside Beside) (Found, bool) {
-		if w.DType != safetensors.U8 {
+		if w.DType != safetensors.U8 || len(w.Shape) < 2 {
 			return Found{}, false
 		}
 		scale, ok := beside("weight_scale")
@@ -61,7 +61,8 @@ var NVFP4 = &Scheme{
 			divides bool
 		}{{"weight_scale_2", false}, {"weight_global_scale", true}} { // ModelOpt, compressed-tensors
 			if tensor, ok := beside(x.param); ok {
-				return Found{Params: Params{Divides: x.divides}, Scales: []string{scale.Name, tensor.Name}}, true
+				rows, cols := w.matrix(2)
+				return Found{Params: Params{Divides: x.divides}, Scales: []string{scale.Name, tensor.Name}, Rows: rows, Cols: cols}, true
 			}
 		}
 		return Found{}, false

@@ -15,6 +15,16 @@ type Stored struct {
 	Config *model.Quantization
 }
 
+// matrix is the shape of what is stored with so many weights to an element.
+func (s *Stored) matrix(per int64) (rows, cols int64) {
+	n := len(s.Shape) - 1
+	rows = 1
+	for _, d := range s.Shape[:n] {
+		rows *= d
+	}
+	return rows, s.Shape[n] * per
+}
+
 // Beside finds another parameter of the same module.
 type Beside func(param string) (Stored, bool)
 
@@ -22,7 +32,8 @@ type Beside func(param string) (Stored, bool)
 type Found struct {
 	*Scheme
 	Params
-	Scales []string // names of the further tensors, in the order of the scheme's outputs
+	Scales     []string // names of the further tensors, in the order of the scheme's outputs
+	Rows, Cols int64    // of the matrix; the matrices of fused experts are taken as one, below each other
 }
 
 // Recognise tells which scheme a weight is written in, by its dtype and neighbours; ok

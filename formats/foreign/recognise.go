@@ -12,7 +12,14 @@ import (
 // tensor that shows it. Both are "" when every tensor is of a form that is read
 // or holds no quantized weight.
 func Recognise(c *hf.Checkpoint) (form, tensor string) {
+	return recognise(c, func(string) bool { return false })
+}
+
+func recognise(c *hf.Checkpoint, read func(name string) bool) (form, tensor string) {
 	for r := range c.All() {
+		if read(r.Tensor.Name) {
+			continue
+		}
 		if ordinary[r.Tensor.DType] && !strings.HasSuffix(r.Tensor.Name, "data") {
 			continue
 		}
@@ -55,7 +62,12 @@ func match(c *hf.Checkpoint, t *safetensors.Tensor) string {
 // Refuse is the error that names the foreign form of c; nil when there is none. It
 // matches invalid.Input.
 func Refuse(c *hf.Checkpoint) error {
-	form, tensor := Recognise(c)
+	return RefuseBut(c, func(string) bool { return false })
+}
+
+// RefuseBut is Refuse for who reads some of the tensors all the same.
+func RefuseBut(c *hf.Checkpoint, read func(name string) bool) error {
+	form, tensor := recognise(c, read)
 	if form == "" {
 		return nil
 	}
