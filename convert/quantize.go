@@ -66,6 +66,10 @@ func (q *quantizer) choose() error {
 		return &UsageError{err.Error()}
 	}
 	q.Container, q.form = c, c.Forms[q.Scheme.Name]
+	// A square that every grain and group divides: what is wrong are settings then.
+	if err := q.Scheme.Check(q.params(q.form), 1<<12, 1<<12); err != nil {
+		return &UsageError{fmt.Sprintf("--to %s with --scale-fmt or --search: %v", q.Scheme.Name, err)}
+	}
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"quern/internal/blockio"
 	"quern/internal/blockio/faultfs"
 	"quern/internal/invalid"
+	"quern/scheme"
 	"quern/store"
 )
 
@@ -31,7 +32,8 @@ type subject struct {
 }
 
 // subjects are a quantization of several shards, the same where an earlier run
-// was killed, and the way back, in which scales are read beside weights.
+// was killed, the way back, in which scales are read beside weights, and one that
+// begins with surveys.
 func subjects(t *testing.T) []subject {
 	t.Helper()
 	ck, p := mustOpen(t, tiny(), tinyShard)
@@ -44,7 +46,9 @@ func subjects(t *testing.T) []subject {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sck, s := surveyed(t, scheme.NVFP4, grouped(), 2*tinyShard)
 	return []subject{
+		{"surveys", sck, s, nil, convertTo(t, sck, s, filepath.Join(temp(t), "out"), quick)},
 		{"quantize", ck, p, nil, want},
 		{"resume", ck, p, killed(t, ck, p), want},
 		{"back", back, q, nil, convertTo(t, back, q, filepath.Join(temp(t), "out"), quick)},
