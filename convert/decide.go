@@ -107,7 +107,7 @@ func (q *quantizer) option(t *plan.Tensor) string {
 		return q.spared(t)
 	case q.KeepMTP && t.Meta.MTP:
 		return "--mtp keep"
-	case q.KeepRagged && ragged(t.Shape):
+	case q.KeepRagged && q.Scheme.Grain == scheme.BlockFP8.Grain && ragged(t.Shape):
 		return "--ragged keep"
 	}
 	return ""

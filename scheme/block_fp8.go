@@ -13,7 +13,7 @@ import (
 // form (design §5).
 var BlockFP8 = &Scheme{
 	Name:  "fp8",
-	Title: "FP8, a scale for each 128×128 tile",
+	Title: "with a scale for each tile of 128×128",
 	Grain: Grain{fp8.Tile, fp8.Tile},
 	Check: func(p Params, _, _ int64) error {
 		if p.Rule != 0 || p.Range != 0 || p.Divides {

@@ -30,6 +30,15 @@ func (g Grid) Row(r, rows int64) int64 {
 // 128×128 tile, ragged tiles at the end only.
 func (g Grid) IsTile128() bool { return g.TileRows == 128 && g.TileCols == 128 && g.Parts == 1 }
 
+// ByGrid is the scheme whose scales lie so over E4M3 codes, for gates: one for all is
+// TensorFP8's, and whatever no scheme writes is held against BlockFP8.
+func ByGrid(g Grid) *Scheme {
+	if g.Rows == 1 && g.Cols == 1 && !g.IsTile128() {
+		return TensorFP8
+	}
+	return BlockFP8
+}
+
 // GridOf recognises how scales of the given shape lie over a weight of shape
 // [rows, cols]. block is the config's weight_block_size, or nil. Known are one
 // scale for all, one per row or per column, tiles of block (or 128×128) also in the

@@ -12,7 +12,7 @@ import (
 // rules and bytes are ModelOpt's).
 var NVFP4 = &Scheme{
 	Name:    "nvfp4",
-	Title:   "NVFP4, E2M1 with an E4M3 scale for every 16 weights",
+	Title:   "with an E4M3 scale for every 16 weights",
 	Experts: true,
 	Survey:  true,
 	Grain:   Grain{Rows: 1},

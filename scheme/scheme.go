@@ -13,7 +13,7 @@ import (
 // Scheme is one way of writing the numbers of a matrix.
 type Scheme struct {
 	Name    string // as in --to, manifest and plan
-	Title   string // for people
+	Title   string // for people, behind "quantized,"
 	Experts bool   // asked for alone it means the routed experts only, as such checkpoints are released
 	Survey  bool   // a coding begins with the largest magnitude, see Job.Amax
 	Grain   Grain

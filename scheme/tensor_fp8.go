@@ -13,7 +13,7 @@ import (
 // that engines fuse with it (formats-2026.md §4, ModelOpt's FP8).
 var TensorFP8 = &Scheme{
 	Name:   "fp8-tensor",
-	Title:  "FP8, one scale for each tensor",
+	Title:  "with one scale for each tensor",
 	Survey: true,
 	Grain:  Grain{Rows: 1},
 	Check: func(p Params, _, _ int64) error {

@@ -69,6 +69,9 @@ type errorCheck struct {
 	base  *baseline
 	sum   energy
 	ue8m0 bool
+	// partners are the checks of what engines fuse with it, whose scale it has to share
+	// where there is one for each tensor.
+	partners []*errorCheck
 
 	banded  bool // pieces are whole rows of the tiles that quern writes
 	fresh   *freshCheck
@@ -124,7 +127,7 @@ func (c *errorCheck) piece(ctx context.Context, w *worker, p []byte, at int64) e
 	if at+n < all {
 		return nil
 	}
-	if db := c.sum.sqnr(); db == nil || *db >= enough || math.IsNaN(c.sum.diff) {
+	if db := c.sum.sqnr(); db == nil || *db >= c.floor() || math.IsNaN(c.sum.diff) {
 		return nil
 	}
 	if c.fresh.absmax() { // it has shown what could be had
@@ -158,10 +161,13 @@ func (c *errorCheck) bands(w *worker, codes []byte, at int64, raw []byte, scales
 // limit is what the ratio has to reach, in dB.
 func (c *errorCheck) limit() float64 {
 	if c.ideal == nil {
-		return enough
+		return c.floor()
 	}
-	return min(enough, *c.ideal-tolerance)
+	return min(c.floor(), *c.ideal-tolerance)
 }
+
+// floor is the ratio in dB that is enough for the scheme of the codes.
+func (c *errorCheck) floor() float64 { return scheme.ByGrid(c.codes.grid).Floor }
 
 // tolerance is how far below the ideal a ratio may lie, in dB.
 const tolerance = scheme.Allowed

@@ -2,58 +2,110 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"quern/fp8"
+	"quern/scheme"
 )
 
-// measureIdeal quantizes the baseline by 128×128 tiles scaled by their absolute
-// maximum, which is what the tensor could have been, and keeps the ratio. It reads
-// the baseline once more, which only tensors with a low ratio cost, of which no
-// fresh quantization has told the same.
+// measureIdeal quantizes the baseline by the plain rule of the scheme that the
+// candidate's scales show, which is what the tensor could have been, and keeps the
+// ratio. It reads the baseline once more, or twice where the rule begins with the
+// largest magnitude, which only tensors with a low ratio cost, of which no fresh
+// quantization has told the same.
 func (c *errorCheck) measureIdeal(ctx context.Context, w *worker) error {
+	shape := c.codes.weight.Shape
+	job := scheme.Job{Rows: shape[len(shape)-2], Cols: c.codes.cols} // of each expert where they are fused
+	s := scheme.ByGrid(c.codes.grid)
+	if s == scheme.BlockFP8 {
+		job.UE8M0 = c.ue8m0
+	}
+	if s.Survey {
+		for _, p := range append(c.partners, c) {
+			err := p.pieces(ctx, w, scheme.Grain{Rows: 1, Cols: 1}, func(_ scheme.Part, m fp8.Matrix) error {
+				most, _ := scheme.Amax(m) // what is not finite has no ideal, see below
+				job.Amax = max(job.Amax, most)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	var total scheme.Stats
+	var coder scheme.Coder
+	end := func() {
+		if coder != nil {
+			stats := coder.Stats()
+			total.SumSq, total.SumErr = total.SumSq+stats.SumSq, total.SumErr+stats.SumErr
+		}
+	}
+	outputs := s.Outputs(job.Params, job.Rows, job.Cols)
+	outs := make([][]byte, len(outputs))
+	w.codes = grown(w.codes, pieceBytes/2) // elements have two bytes at least
+	err := c.pieces(ctx, w, s.Grain, func(p scheme.Part, m fp8.Matrix) error {
+		if p.Row%job.Rows == 0 && p.Col == 0 {
+			end()
+			var err error
+			if coder, err = s.Coder(&job); err != nil {
+				return err
+			}
+		}
+		p.Row %= job.Rows
+		for n := range outs {
+			if n == 0 {
+				outs[n] = w.codes[:outputs[n].Size(p)]
+			} else {
+				outs[n] = grown(outs[n], outputs[n].Size(p))[:outputs[n].Size(p)]
+			}
+		}
+		return coder.Code(outs, p, m)
+	})
+	switch {
+	case errors.Is(err, scheme.ErrNonFinite):
+		return nil // no ideal: the gate fails in any case
+	case err != nil:
+		return fmt.Errorf("tensor %q: %w", c.codes.weight.Name, err)
+	}
+	end()
+	if db, exact := total.SQNR(); !exact {
+		c.ideal = &db
+	}
+	return nil
+}
+
+// pieces calls fn with the baseline's matrix in parts that are multiples of a grain, the
+// matrices of fused experts one after the other.
+func (c *errorCheck) pieces(ctx context.Context, w *worker, g scheme.Grain, fn func(scheme.Part, fp8.Matrix) error) error {
 	rows, cols := c.codes.rows, c.codes.cols
-	height := c.codes.weight.Shape[len(c.codes.weight.Shape)-2] // of each expert where they are fused
+	height := c.codes.weight.Shape[len(c.codes.weight.Shape)-2]
 	per := c.base.size()
 	if c.base.scaled != nil {
 		per = 4 // codes become float32 first
 	}
-	stepRows, stepCols := pieceBytes/per/cols/fp8.Tile*fp8.Tile, cols
-	if stepRows == 0 { // not even one row of tiles fits: cut between columns too
-		stepRows, stepCols = fp8.Tile, pieceBytes/per/fp8.Tile/fp8.Tile*fp8.Tile
+	stepRows, stepCols := pieceBytes/per/max(cols, 1)/g.Rows*g.Rows, cols
+	if stepRows == 0 { // not even the fewest rows fit: cut between columns too
+		if g.Cols == 0 {
+			return fmt.Errorf("a row of %d weights does not fit memory", cols)
+		}
+		stepRows, stepCols = g.Rows, pieceBytes/per/g.Rows/g.Cols*g.Cols
 	}
-	w.codes = grown(w.codes, pieceBytes/2) // elements have two bytes at least
-	o := fp8.Options{}
-	if c.ue8m0 {
-		o.ScaleFormat = fp8.ScaleUE8M0
-	}
-	var stats fp8.Stats
 	for r, n := int64(0), int64(0); r < rows; r += n {
 		n = min(stepRows, height-r%height)
 		for k := int64(0); k < cols; k += stepCols {
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
-			m, err := c.matrix(w, r, k, n, min(stepCols, cols-k))
+			p := scheme.Part{Row: r, Col: k, Rows: n, Cols: min(stepCols, cols-k)}
+			m, err := c.matrix(w, p.Row, p.Col, p.Rows, p.Cols)
 			if err != nil {
 				return err
 			}
-			count := ceilDiv(m.Rows, fp8.Tile) * ceilDiv(m.Cols, fp8.Tile)
-			w.tiles = grown(w.tiles, int64(count))
-			tiles := w.tiles[:count]
-			if err := fp8.Quantize(w.codes, m.Cols, tiles, m, o); err != nil {
-				return fmt.Errorf("tensor %q: %w", c.codes.weight.Name, err)
-			}
-			for i := range tiles {
-				if tiles[i].NonFinite {
-					return nil // no ideal: the gate fails in any case
-				}
-				stats.Add(tiles[i])
+			if err := fn(p, m); err != nil {
+				return err
 			}
 		}
-	}
-	if db, exact := stats.SQNR(); !exact {
-		c.ideal = &db
 	}
 	return nil
 }

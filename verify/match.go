@@ -56,6 +56,7 @@ func newComparison(base, cand *side, jobs []*job) (*comparison, error) {
 			return nil, err
 		}
 	}
+	x.partner()
 	x.missing()
 	return x, nil
 }
@@ -92,6 +93,21 @@ func (x *comparison) pair(i int, j *job, b *plan.Tensor) error {
 		x.recipe.check(j, x.errors[i])
 	}
 	return nil
+}
+
+// partner tells the checks of fused matrices of each other.
+func (x *comparison) partner() {
+	fused := map[string][]*errorCheck{}
+	for _, e := range x.errors {
+		if e != nil && e.codes.weight.Meta.Fused != "" {
+			fused[e.codes.weight.Meta.Fused] = append(fused[e.codes.weight.Meta.Fused], e)
+		}
+	}
+	for _, list := range fused {
+		for _, e := range list {
+			e.partners = slices.DeleteFunc(slices.Clone(list), func(o *errorCheck) bool { return o == e })
+		}
+	}
 }
 
 // fail notes that t cannot be compared.

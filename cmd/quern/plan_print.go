@@ -12,6 +12,7 @@ import (
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/internal/ui"
+	"quern/scheme"
 )
 
 // print writes the dry run for people.
@@ -73,6 +74,7 @@ func (r *dryRun) printGroups(w io.Writer) {
 	var codes, taken section
 	var kept []section // by reason
 	scales, scaleBytes, constants := 0, int64(0), 0
+	var scaleTypes []string
 	for _, g := range r.Groups {
 		dtype := g.DType
 		if g.From != g.DType {
@@ -84,7 +86,13 @@ func (r *dryRun) printGroups(w io.Writer) {
 			constants += g.Tensors
 		case g.Role == model.Scale.String() && g.Op != plan.Copy.String():
 			scales, scaleBytes = scales+g.Tensors, scaleBytes+g.Bytes
+			if !slices.Contains(scaleTypes, g.DType) {
+				scaleTypes = append(scaleTypes, g.DType)
+			}
 		case g.Op == plan.Quantize.String() || g.Op == plan.Requantize.String():
+			if s, err := scheme.Find(g.Scheme); err == nil {
+				codes.head = "quantized, " + s.Title
+			}
 			codes.rows = append(codes.rows, line)
 		case g.Coded:
 			taken.rows = append(taken.rows, line)
@@ -96,11 +104,13 @@ func (r *dryRun) printGroups(w io.Writer) {
 			kept[i].rows = append(kept[i].rows, line)
 		}
 	}
-	printSections(w, "quantized, with a scale for each tile of 128×128", codes)
+	head := codes.head
+	codes.head = ""
+	printSections(w, head, codes)
 	printSections(w, "taken over code by code", taken)
 	printSections(w, "kept, and why", kept...)
 	if scales > 0 {
-		fmt.Fprintf(w, "%s scales in F32: %s\n", ui.Count(int64(scales)), ui.Bytes(scaleBytes))
+		fmt.Fprintf(w, "%s scales in %s: %s\n", ui.Count(int64(scales)), strings.Join(scaleTypes, " and "), ui.Bytes(scaleBytes))
 	}
 	if constants > 0 {
 		fmt.Fprintf(w, "%s scales of activations in F32\n", ui.Count(int64(constants)))

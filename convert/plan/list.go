@@ -33,6 +33,7 @@ type Group struct {
 	Role    string  `json:"role"`
 	Why     string  `json:"why,omitempty"`
 	Coded   bool    `json:"-"` // weights of codes
+	Scheme  string  `json:"-"` // in which they are quantized, as Quant has it
 }
 
 // Rows lists all tensors, file by file.
@@ -78,7 +79,7 @@ func (p *Plan) Groups() []Group {
 		if !ok {
 			at = len(groups)
 			seen[string(key)] = at
-			groups = append(groups, Group{Pattern: name, Op: t.Op.String(), From: t.from().String(), DType: t.DType.String(), Shape: t.Shape, Role: t.Meta.Role.String(), Why: why, Coded: t.Coded()})
+			groups = append(groups, Group{Pattern: name, Op: t.Op.String(), From: t.from().String(), DType: t.DType.String(), Shape: t.Shape, Role: t.Meta.Role.String(), Why: why, Coded: t.Coded(), Scheme: t.Quant.Scheme})
 		}
 		groups[at].Tensors++
 		groups[at].Bytes += t.Bytes()
