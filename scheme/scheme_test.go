@@ -38,8 +38,13 @@ func weights(r *rand.Rand, rows, cols int64) []byte {
 func params(s *scheme.Scheme) []scheme.Params {
 	list := []scheme.Params{{}}
 	for _, p := range []scheme.Params{
-		{UE8M0: true}, {Search: fp8.SearchMSE}, {UE8M0: true, Search: fp8.SearchMSE}, {Search: fp8.SearchWeighted},
-		{Rule: group.ScaleCeil}, {Range: group.Range7}, {Divides: true},
+		{UE8M0: true},
+		{Search: fp8.SearchMSE},
+		{UE8M0: true, Search: fp8.SearchMSE},
+		{Search: fp8.SearchWeighted},
+		{Rule: group.ScaleCeil},
+		{Range: group.Range7},
+		{Divides: true},
 	} {
 		if s.Check(p, 128, 128) == nil {
 			list = append(list, p)
