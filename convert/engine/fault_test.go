@@ -151,7 +151,8 @@ func (s subject) faults(t *testing.T) []fault {
 }
 
 func relative(out, name string) string {
-	if rel, err := filepath.Rel(out, name); err == nil && filepath.IsLocal(rel) {
+	// The folder above has another name in each run, too.
+	if rel, err := filepath.Rel(out, name); err == nil && (filepath.IsLocal(rel) || rel == "..") {
 		return rel
 	}
 	return name
@@ -234,7 +235,7 @@ func (f fault) check(t *testing.T, what string, got error) {
 	if want != nil && !errors.Is(got, want) {
 		t.Errorf("%s: %v", what, got)
 	}
-	if !strings.Contains(got.Error(), filepath.Base(f.Name)) && f.Name != "." {
+	if !strings.Contains(got.Error(), filepath.Base(f.Name)) && f.Name != "." && f.Name != ".." {
 		t.Errorf("%s: %v does not name it", what, got)
 	}
 	// A read that ends early without an error is a file that became shorter:
