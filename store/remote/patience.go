@@ -21,6 +21,12 @@ func (e *tryAgain) Unwrap() error { return e.err }
 // passed, which is what the server asked for or 0.
 func TryAgain(err error, after time.Duration) error { return &tryAgain{err, after} }
 
+// IsTemporary reports whether an error was made by TryAgain.
+func IsTemporary(err error) bool {
+	var e *tryAgain
+	return errors.As(err, &e)
+}
+
 // longestWait bounds what a server may ask for. Hubs count requests in windows of five
 // minutes and ask to wait for the next one.
 const longestWait = 6 * time.Minute

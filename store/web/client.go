@@ -66,17 +66,20 @@ func (c *Client) Once(ctx context.Context, r Request) (*http.Response, error) {
 	}
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
-		return nil, connection(ctx, err)
+		return nil, Connection(ctx, err)
 	}
 	return resp, nil
 }
 
-// connection judges an error of a connection.
-func connection(ctx context.Context, err error) error {
+// Connection judges an error of a connection: most are worth another try.
+func Connection(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	err = Scrub(err)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errors.New("the server closed the connection")
+	}
 	var host *net.DNSError
 	if errors.As(err, &host) && host.IsNotFound || isCertificate(err) {
 		return err
