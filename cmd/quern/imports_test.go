@@ -42,6 +42,8 @@ func TestImports(t *testing.T) {
 		"quern/formats/hf":        {"quern/formats", "quern/store", "quern/internal"},
 		"quern/formats/tokenizer": {"quern/store", "quern/internal"},
 		"quern/store":             {"quern/store", "quern/internal"},
+		"quern/task":              {},
+		"quern/emit":              {},
 		"quern/internal":          {"quern/internal"},
 		"quern/internal/golden":   {"quern/formats"},
 		"quern/internal/recur":    {"quern/gemm", "quern/internal"},

@@ -140,7 +140,7 @@ func newApp(t *terminal) *cli.App {
 			return cli.ShowAppHelp(c)
 		},
 		Commands: []*cli.Command{
-			inspectCommand(t), planCommand(t), quantizeCommand(t), convertCommand(t), calibrateCommand(t), verifyCommand(t), runCommand(t), tokenizeCommand(t), placeCommand(t), shardCommand(t), devicesCommand(t), pipelineCommand(t), versionCommand(t), completionCommand(t), manCommand(t),
+			inspectCommand(t), planCommand(t), quantizeCommand(t), convertCommand(t), calibrateCommand(t), verifyCommand(t), runCommand(t), tokenizeCommand(t), placeCommand(t), shardCommand(t), devicesCommand(t), pipelineCommand(t), emitCommand(t), versionCommand(t), completionCommand(t), manCommand(t),
 		},
 		Description: "A checkpoint is a folder with config.json and safetensors files, or one .safetensors\n" +
 			"file. Results go to standard output, progress and remarks to standard error.\n\n" +

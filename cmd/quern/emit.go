@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"quern/emit"
+)
+
+func emitCommand(t *terminal) *cli.Command {
+	c := &cli.Command{
+		Name:      "emit",
+		Usage:     "write the file with which Slurm or Kubernetes run a command as many tasks",
+		ArgsUsage: "slurm|kubernetes --tasks N [flags] -- COMMAND…",
+		Description: "COMMAND is a command line of quern that makes a folder: quantize, convert or shard. Each\n" +
+			"task makes its part of it, the merge checks all and writes index, config and manifest.\n" +
+			"The file is printed, and nothing is run. Tasks that fail are tried again where that may\n" +
+			"help; the same task may run twice at once.\n\n" +
+			"Example:\n   quern emit slurm --tasks 64 --time 4:00:00 -- quantize hf://OWNER/NAME /lustre/out > job.sh",
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return usagef("emit: there is no scheduler %q; it can be slurm or kubernetes", c.Args().First())
+			}
+			return usagef("emit: no scheduler is named; usage: quern emit %s", c.Command.ArgsUsage)
+		},
+	}
+	for _, e := range emit.Engines {
+		c.Subcommands = append(c.Subcommands, engineCommand(t, e))
+	}
+	return c
+}
+
+func engineCommand(t *terminal, e emit.Engine) *cli.Command {
+	flags := []cli.Flag{
+		&cli.IntFlag{Name: "tasks", Usage: "`N`parts that the work is divided into, by output files"},
+		&cli.IntFlag{Name: "parallel", Usage: "`N`tasks at once, all unless given"},
+		&cli.StringFlag{Name: "name", Usage: "`NAME`of the job", Value: "quern"},
+		&cli.IntFlag{Name: "retries", Usage: "`N`how often a task is tried again", Value: 3},
+		&cli.IntFlag{Name: "cpus", Usage: "`N`processors of a task", Value: 8},
+		&cli.StringFlag{Name: "task-memory", Usage: "`SIZE`memory of a task, above the --memory of the command: 2Gi, 1500Mi", Value: "2Gi"},
+		&cli.StringFlag{Name: "program", Usage: "`PATH`quern on the machines that run the tasks", Value: "quern"},
+	}
+	example := "quern emit slurm --tasks 64 --time 4:00:00 -- quantize hf://OWNER/NAME /lustre/out > job.sh\n   bash job.sh"
+	if e.Name == "kubernetes" {
+		flags = append(
+			flags,
+			&cli.StringFlag{Name: "image", Usage: "`IMAGE`that has quern in it"},
+			&cli.StringFlag{Name: "claim", Usage: "`NAME`the PersistentVolumeClaim with the folders of the command"},
+			&cli.StringFlag{Name: "mount", Usage: "`PATH`where it is mounted", Value: "/work"},
+			&cli.StringFlag{Name: "secret", Usage: "`NAME`a Secret whose keys become environment, as HF_TOKEN"},
+		)
+		example = "quern emit kubernetes --tasks 16 --image REGISTRY/quern --claim models -- quantize hf://OWNER/NAME /work/out > job.yaml\n   kubectl apply -f job.yaml"
+	} else {
+		flags = append(flags, &cli.StringFlag{Name: "time", Usage: "`TIME`that a task may take: HH:MM:SS, DAYS-HH:MM:SS"})
+	}
+	return &cli.Command{
+		Name:         e.Name,
+		Usage:        "print a job for " + map[string]string{"slurm": "Slurm", "kubernetes": "Kubernetes"}[e.Name],
+		OnUsageError: onUsageError, // main sets it for the commands only
+		ArgsUsage:    "--tasks N [flags] -- COMMAND…",
+		Description:  "Example:\n   " + example,
+		Flags:        flags,
+		Action:       func(c *cli.Context) error { return t.emit(c, e) },
+	}
+}
+
+func (t *terminal) emit(c *cli.Context, e emit.Engine) error {
+	if !c.IsSet("tasks") {
+		return usagef("emit %s: --tasks is not given: how many parts?", e.Name)
+	}
+	words, err := taskWords(t, c.Args().Slice())
+	if err != nil {
+		return err
+	}
+	program := c.String("program")
+	out, _ := outputOf(t, words)
+	j := emit.Job{
+		Name: c.String("name"), Tasks: c.Int("tasks"), Parallel: c.Int("parallel"), Retries: c.Int("retries"),
+		Command: append([]string{program}, words...), Merge: []string{program, "merge", out},
+		CPUs: c.Int("cpus"), Memory: c.String("task-memory"),
+	}
+	if e.Name == "kubernetes" {
+		j.Image, j.Claim, j.Mount, j.Secret = c.String("image"), c.String("claim"), c.String("mount"), c.String("secret")
+		if j.Claim == "" && !strings.Contains(out, "://") {
+			return usagef("emit kubernetes: --claim is not given: which PersistentVolumeClaim is %q in?", out)
+		}
+	} else {
+		j.Time = c.String("time")
+	}
+	var b bytes.Buffer // all or nothing
+	if err := e.Write(&b, j); err != nil {
+		return usagef("emit %s: %v", e.Name, err)
+	}
+	_, err = t.out.Write(b.Bytes())
+	return err
+}
+
+// taskable are the commands that can be divided.
+var taskable = []string{"quantize", "convert", "shard"}
+
+// taskWords turns a command line of quern, with or without the program in front, into
+// that of a task.
+func taskWords(t *terminal, words []string) ([]string, error) {
+	if len(words) > 0 && strings.TrimSuffix(filepath.Base(words[0]), ".exe") == "quern" {
+		words = words[1:]
+	}
+	if len(words) == 0 {
+		return nil, usagef("emit: no command is given; it stands behind --, as in -- quantize IN OUT")
+	}
+	if !slices.Contains(taskable, words[0]) {
+		return nil, usagef("emit: %q is not divided into tasks; %s are", words[0], strings.Join(taskable, ", "))
+	}
+	if _, err := outputOf(t, words); err != nil {
+		return nil, err
+	}
+	for _, w := range words {
+		if name, _, _ := strings.Cut(strings.TrimLeft(w, "-"), "="); name == "task" && strings.HasPrefix(w, "-") {
+			return nil, usagef("emit: the command has a --task already; leave it out, each gets its own")
+		}
+	}
+	return append([]string{words[0], "--task", "auto"}, words[1:]...), nil
+}
+
+// outputOf is the folder that a command line makes: its last argument.
+func outputOf(t *terminal, words []string) (string, error) {
+	args, err := arguments(t, words)
+	if err != nil {
+		return "", err
+	}
+	if len(args) != 2 {
+		return "", usagef("emit: the command has %s, and IN and OUT are needed: %s IN OUT", count(len(args), "folder"), words[0])
+	}
+	return args[1], nil
+}
+
+// arguments are the words of a command line that are no flags and no values of them.
+func arguments(t *terminal, words []string) ([]string, error) {
+	takes := map[string]bool{"task": true}
+	for _, c := range newApp(t).Commands {
+		if c.Name != words[0] {
+			continue
+		}
+		for _, f := range c.Flags {
+			d, ok := f.(cli.DocGenerationFlag)
+			for _, name := range f.Names() {
+				takes[name] = ok && d.TakesValue()
+			}
+		}
+	}
+	var args []string
+	for i := 1; i < len(words); i++ {
+		w := words[i]
+		if w == "--" {
+			return append(args, words[i+1:]...), nil
+		}
+		if !strings.HasPrefix(w, "-") || w == "-" {
+			args = append(args, w)
+			continue
+		}
+		name, _, has := strings.Cut(strings.TrimLeft(w, "-"), "=")
+		value, known := takes[name]
+		switch {
+		case !known:
+			return nil, usagef("emit: %s has no flag %s", words[0], w)
+		case value && !has:
+			i++
+		}
+	}
+	return args, nil
+}
