@@ -34,6 +34,7 @@ func run(args []string, stdout, stderr *os.File) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	addStores()
 	out := &results{file: stdout}
 	err := newApp(&terminal{out: out, err: stderr}).RunContext(ctx, args)
 	if err == nil && out.err != nil {

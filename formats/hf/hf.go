@@ -102,12 +102,7 @@ func Open(location string) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := OpenIn(context.Background(), folder, name)
-	if err != nil {
-		return nil, err
-	}
-	c.Path = location
-	return c, nil
+	return OpenIn(context.Background(), folder, name)
 }
 
 // OpenIn opens a folder, or the single .safetensors file of a name in it, unless the

@@ -71,6 +71,9 @@ func (b *Bucket) List(ctx context.Context) ([]store.Entry, error) {
 			if o.Err != nil {
 				return o.Err
 			}
+			if len(list) >= store.MaxEntries {
+				return invalid.Errorf("more than %d files; is this the folder of a checkpoint?", store.MaxEntries)
+			}
 			name := strings.TrimPrefix(o.Key, b.location.Prefix)
 			if fs.ValidPath(name) && name != "." { // "sub/" stands for a folder
 				list = append(list, store.Entry{Name: name, Size: o.Size, Stamp: stamp(o.ETag)})

@@ -13,6 +13,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"quern/internal/invalid"
+	"quern/store"
 	"quern/store/remote"
 	"quern/store/web"
 )
@@ -71,9 +72,9 @@ func judge(err error) error {
 	case r.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%w (%s)", fs.ErrNotExist, r.Code)
 	case r.StatusCode == http.StatusPreconditionFailed:
-		return invalid.Errorf("it has changed since it was opened (412): %w", errTaken)
+		return invalid.Errorf("%w (412): %w", store.ErrChanged, errTaken)
 	case r.StatusCode == http.StatusRequestedRangeNotSatisfiable:
-		return invalid.Errorf("it has become shorter since it was opened (416)")
+		return invalid.Errorf("%w: it has become shorter (416)", store.ErrChanged)
 	case r.StatusCode == http.StatusForbidden, r.StatusCode == http.StatusUnauthorized:
 		return invalid.Errorf("the store refuses access (%w); credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, a web identity or the machine's role", said)
 	case r.StatusCode == http.StatusNotImplemented:

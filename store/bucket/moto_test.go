@@ -26,9 +26,12 @@ import (
 // and a wire to it that cuts each cut-th connection after some kilobytes; 0 is none.
 func moto(t *testing.T, cut int64) (url string) {
 	t.Helper()
+	if os.Getenv("QUERN_MOTO") == "" {
+		t.Skip("a minute against another's store: QUERN_MOTO=1 with moto_server installed runs it")
+	}
 	program, err := exec.LookPath("moto_server")
 	if err != nil {
-		t.Skip("moto_server is not installed")
+		t.Fatal("moto_server is not installed: ", err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"quern/internal/invalid"
+	"quern/store"
 	"quern/store/web"
 )
 
@@ -44,7 +45,7 @@ func (o *object) Get(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 }
 
 func (o *object) changed(now minio.ObjectInfo) error {
-	return invalid.Errorf("it has changed since it was opened: its ETag is %.80q now and was %.80q", now.ETag, o.etag)
+	return invalid.Errorf("%w: its ETag is %.80q now and was %.80q", store.ErrChanged, now.ETag, o.etag)
 }
 
 // Check implements remote.Source.

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"quern/internal/invalid"
+	"quern/store"
 	"quern/store/remote"
 	"quern/store/web"
 )
@@ -109,10 +110,10 @@ func (f *file) judge(resp *http.Response) error {
 	_, want, _ := strings.Cut(string(f.entry.digest()), ":")
 	// Other hubs may tag otherwise; what has the form of a digest is one.
 	if hexadecimal.MatchString(tag) && len(tag) == len(want) && tag != want {
-		return invalid.Errorf("it has changed: the hub's listing says %s, the file itself %s", want, tag)
+		return invalid.Errorf("%w: the hub's listing says %s, the file itself %s", store.ErrChanged, want, tag)
 	}
 	if size := h.Get("X-Linked-Size"); size != "" && size != fmt.Sprint(f.entry.Size) {
-		return invalid.Errorf("it has changed: the hub's listing says %d bytes, the file itself %.20s", f.entry.Size, size)
+		return invalid.Errorf("%w: the hub's listing says %d bytes, the file itself %.20s", store.ErrChanged, f.entry.Size, size)
 	}
 	return nil
 }
@@ -161,7 +162,7 @@ func (f *file) compare(link *url.URL, resp *http.Response) error {
 		f.etag = etag
 	}
 	if etag != f.etag {
-		return invalid.Errorf("it has changed while it was read: its ETag is %.80q now and was %.80q", etag, f.etag)
+		return invalid.Errorf("%w: its ETag is %.80q now and was %.80q", store.ErrChanged, etag, f.etag)
 	}
 	return nil
 }

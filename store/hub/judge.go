@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"quern/internal/invalid"
+	"quern/store"
 	"quern/store/web"
 )
 
@@ -26,7 +27,7 @@ func (r *Repository) judge(resp *http.Response) error {
 	case code == "RevisionNotFound":
 		return invalid.Errorf("the repository has no revision %q", r.location.Revision)
 	case code == "EntryNotFound":
-		return invalid.Errorf("the file is no longer in the commit %s", r.commit)
+		return invalid.Errorf("%w: it is no longer in the commit %s", store.ErrChanged, r.commit)
 	case resp.StatusCode == http.StatusUnauthorized && r.settings.Token != "":
 		return invalid.Errorf("the hub does not take the token that is given (HF_TOKEN, or the file that hf auth login wrote); has it expired?")
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden:

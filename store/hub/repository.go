@@ -123,6 +123,9 @@ func (r *Repository) add(e entry) error {
 	if _, twice := r.known[e.Path]; twice {
 		return invalid.Errorf("%s: the hub lists %.80q twice", r.location, e.Path)
 	}
+	if len(r.list) >= store.MaxEntries {
+		return invalid.Errorf("%s: more than %d files", r.location, store.MaxEntries)
+	}
 	r.known[e.Path] = e
 	r.list = append(r.list, store.Entry{Name: e.Path, Size: e.Size, Stamp: store.Stamp(e.digest())})
 	return nil

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"quern/internal/invalid"
+	"quern/store"
 )
 
 // A Digest is what a store says of a file's content: "sha256:HEX", or "git:HEX" as git
@@ -62,7 +63,7 @@ func (s *sum) add(data []byte, off int64) (int64, error) {
 		return s.next, nil
 	}
 	if got := hex.EncodeToString(s.hash.Sum(nil)); got != s.want {
-		return s.next, invalid.Errorf("its content has the digest %s and should have %s: it was damaged on the way or where it lies", got, s.want)
+		return s.next, invalid.Errorf("%w: its content has the digest %s and should have %s: it was damaged on the way or where it lies", store.ErrChanged, got, s.want)
 	}
 	return s.next, nil
 }

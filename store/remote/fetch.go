@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"quern/internal/invalid"
+	"quern/store"
 )
 
 // worth is what a try must bring to count as progress, so that a connection that drips
@@ -46,7 +47,7 @@ func (o *Object) fill(ctx context.Context, p []byte, off int64) error {
 // failed names the file before an error, and remembers what cannot become better.
 func (o *Object) failed(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		err = invalid.Errorf("it is gone")
+		err = invalid.Errorf("%w: it is gone", store.ErrChanged)
 	}
 	if errors.Is(err, invalid.Input) {
 		err = invalid.Errorf("reading %q: %w", o.file.Name, err)

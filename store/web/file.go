@@ -98,7 +98,7 @@ func (x *file) Get(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 // compare looks at the state that an answer tells: servers may pass over If-Match.
 func (x *file) compare(resp *http.Response) error {
 	if etag := resp.Header.Get("ETag"); resp.StatusCode/100 == 2 && x.etag != "" && etag != "" && etag != x.etag {
-		return invalid.Errorf("it has changed since it was opened: its ETag is %.80q now and was %.80q", etag, x.etag)
+		return invalid.Errorf("%w: its ETag is %.80q now and was %.80q", store.ErrChanged, etag, x.etag)
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (x *file) Check(ctx context.Context) error {
 	case now.size != x.size:
 		return changedSize(now.size, x.size)
 	case now.stamp() != x.stamp():
-		return invalid.Errorf("it has changed since it was opened: %.80q now, %.80q then", now.stamp(), x.stamp())
+		return invalid.Errorf("%w: %.80q now, %.80q then", store.ErrChanged, now.stamp(), x.stamp())
 	}
 	return nil
 }

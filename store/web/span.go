@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"quern/internal/invalid"
+	"quern/store"
 )
 
 // Span writes a Range header: the bytes from off to off+n.
@@ -62,7 +63,7 @@ func bodyOf(resp *http.Response, off, size int64) (io.ReadCloser, error) {
 }
 
 func changedSize(is, was int64) error {
-	return invalid.Errorf("it has changed since it was opened: %d bytes now, %d then", is, was)
+	return invalid.Errorf("%w: %d bytes now, %d then", store.ErrChanged, is, was)
 }
 
 // rangeOf reads Content-Range; total is -1 where it is not told.

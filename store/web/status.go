@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"quern/internal/invalid"
+	"quern/store"
 	"quern/store/remote"
 )
 
@@ -27,9 +28,9 @@ func Judge(resp *http.Response) error {
 	case code == http.StatusNotFound, code == http.StatusGone:
 		return fmt.Errorf("%w (%s)", fs.ErrNotExist, status(resp))
 	case code == http.StatusPreconditionFailed:
-		return invalid.Errorf("it has changed since it was opened (%s)", status(resp))
+		return invalid.Errorf("%w (%s)", store.ErrChanged, status(resp))
 	case code == http.StatusRequestedRangeNotSatisfiable:
-		return invalid.Errorf("it has become shorter since it was opened (%s)", status(resp))
+		return invalid.Errorf("%w: it has become shorter (%s)", store.ErrChanged, status(resp))
 	case code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusProxyAuthRequired:
 		return invalid.Errorf("%w (%s)", ErrRefused, status(resp))
 	case code == http.StatusRequestTimeout, code == http.StatusTooManyRequests,
