@@ -1,6 +1,7 @@
 //go:build !noasm
 
 #include "textflag.h"
+#include "constants_amd64.h"
 
 // Z0, Z1 hold the largest, Z2, Z3 the smallest magnitudes; Z30 the mask.
 #define BEGIN(mask) \
@@ -45,7 +46,7 @@
 
 // func amaxBF16AVX512(src *byte, stride uintptr) (hi, lo uint32)
 TEXT ·amaxBF16AVX512(SB), NOSPLIT, $0-24
-	BEGIN(·consts512+0x24(SB))
+	BEGIN(MAGNITUDES16)
 
 row:
 	AMAX128(0, VPMAXUW, VPMINUW)
@@ -70,7 +71,7 @@ row:
 
 // func amaxF32AVX512(src *byte, stride uintptr) (hi, lo uint32)
 TEXT ·amaxF32AVX512(SB), NOSPLIT, $0-24
-	BEGIN(·consts512+0x00(SB))
+	BEGIN(MAGNITUDES32)
 
 row:
 	AMAX128(0, VPMAXUD, VPMINUD)
@@ -98,7 +99,7 @@ row:
 
 // func leastBF16AVX512(src *byte, stride uintptr) uint32
 TEXT ·leastBF16AVX512(SB), NOSPLIT, $0-20
-	BEGIN(·consts512+0x24(SB))
+	BEGIN(MAGNITUDES16)
 	VPTERNLOGD $0xff, Z6, Z6, Z6
 
 row:
@@ -118,7 +119,7 @@ row:
 
 // func zerosBF16AVX512(src *byte, stride uintptr) uint32
 TEXT ·zerosBF16AVX512(SB), NOSPLIT, $0-20
-	BEGIN(·consts512+0x24(SB))
+	BEGIN(MAGNITUDES16)
 	XORL DX, DX
 
 row:
@@ -143,7 +144,7 @@ row:
 
 // func zerosF32AVX512(src *byte, stride uintptr) uint32
 TEXT ·zerosF32AVX512(SB), NOSPLIT, $0-20
-	BEGIN(·consts512+0x00(SB))
+	BEGIN(MAGNITUDES32)
 	XORL DX, DX
 
 row:

@@ -1,4 +1,4 @@
-// Constants and macros that the AVX2 kernels share: those of avx512_amd64.h in
+// Macros that the AVX2 kernels share: those of avx512_amd64.h in
 // half the width, where a row's 16 lanes are two registers. avx512_amd64.go says
 // why the rounding is right.
 //
@@ -8,16 +8,7 @@
 //	Y11  Σy² of a row, lanes 8…15          Y10  lanes 0…7
 //	Y8, Y9  source words with their signs, in the order in which codes are packed
 
-#define MAGNITUDES16 ·consts256+0x000(SB)
-#define MAGNITUDES32 ·consts256+0x020(SB)
-#define EXPONENT     ·consts256+0x040(SB)
-#define LEASTNORMAL  ·consts256+0x060(SB)
-#define GRIDAT0      ·consts256+0x080(SB)
-#define WORDS16AND1  ·consts256+0x0a0(SB)
-#define BYTES8       ·consts256+0x0c0(SB)
-#define CODESIGNS    ·consts256+0x0e0(SB)
-#define MAX448       ·consts256+0x100(SB)
-#define SATURATES464 ·consts256+0x120(SB)
+#include "constants_amd64.h"
 
 // LOADBF16 reads the 16 weights from column at on: |w| to Y0 and Y1, words with
 // their signs to S.

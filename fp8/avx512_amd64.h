@@ -12,21 +12,23 @@
 //	Z16  448, or 1/s where |y| cannot exceed it
 // Sums of a row: Z19 Σy², Z18 Σ(y−q)²; of the tile: Z17 max |y−q|.
 
+#include "constants_amd64.h"
+
 #define CONSTANTS \
-	VPBROADCASTD ·consts512+0x04(SB), Z29; \
-	VPBROADCASTD ·consts512+0x08(SB), Z28; \
-	VPBROADCASTD ·consts512+0x0c(SB), Z27; \
-	VPBROADCASTD ·consts512+0x10(SB), Z26; \
-	VPBROADCASTD ·consts512+0x14(SB), Z25; \
-	VPBROADCASTD ·consts512+0x18(SB), Z22; \
-	VPBROADCASTD ·consts512+0x1c(SB), Z20; \
-	VPBROADCASTD ·consts512+0x20(SB), Z16; \
+	VPBROADCASTD EXPONENT, Z29; \
+	VPBROADCASTD LEASTNORMAL, Z28; \
+	VPBROADCASTD GRIDFACTOR, Z27; \
+	VPBROADCASTD LOWWORDS, Z26; \
+	VPBROADCASTD WORDS16AND1, Z25; \
+	VPBROADCASTD BYTES7, Z22; \
+	VPBROADCASTD CODESIGNS, Z20; \
+	VPBROADCASTD MAX448, Z16; \
 	VMOVDQU64 ·codeOrder(SB), Z23; \
 	VPMOVZXBQ ·wordOrder(SB), Z24; \
 	VPXORD Z21, Z21, Z21
 
-#define MAGNITUDES16 VPBROADCASTD ·consts512+0x24(SB), Z30
-#define MAGNITUDES32 VPBROADCASTD ·consts512+0x00(SB), Z30
+#define LOADMAGNITUDES16 VPBROADCASTD MAGNITUDES16, Z30
+#define LOADMAGNITUDES32 VPBROADCASTD MAGNITUDES32, Z30
 
 // LOADBF16 reads the 64 weights from column at on: |w| of 16 columns each to Z0…Z3, words with their
 // signs, in the order in which codes are packed, to Z12 and Z13.
@@ -101,7 +103,7 @@
 
 // RECIPROCAL broadcasts 1/s to R.
 #define RECIPROCAL(R) \
-	VBROADCASTSS ·consts512+0x2c(SB), X0; \
+	VBROADCASTSS UNIT, X0; \
 	VDIVSS X31, X0, X0; \
 	VBROADCASTSS X0, R
 
@@ -124,7 +126,7 @@
 
 // SATURATED adds the number of |y| > 464 to R12 and clamps to C.
 #define SATURATED(Y, C) \
-	VCMPPS.BCST $0x1e, ·consts512+0x28(SB), Y, K1; \
+	VCMPPS.BCST $0x1e, SATURATES464, Y, K1; \
 	KMOVW K1, AX; \
 	POPCNTL AX, AX; \
 	ADDL AX, R12; \

@@ -71,7 +71,7 @@ row: \
 // func costBF16AVX512(src *byte, srcStride uintptr, s, factor, least float32) float32
 TEXT ·costBF16AVX512(SB), 0, $1152-36
 	BEGIN
-	MAGNITUDES16
+	LOADMAGNITUDES16
 	TILE(LOADBF16, DIVIDE, PLAIN)
 
 done:
@@ -82,7 +82,7 @@ done:
 // func costF32AVX512(src *byte, srcStride uintptr, s, factor, least float32) float32
 TEXT ·costF32AVX512(SB), 0, $1152-36
 	BEGIN
-	MAGNITUDES32
+	LOADMAGNITUDES32
 	TILE(LOADF32, DIVIDE, PLAIN)
 
 done:
@@ -93,7 +93,7 @@ done:
 // func costFastBF16AVX512(src *byte, srcStride uintptr, s, factor, least float32) float32
 TEXT ·costFastBF16AVX512(SB), 0, $1152-36
 	BEGIN
-	MAGNITUDES16
+	LOADMAGNITUDES16
 	RECIPROCAL(Z17)
 	TILE(LOADBF16, MULTIPLY(Z17), PLAIN)
 
@@ -106,7 +106,7 @@ done:
 TEXT ·weightedCostBF16AVX512(SB), 0, $1152-44
 	BEGIN
 	MOVQ weights+32(FP), R10
-	MAGNITUDES16
+	LOADMAGNITUDES16
 	TILE(LOADBF16, DIVIDE, BYCOLUMN)
 
 done:
@@ -118,7 +118,7 @@ done:
 TEXT ·weightedCostF32AVX512(SB), 0, $1152-44
 	BEGIN
 	MOVQ weights+32(FP), R10
-	MAGNITUDES32
+	LOADMAGNITUDES32
 	TILE(LOADF32, DIVIDE, BYCOLUMN)
 
 done:
@@ -130,7 +130,7 @@ done:
 TEXT ·weightedCostFastBF16AVX512(SB), 0, $1152-44
 	BEGIN
 	MOVQ weights+32(FP), R10
-	MAGNITUDES16
+	LOADMAGNITUDES16
 	RECIPROCAL(Z17)
 	TILE(LOADBF16, MULTIPLY(Z17), BYCOLUMN)
 

@@ -68,3 +68,5 @@
 // rule out most scales of a search by a histogram of the tile, where it is BF16. The
 // best one that the machine has is chosen at start; quern/internal/cpu names another.
 package fp8
+
+//go:generate go run -C ../internal/_generate ./fp8

@@ -72,7 +72,7 @@
 // func encodeBF16AVX512(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, s float32, out *rawSums)
 TEXT ·encodeBF16AVX512(SB), 0, $2368-48
 	BEGIN
-	MAGNITUDES16
+	LOADMAGNITUDES16
 
 group:
 	MOVQ R13, R14
@@ -96,7 +96,7 @@ row:
 // func encodeF32AVX512(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, s float32, out *rawSums)
 TEXT ·encodeF32AVX512(SB), 0, $2368-48
 	BEGIN
-	MAGNITUDES32
+	LOADMAGNITUDES32
 
 group:
 	MOVQ R13, R14
@@ -120,7 +120,7 @@ row:
 // func encodeBeyondBF16AVX512(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, s float32, out *rawSums)
 TEXT ·encodeBeyondBF16AVX512(SB), 0, $2368-48
 	BEGIN
-	MAGNITUDES16
+	LOADMAGNITUDES16
 
 group:
 	MOVQ R13, R14
@@ -144,7 +144,7 @@ row:
 // func encodeBeyondF32AVX512(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, s float32, out *rawSums)
 TEXT ·encodeBeyondF32AVX512(SB), 0, $2368-48
 	BEGIN
-	MAGNITUDES32
+	LOADMAGNITUDES32
 
 group:
 	MOVQ R13, R14
@@ -168,7 +168,7 @@ row:
 // func encodeFastBF16AVX512(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, s float32, out *rawSums)
 TEXT ·encodeFastBF16AVX512(SB), 0, $2368-48
 	BEGIN
-	MAGNITUDES16
+	LOADMAGNITUDES16
 	RECIPROCAL(Z16)
 
 group:

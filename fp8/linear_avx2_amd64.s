@@ -1,16 +1,7 @@
 //go:build !noasm
 
 #include "textflag.h"
-
-#define WITHOUTBIT14 ·consts256+0x140(SB)
-#define MAGNITUDES32 ·consts256+0x020(SB)
-#define POW8         ·consts256+0x160(SB)
-#define NAN480       ·consts256+0x180(SB)
-#define SIGN         ·consts256+0x1a0(SB)
-#define QUIETNAN     ·consts256+0x1c0(SB)
-#define ONE          ·consts256+0x1e0(SB)
-#define ALMOSTHALF   ·consts256+0x200(SB)
-#define MAXBF16      ·consts256+0x220(SB)
+#include "constants_amd64.h"
 
 // DECODE16 turns the 16 codes at (at)(SI) into float32(q)·s in Y0 and Y1. Shifted
 // left by 7, a code is the binary16 pattern of q·2⁻⁸, subnormal numbers included;

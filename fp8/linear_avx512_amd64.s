@@ -1,30 +1,20 @@
 //go:build !noasm
 
 #include "textflag.h"
-
-DATA decode512<>+0x00(SB)/4, $0xbfffbfff // all but the bit that sign extension leaves below the sign
-DATA decode512<>+0x04(SB)/4, $0x007f007f // magnitudes, and NaN
-DATA decode512<>+0x08(SB)/4, $0x43800000 // 256
-DATA decode512<>+0x0c(SB)/4, $0x80000000
-DATA decode512<>+0x10(SB)/4, $0x7fc00000
-DATA decode512<>+0x14(SB)/4, $0x00000001
-DATA decode512<>+0x18(SB)/4, $0x00007fff
-DATA decode512<>+0x1c(SB)/4, $0x7fffffff
-DATA decode512<>+0x20(SB)/4, $0x7f7f8000 // the least magnitude that does not round to a finite BF16 number
-GLOBL decode512<>(SB), RODATA|NOPTR, $0x24
+#include "constants_amd64.h"
 
 #define DECODEBEGIN \
 	MOVQ dst+0(FP), DI; \
 	MOVQ codes+8(FP), SI; \
 	MOVQ n+16(FP), CX; \
 	VBROADCASTSS s+24(FP), Z31; \
-	VPBROADCASTD decode512<>+0x00(SB), Z30; \
-	VPBROADCASTD decode512<>+0x04(SB), Z29; \
-	VPBROADCASTD decode512<>+0x08(SB), Z28; \
-	VPBROADCASTD decode512<>+0x0c(SB), Z27; \
-	VPBROADCASTD decode512<>+0x10(SB), Z26; \
-	VPBROADCASTD decode512<>+0x14(SB), Z25; \
-	VPBROADCASTD decode512<>+0x18(SB), Z24
+	VPBROADCASTD WITHOUTBIT14, Z30; \
+	VPBROADCASTD CODEMAGNITUDES, Z29; \
+	VPBROADCASTD POW8, Z28; \
+	VPBROADCASTD SIGN, Z27; \
+	VPBROADCASTD QUIETNAN, Z26; \
+	VPBROADCASTD ONE, Z25; \
+	VPBROADCASTD ALMOSTHALF, Z24
 
 // DECODE32 turns 32 codes at SI into float32(q)·s in Z0 and Z1. Shifted left by
 // 7, a code is the binary16 pattern of q·2⁻⁸, subnormal numbers included; only NaN
@@ -142,10 +132,10 @@ TEXT ·castF32BF16AVX512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
 	MOVQ n+16(FP), CX
-	VPBROADCASTD decode512<>+0x14(SB), Z25
-	VPBROADCASTD decode512<>+0x18(SB), Z24
-	VPBROADCASTD decode512<>+0x1c(SB), Z23
-	VPBROADCASTD decode512<>+0x20(SB), Z22
+	VPBROADCASTD ONE, Z25
+	VPBROADCASTD ALMOSTHALF, Z24
+	VPBROADCASTD MAGNITUDES32, Z23
+	VPBROADCASTD BEYONDBF16, Z22
 	XORL AX, AX
 	SHRQ $5, CX
 	JZ   done

@@ -31,30 +31,6 @@ func encodeE4M3AVX2(codes *byte, w, mult *float32, n uintptr, r *Row)
 //go:noescape
 func encodeINT4AVX2(codes *byte, w, mult *float32, n uintptr, r *Row)
 
-//go:noescape
-func costE2M1AVX2(cost *float64, mult *float32, k uintptr, w *float32, u *float64, n uintptr)
-
-//go:noescape
-func costINT4AVX2(cost *float64, mult *float32, k uintptr, w *float32, u *float64, n uintptr)
-
-//go:noescape
-func decodeE2M1BF16AVX2(dst, codes *byte, mult *float32, n uintptr)
-
-//go:noescape
-func decodeE2M1F32AVX2(dst, codes *byte, mult *float32, n uintptr)
-
-//go:noescape
-func decodeE4M3BF16AVX2(dst, codes *byte, mult *float32, n uintptr)
-
-//go:noescape
-func decodeE4M3F32AVX2(dst, codes *byte, mult *float32, n uintptr)
-
-//go:noescape
-func decodeINT4BF16AVX2(dst, codes *byte, mult *float32, n uintptr)
-
-//go:noescape
-func decodeINT4F32AVX2(dst, codes *byte, mult *float32, n uintptr)
-
 var avx2Kernels = asmKernels{
 	turn:           32,
 	amax:           amaxAVX2,

@@ -1,4 +1,4 @@
-// Constants and macros that the AVX2 kernels share. avx2_amd64.go says what they
+// Macros that the AVX2 kernels share. avx2_amd64.go says what they
 // compute. An encoder of 32 weights a turn holds:
 //
 //	Y15, Y14  Σw² of lanes 0…3 and 4…7      Y11  max |w−ŵ|
@@ -7,39 +7,7 @@
 //	Y7        magnitudes                    R11  codes 0
 //	Y3        the multiplier                R10  subnormal codes
 
-#define MAGNITUDES   ·consts256+0x000(SB)
-#define EXPONENT     ·consts256+0x020(SB)
-#define E2M1LEAST    ·consts256+0x040(SB)
-#define E2M1GRID     ·consts256+0x060(SB)
-#define E2M1STEPS    ·consts256+0x080(SB)
-#define E2M1MAX      ·consts256+0x0a0(SB)
-#define E2M1BEYOND   ·consts256+0x0c0(SB)
-#define E4M3LEAST    ·consts256+0x0e0(SB)
-#define E4M3GRID     ·consts256+0x100(SB)
-#define E4M3STEPS    ·consts256+0x120(SB)
-#define E4M3MAX      ·consts256+0x140(SB)
-#define E4M3BEYOND   ·consts256+0x160(SB)
-#define INT4MOST     ·consts256+0x180(SB)
-#define INT4LEAST    ·consts256+0x1a0(SB)
-#define SEVEN        ·consts256+0x1c0(SB)
-#define MINUS8       ·consts256+0x1e0(SB)
-#define NIBBLES      ·consts256+0x200(SB)
-#define BYTES1       ·consts256+0x220(SB)
-#define BYTES8       ·consts256+0x240(SB)
-#define CODESIGNS    ·consts256+0x260(SB)
-#define ONE          ·consts256+0x280(SB)
-#define LEASTSCALE   ·consts256+0x2a0(SB)
-#define HALFLEAST    ·consts256+0x2c0(SB)
-#define ONES         ·consts256+0x2e0(SB)
-#define ALMOSTHALF   ·consts256+0x300(SB)
-#define ZEROSCALE    ·consts256+0x320(SB)
-#define SIGN         ·consts256+0x340(SB)
-#define FIFTEEN      ·consts256+0x360(SB)
-#define EIGHT        ·consts256+0x380(SB)
-#define WITHOUTBIT14 ·consts256+0x3a0(SB)
-#define POW8         ·consts256+0x3c0(SB)
-#define NAN480       ·consts256+0x3e0(SB)
-#define QUIETNAN     ·consts256+0x400(SB)
+#include "constants_amd64.h"
 
 // MAGNITUDE8 reads eight weights to Y0 as |w| and counts zeros.
 #define MAGNITUDE8(at) \

@@ -15,30 +15,6 @@ func encodeE4M3AVX512(codes *byte, w, mult *float32, n uintptr, r *Row)
 //go:noescape
 func encodeINT4AVX512(codes *byte, w, mult *float32, n uintptr, r *Row)
 
-//go:noescape
-func costE2M1AVX512(cost *float64, mult *float32, k uintptr, w *float32, u *float64, n uintptr)
-
-//go:noescape
-func costINT4AVX512(cost *float64, mult *float32, k uintptr, w *float32, u *float64, n uintptr)
-
-//go:noescape
-func decodeE2M1BF16AVX512(dst, codes *byte, mult *float32, n uintptr)
-
-//go:noescape
-func decodeE2M1F32AVX512(dst, codes *byte, mult *float32, n uintptr)
-
-//go:noescape
-func decodeE4M3BF16AVX512(dst, codes *byte, mult *float32, n uintptr)
-
-//go:noescape
-func decodeE4M3F32AVX512(dst, codes *byte, mult *float32, n uintptr)
-
-//go:noescape
-func decodeINT4BF16AVX512(dst, codes *byte, mult *float32, n uintptr)
-
-//go:noescape
-func decodeINT4F32AVX512(dst, codes *byte, mult *float32, n uintptr)
-
 var avx512Kernels = asmKernels{
 	turn:           16,
 	amax:           amaxAVX2,

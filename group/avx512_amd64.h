@@ -1,4 +1,4 @@
-// Constants and macros that the AVX-512 kernels share. An encoder of 16 weights a
+// Macros that the AVX-512 kernels share. An encoder of 16 weights a
 // turn holds:
 //
 //	Z31  Σw² by lane            Z27  weights that saturate    Z24  magnitudes
@@ -7,33 +7,7 @@
 //	Z28  ones                        are not
 //	Z21  the multiplier         Z16…Z20  what a format needs
 
-#define MAGNITUDES   ·consts512+0x00(SB)
-#define EXPONENT     ·consts512+0x04(SB)
-#define E2M1LEAST    ·consts512+0x08(SB)
-#define E2M1GRID     ·consts512+0x0c(SB)
-#define E2M1STEPS    ·consts512+0x10(SB)
-#define E2M1MAX      ·consts512+0x14(SB)
-#define E2M1BEYOND   ·consts512+0x18(SB)
-#define E4M3LEAST    ·consts512+0x1c(SB)
-#define E4M3GRID     ·consts512+0x20(SB)
-#define E4M3STEPS    ·consts512+0x24(SB)
-#define E4M3MAX      ·consts512+0x28(SB)
-#define E4M3BEYOND   ·consts512+0x2c(SB)
-#define INT4MOST     ·consts512+0x30(SB)
-#define INT4LEAST    ·consts512+0x34(SB)
-#define SEVEN        ·consts512+0x38(SB)
-#define MINUS8       ·consts512+0x3c(SB)
-#define NIBBLES      ·consts512+0x40(SB)
-#define EIGHT        ·consts512+0x44(SB)
-#define ONES         ·consts512+0x48(SB)
-#define ALMOSTHALF   ·consts512+0x4c(SB)
-#define WITHOUTBIT14 ·consts512+0x50(SB)
-#define POW8         ·consts512+0x54(SB)
-#define NAN480       ·consts512+0x58(SB)
-#define QUIETNAN     ·consts512+0x5c(SB)
-#define SIGN         ·consts512+0x60(SB)
-#define LOWWORDS     ·consts512+0x64(SB)
-#define SEVENS       ·consts512+0x68(SB)
+#include "constants_amd64.h"
 
 // ADD16 adds w (or |w|) in Z0 and ŵ in Z2 to the sums.
 #define ADD16 \

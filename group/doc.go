@@ -44,5 +44,8 @@
 // The scalar reference (path "generic") is always compiled and is what the others,
 // "table" (portable, without branches), and "avx2" and "avx512" in assembly, are held
 // against, bit for bit.
-// quern/internal/cpu names the one in use.
+// quern/internal/cpu names the one in use. The kernels of searches and decoders in
+// assembly are written from one source for both, internal/_generate/group.
 package group
+
+//go:generate go run -C ../internal/_generate ./group

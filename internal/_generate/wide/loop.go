@@ -1,7 +1,6 @@
 package wide
 
 import (
-	"github.com/mmcloughlin/avo/ir"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -35,7 +34,7 @@ func (k *Kernel) Loop(side, width int, streams []Stream, body func(s *Step)) {
 	k.SUBQ(operand.U32(step), k.count)
 	k.JLT(operand.LabelRef("rest"))
 
-	k.Instruction(&ir.Instruction{Opcode: "PCALIGN", Operands: []operand.Op{operand.U8(64)}})
+	k.Align()
 	k.Label("loop")
 	body(&Step{Kernel: k, Side: side})
 	move(step)

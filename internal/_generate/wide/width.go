@@ -14,6 +14,7 @@ import (
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/buildtags"
 	"github.com/mmcloughlin/avo/gotypes"
+	"github.com/mmcloughlin/avo/ir"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/pass"
 	"github.com/mmcloughlin/avo/printer"
@@ -275,4 +276,71 @@ func (k *Kernel) address(c gotypes.Component) operand.Mem {
 		panic(err)
 	}
 	return b.Addr
+}
+
+// Argument loads a parameter that is a pointer or an integer of 64 bits.
+func (k *Kernel) Argument(param string) reg.GPVirtual {
+	p := k.GP64()
+	k.Load(k.Param(param), p)
+	return p
+}
+
+// Held returns a register with a constant of 32 bits in all lanes.
+func (k *Kernel) Held(at operand.Mem) Vec {
+	v := k.Vec()
+	if k.AVX512 {
+		k.VPBROADCASTD(at, v)
+	} else {
+		k.VMOVUPS(at, v)
+	}
+	return v
+}
+
+// Constant is an operand with such a constant: a register in AVX-512, which has enough
+// of them, memory in AVX2.
+func (k *Kernel) Constant(at operand.Mem) operand.Op {
+	if k.AVX512 {
+		return k.Held(at)
+	}
+	return at
+}
+
+// Halves converts the float32 of v to float64, the first half of them and the second.
+func (k *Kernel) Halves(v Vec) []Vec {
+	low, high := k.Vec(), k.Vec()
+	if k.AVX512 {
+		k.VCVTPS2PD(v.AsY(), low)
+		k.VEXTRACTF64X4(operand.U8(1), v, high.AsY())
+		k.VCVTPS2PD(high.AsY(), high)
+	} else {
+		k.VCVTPS2PD(v.AsX(), low)
+		k.VEXTRACTF128(operand.U8(1), v, high.AsX())
+		k.VCVTPS2PD(high.AsX(), high)
+	}
+	return []Vec{low, high}
+}
+
+// Signed makes v the magnitude other with the sign that v has, in the lanes where the
+// magnitude of v is the given float32. The first two operands are those of Constant.
+func (k *Kernel) Signed(v Vec, magnitudes, is, other operand.Op) {
+	masked := k.Vec()
+	if k.AVX512 {
+		m := k.K()
+		k.VPANDD(magnitudes, v, masked)
+		k.VPCMPEQD(is, masked, m)
+		k.VPTERNLOGD(operand.U8(0xba), other, magnitudes, m, v) // v of the signs, other of the rest
+		return
+	}
+	k.VANDPS(magnitudes, v, masked)
+	signed := k.Vec()
+	k.VXORPS(masked, v, signed)
+	k.VORPS(other, signed, signed)
+	k.VCMPPS(operand.U8(0), is, masked, masked)
+	k.VBLENDVPS(masked, signed, v, v)
+}
+
+// Align begins a loop at a multiple of 64 bytes, so that its speed does not depend on
+// what comes before.
+func (k *Kernel) Align() {
+	k.Instruction(&ir.Instruction{Opcode: "PCALIGN", Operands: []operand.Op{operand.U8(64)}})
 }
