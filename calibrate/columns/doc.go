@@ -8,3 +8,5 @@
 //
 // The paths are "generic" (Go), "avx2" and "avx512"; quern/internal/cpu chooses.
 package columns
+
+//go:generate go run -C ../../internal/_generate ./columns

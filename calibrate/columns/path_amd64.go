@@ -16,37 +16,27 @@ func archPaths() (ps []*path) {
 	return ps
 }
 
-// The kernels of Squares in assembly take a strip of columns at a time, whose sums stay in
-// registers over all rows, and raise maxima to those of their strip: whole strips of
-// a fixed width, and what is left under a mask, which keeps loads and stores inside of
-// the slices. stride is in bytes.
-
-//go:noescape
-func strip64AVX512(sums *float64, maxima, x *float32, rows, stride int)
-
-//go:noescape
-func strip16AVX512(sums *float64, maxima, x *float32, rows, stride, width int)
-
-//go:noescape
-func strip32AVX2(sums *float64, maxima, x *float32, rows, stride int)
-
-//go:noescape
-func strip8AVX2(sums *float64, maxima, x *float32, rows, stride, width int)
-
 // pairsAVX2 is the fastest for processors with AVX-512 too: loading words from what was
 // stored in 64 bytes was measured at half the speed.
 //
 //go:noescape
 func pairsAVX2(table *[Buckets * Buckets]uint32, base uint32, x []float32)
 
+// The kernels of Squares in assembly take a strip of columns at a time, whose sums stay in
+// registers over all rows, and raise maxima to those of their strip: whole strips of
+// a fixed width, and what is left under a mask, which keeps loads and stores inside of
+// the slices: strip and part, which internal/_generate/columns writes for both sets.
+// Strides are in bytes there. Squares of float32 are exact in float64, so that fused
+// additions round as others do.
+
 func squaresAVX512(sums []float64, maxima, x []float32, stride int) {
 	clear(maxima)
 	c := 0
 	for ; c+64 <= len(sums); c += 64 {
-		strip64AVX512(&sums[c], &maxima[0], &x[c], len(maxima), 4*stride)
+		stripAVX512(&sums[c], &maxima[0], &x[c], len(maxima), 4*stride)
 	}
 	for ; c < len(sums); c += 16 {
-		strip16AVX512(&sums[c], &maxima[0], &x[c], len(maxima), 4*stride, min(16, len(sums)-c))
+		partAVX512(&sums[c], &maxima[0], &x[c], len(maxima), 4*stride, min(16, len(sums)-c))
 	}
 }
 
@@ -54,10 +44,10 @@ func squaresAVX2(sums []float64, maxima, x []float32, stride int) {
 	clear(maxima)
 	c := 0
 	for ; c+32 <= len(sums); c += 32 {
-		strip32AVX2(&sums[c], &maxima[0], &x[c], len(maxima), 4*stride)
+		stripAVX2(&sums[c], &maxima[0], &x[c], len(maxima), 4*stride)
 	}
 	for ; c < len(sums); c += 8 {
-		strip8AVX2(&sums[c], &maxima[0], &x[c], len(maxima), 4*stride, min(8, len(sums)-c))
+		partAVX2(&sums[c], &maxima[0], &x[c], len(maxima), 4*stride, min(8, len(sums)-c))
 	}
 }
 
