@@ -3,6 +3,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -39,7 +40,7 @@ func open(found []Listed, absent []Absent, kind string, index int, one bool, o O
 	case kind == "cpu":
 		return CPU(), nil
 	case kind == "auto" || kind == "":
-		for _, k := range []string{"cuda", "opencl"} {
+		for _, k := range automatic {
 			if d, err := openAll(cards(found, k), o); err == nil {
 				return d, nil
 			}
@@ -70,6 +71,29 @@ func open(found []Listed, absent []Absent, kind string, index int, one bool, o O
 		return openAll(c, o)
 	}
 	return of[0].Open(o)
+}
+
+// automatic are the kinds that "auto" looks for, the best first.
+var automatic = []string{"cuda", "opencl"}
+
+// Automatic returns what "auto" takes of found, given which of them can be used: cards of
+// one kind, else the processor.
+func Automatic(found []Listed, usable func(*Listed) bool) (of []Listed) {
+	for _, k := range append(slices.Clone(automatic), "cpu") {
+		list := cards(found, k)
+		if k == "cpu" {
+			list = slices.DeleteFunc(slices.Clone(found), func(l Listed) bool { return l.Kind != k })
+		}
+		for i := range list {
+			if usable(&list[i]) {
+				of = append(of, list[i])
+			}
+		}
+		if len(of) > 0 {
+			break
+		}
+	}
+	return of
 }
 
 // cards returns the devices of a kind that are no processors, of the driver of the

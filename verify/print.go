@@ -116,6 +116,19 @@ func (g *Gate) row() []string {
 	return []string{g.Name, g.status(), value, uncertainty, sign + limit, note}
 }
 
+// String is g in a few words: its name, value and limit.
+func (g *Gate) String() string {
+	if g.Skipped != "" {
+		return g.Name + ": " + g.Skipped
+	}
+	r := g.row()
+	value := r[2]
+	if r[3] != "" {
+		value += " " + r[3]
+	}
+	return fmt.Sprintf("%s is %s, and has to be %s", g.Name, value, r[4])
+}
+
 // print writes the errors by role and the worst tensors.
 func (r *WeightsReport) print(w io.Writer) {
 	fmt.Fprintf(w, "\nweights: %s quantized, %s compared for equality\n", ui.Count(int64(r.Quantized)), ui.Count(int64(r.Kept)))

@@ -45,7 +45,7 @@ func (b *Behaviour) print(w io.Writer) {
 		ui.Table(w, []string{">layer", ">same experts", ">same first", ">same set", ">load max/mean", ">checkpoint"}, rows)
 	}
 	if m := b.MTP; m != nil {
-		fmt.Fprintf(w, "\nmulti-token prediction: acceptance %s → %s of %s tokens, teacher-forced\n", percentFigure(m.AcceptanceBase), percentFigure(m.AcceptanceQuant), ui.Count(int64(m.Tokens)))
+		fmt.Fprintf(w, "\n%s\n", ui.Wrap(fmt.Sprintf("multi-token prediction: acceptance %s → %s of %s tokens, teacher-forced", percentFigure(m.AcceptanceBase), percentFigure(m.AcceptanceQuant), ui.Count(int64(m.Tokens))), 0, 2))
 	}
 	if s := b.Setup; s != nil && len(s.Remarks) > 0 {
 		fmt.Fprintln(w, "\nof the checkpoint, and the figures")

@@ -15,7 +15,6 @@ import (
 	"quern/calibrate/file"
 	"quern/convert"
 	"quern/corpus"
-	"quern/formats/hf"
 	"quern/internal/outfile"
 	"quern/internal/ui"
 	"quern/runner"
@@ -132,7 +131,7 @@ func (t *terminal) calibrate(c *cli.Context, path string) error {
 	if err := (outfile.Command{Reads: append(j.reads(), path)}).Check(out, trace); err != nil {
 		return err
 	}
-	ck, err := hf.Open(path)
+	ck, err := t.open(path)
 	if err != nil {
 		return err
 	}
@@ -184,7 +183,7 @@ func kept(err error) string {
 
 // measure runs calibrate.Run behind a progress bar.
 func (t *terminal) measure(c *cli.Context, m *models, out string, o calibrate.Options, quiet bool) (*calibrate.Result, error) {
-	bar := ui.NewProgress(t.err, "calibrating", quiet)
+	bar := t.progress("calibrating", quiet)
 	defer bar.Stop()
 	o.Runner.Progress = bar.Update
 	if o.Grace > 0 && !quiet {

@@ -23,7 +23,7 @@ const modelDir, modelFile = "a model", "tiny.safetensors"
 
 // completionCases go through all commands, flags and arguments that there are.
 func completionCases() []completionCase {
-	root := manualOf(&terminal{out: &results{file: os.Stdout}, err: os.Stderr})
+	root := manualOf(newTerminal(os.Stdout, os.Stderr))
 	files := []string{modelDir, modelFile}
 	kinds := map[string][]string{ // of placeholders: all that are in use, by what they stand for
 		"FILE": files, "F": files, "DIR": files, "CKPT": files,

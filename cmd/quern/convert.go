@@ -22,10 +22,11 @@ func convertCommand(t *terminal) *cli.Command {
 			shardFlag, workersFlag, memoryFlag, overwriteFlag, quietFlag, jsonFlag,
 		},
 		Action: func(c *cli.Context) error {
-			args, err := positional(c, 2, 2)
+			q, err := conversionOf(c, 2, 2)
 			if err != nil {
 				return err
 			}
+			defer q.close()
 			if _, err := choice(c, "to", "bf16"); err != nil {
 				return err
 			}
@@ -33,7 +34,7 @@ func convertCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return t.execute(c, args[0], args[1], "converting", nil, func(ck *hf.Checkpoint) (*plan.Plan, error) {
+			return t.execute(c, q, "converting", func(ck *hf.Checkpoint) (*plan.Plan, error) {
 				return convert.PlanBF16(ck, convert.BF16Options{ShardSize: n})
 			})
 		},

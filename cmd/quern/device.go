@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"quern/gpu"
+	"quern/internal/ui"
 )
 
 // deviceFlags choose where arithmetic is done. What comes out is the same, to the bit
@@ -24,7 +25,7 @@ var deviceForm = regexp.MustCompile(`^(auto|(cuda|opencl)(:\d+)?)$`)
 func (t *terminal) device(c *cli.Context) (d gpu.Device, done func(), err error) {
 	log := func(line string) {
 		if !c.Bool("quiet") {
-			fmt.Fprintf(t.err, "note: %s\n", clean(line))
+			t.note(line)
 		}
 	}
 	o := gpu.Options{Log: log}
@@ -40,7 +41,10 @@ func (t *terminal) device(c *cli.Context) (d gpu.Device, done func(), err error)
 	if !deviceForm.MatchString(spec) {
 		return nil, nil, usagef("--device %q: it can be auto, cpu, cuda, cuda:N, opencl or opencl:N", spec)
 	}
+	wait := ui.Wait(t.err.file, c.Bool("quiet") || c.Bool("json") || t.err.events())
+	wait.For("loading the drivers of devices")
 	found, err := gpu.Open(spec, o)
+	wait.Stop()
 	if err != nil {
 		return nil, nil, fmt.Errorf("--device %s: %w", spec, err)
 	}

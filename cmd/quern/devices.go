@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -27,7 +28,9 @@ func devicesCommand(t *terminal) *cli.Command {
 			if _, err := positional(c, 0, 0); err != nil {
 				return err
 			}
-			l := listDevices(c.Bool("bench"))
+			wait := ui.Wait(t.err.file, c.Bool("json") || t.err.events())
+			l := listDevices(c.Bool("bench"), wait.For)
+			wait.Stop()
 			if c.Bool("json") {
 				return t.json(l)
 			}
@@ -41,6 +44,7 @@ func devicesCommand(t *terminal) *cli.Command {
 type deviceList struct {
 	Devices []deviceRow `json:"devices"`
 	Absent  []absentRow `json:"absent"` // kinds of which there is none
+	Auto    []string    `json:"auto"`   // what --device auto takes
 }
 
 type deviceRow struct {
@@ -60,23 +64,33 @@ type absentRow struct {
 // benchTime is how long each figure of --bench takes, about.
 const benchTime = 300 * time.Millisecond
 
-func listDevices(bench bool) *deviceList {
+// deviceName is what --device takes.
+func deviceName(i gpu.Info) string {
+	if i.Kind == "cpu" {
+		return i.Kind
+	}
+	return fmt.Sprintf("%s:%d", i.Kind, i.Index)
+}
+
+// listDevices opens and tests what there is; loading says what is being waited for.
+func listDevices(bench bool, loading func(string)) *deviceList {
+	loading("loading the drivers of " + strings.Join(gpu.Kinds(), " and "))
 	found, absent := gpu.List()
 	l := &deviceList{Devices: []deviceRow{}, Absent: []absentRow{}}
+	usable := map[string]bool{}
 	for _, a := range absent {
 		l.Absent = append(l.Absent, absentRow{a.Kind, a.Reason.Error()})
 	}
 	for _, f := range found {
-		r := deviceRow{Device: f.Kind, Info: f.Info}
-		if f.Kind != "cpu" {
-			r.Device = fmt.Sprintf("%s:%d", f.Kind, f.Index)
-		}
+		r := deviceRow{Device: deviceName(f.Info), Info: f.Info}
+		loading("testing " + r.Device)
 		began := time.Now()
 		d, err := f.Open(gpu.Options{})
 		r.Seconds = time.Since(began).Seconds()
 		if err == nil {
 			r.Info = d.Info()
 			if bench {
+				loading("measuring " + r.Device)
 				r.Rates, err = gpu.Bench(d, benchTime)
 			}
 			if closed := d.Close(); err == nil {
@@ -86,7 +100,11 @@ func listDevices(bench bool) *deviceList {
 		if r.Usable = err == nil; !r.Usable {
 			r.Refused = err.Error()
 		}
+		usable[r.Device] = r.Usable
 		l.Devices = append(l.Devices, r)
+	}
+	for _, f := range gpu.Automatic(found, func(f *gpu.Listed) bool { return usable[deviceName(f.Info)] }) {
+		l.Auto = append(l.Auto, deviceName(f.Info))
 	}
 	return l
 }
@@ -95,7 +113,7 @@ func (l *deviceList) print(w io.Writer) {
 	for _, d := range l.Devices {
 		fmt.Fprintf(w, "%s  %s\n", d.Device, clean(d.Name))
 		row := func(k, format string, args ...any) {
-			fmt.Fprintf(w, "  %-9s %s\n", k, clean(fmt.Sprintf(format, args...)))
+			fmt.Fprintf(w, "  %-9s %s\n", k, ui.Wrap(clean(fmt.Sprintf(format, args...)), 12, 12))
 		}
 		switch {
 		case d.Free > 0:
@@ -129,6 +147,7 @@ func (l *deviceList) print(w io.Writer) {
 		}
 	}
 	for _, a := range l.Absent {
-		fmt.Fprintf(w, "%s  none\n  %-9s %s\n", a.Kind, "because", clean(a.Reason))
+		fmt.Fprintf(w, "%s  none\n  %-9s %s\n", a.Kind, "because", ui.Wrap(clean(a.Reason), 12, 12))
 	}
+	fmt.Fprintf(w, "--device auto takes %s\n", strings.Join(l.Auto, ", "))
 }

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
-	"os"
 	"runtime/debug"
 	"strings"
 
@@ -17,37 +14,10 @@ import (
 	"quern/scheme"
 )
 
-// terminal is where a command writes: results, and everything else.
-type terminal struct {
-	out *results
-	err *os.File
-}
-
-// json writes x for programs.
-func (t *terminal) json(x any) error {
-	e := json.NewEncoder(t.out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(x)
-}
-
-// notes writes remarks to standard error unless quiet.
-func (t *terminal) notes(quiet bool, notes []string) {
-	if quiet {
-		return
-	}
-	const shown = 12
-	for i, n := range notes {
-		if i == shown && len(notes) > shown+1 {
-			fmt.Fprintf(t.err, "note: and %d more like these; --json lists them all\n", len(notes)-shown)
-			return
-		}
-		fmt.Fprintf(t.err, "note: %s\n", ui.Wrap(clean(n), len("note: "), len("note: ")))
-	}
-}
-
 var (
 	quietFlag     = &cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing when all is well"}
+	progressFlag  = &cli.StringFlag{Name: "progress", Usage: "`auto|bar|lines|json|none`how progress is shown; auto is a bar on a terminal, lines elsewhere", Value: "auto"}
+	verboseFlag   = &cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "say what is done, and what it takes"}
 	jsonFlag      = &cli.BoolFlag{Name: "json", Usage: "print the result as JSON"}
 	tensorsFlag   = &cli.BoolFlag{Name: "tensors", Usage: "one line for each tensor"}
 	overwriteFlag = &cli.BoolFlag{Name: "overwrite", Usage: "remove an earlier output of quern in OUT first, and nothing else"}
@@ -59,15 +29,18 @@ var (
 // positional returns the arguments of a command, between min and max.
 func positional(c *cli.Context, min, max int) ([]string, error) {
 	args := c.Args().Slice()
-	for _, a := range args {
-		if strings.HasPrefix(a, "-") && a != "-" {
-			return nil, usagef("%s: the flag %s must stand before the folders: quern %s %s", c.Command.Name, a, c.Command.Name, c.Command.ArgsUsage)
-		}
-	}
 	if len(args) < min || len(args) > max {
 		return nil, usagef("%s: %s given; usage: quern %s %s", c.Command.Name, count(len(args), "argument"), c.Command.Name, c.Command.ArgsUsage)
 	}
 	return args, nil
+}
+
+// progressForm reads --progress.
+func progressForm(c *cli.Context) (string, error) {
+	if c.String("progress") == "" { // of commands that have none
+		return "", nil
+	}
+	return choice(c, "progress", "auto", "bar", "lines", "json", "none")
 }
 
 // runOptions reads the flags that say how to run.

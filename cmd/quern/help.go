@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -77,6 +78,37 @@ func printColumns(w io.Writer, rows [][2]string) {
 	}
 	at := 2 + width + 2
 	for _, r := range rows {
+		if at > ui.TextWidth()/2 { // a narrow terminal: texts stand below
+			fmt.Fprintf(w, "  %s\n      %s\n", r[0], ui.Wrap(r[1], 6, 6))
+			continue
+		}
 		fmt.Fprintf(w, "  %s%s%s\n", r[0], strings.Repeat(" ", at-2-utf8.RuneCountInString(r[0])), ui.Wrap(r[1], at, at))
+	}
+}
+
+func helpCommand(t *terminal) *cli.Command {
+	return &cli.Command{
+		Name:        "help",
+		Usage:       "explain a command",
+		ArgsUsage:   "[COMMAND]",
+		Description: "The same as quern COMMAND --help; without a command, what quern --help says.\n\nExample:\n   quern help quantize",
+		Action: func(c *cli.Context) error {
+			commands := c.App.Commands
+			var of any = c.App
+			path := c.App.Name
+			for _, word := range c.Args().Slice() {
+				at := slices.IndexFunc(commands, func(x *cli.Command) bool { return x.HasName(word) })
+				if at < 0 {
+					return noCommand(commands, word)
+				}
+				x := *commands[at]
+				path += " " + x.Name
+				x.HelpName = path
+				x.Flags = append(slices.Clone(x.Flags), cli.HelpFlag)
+				of, commands = &x, x.Subcommands
+			}
+			printHelp(t.out, "", of)
+			return nil
+		},
 	}
 }

@@ -31,7 +31,7 @@ func inspectCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			ck, err := hf.Open(args[0])
+			ck, err := t.open(args[0])
 			if err != nil {
 				return err
 			}
@@ -158,7 +158,7 @@ func quantizationText(q *model.Quantization) string {
 func (r *inspection) print(w io.Writer, ck *hf.Checkpoint) {
 	fmt.Fprintln(w, clean(r.Checkpoint))
 	row := func(k, format string, args ...any) {
-		fmt.Fprintf(w, "  %-13s %s\n", k, clean(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(w, "  %-13s %s\n", k, ui.Wrap(clean(fmt.Sprintf(format, args...)), 16, 16))
 	}
 	row("architecture", "%s", architecture(ck))
 	active := ", how many are active for a token is unknown"

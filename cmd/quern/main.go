@@ -14,15 +14,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"quern/convert"
 	"quern/internal/cpu"
-	"quern/internal/invalid"
-	"quern/internal/outfile"
+	"quern/internal/ui"
 )
 
 func main() {
@@ -35,86 +33,35 @@ func run(args []string, stdout, stderr *os.File) int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	addStores()
-	out := &results{file: stdout}
-	err := newApp(&terminal{out: out, err: stderr}).RunContext(ctx, args)
-	if err == nil && out.err != nil {
-		err = fmt.Errorf("writing to standard output: %w", out.err)
+	ui.FitTerminal(stdout)
+	t := newTerminal(stdout, stderr)
+	app := newApp(t)
+	line := arrange(app, args)
+	t.settle(line.text("progress"), line.on("json"), line.on("verbose"))
+	err := app.RunContext(ctx, line.words())
+	if err == nil && t.out.err != nil {
+		err = fmt.Errorf("writing to standard output: %w", t.out.err)
 	}
-	switch {
-	case err == nil:
-		return 0
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		hint := ""
-		if i := (*interruption)(nil); errors.As(err, &i) {
-			hint = "; " + i.next
-		}
-		fmt.Fprintf(stderr, "quern: interrupted%s\n", clean(hint))
-		return exitInterrupted
+	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) && !isA[*interruption](err) {
+		err = &interruption{err: err}
 	}
-	fmt.Fprintf(stderr, "quern: %s\n", oneLine(err))
-	return exitCode(err)
-}
-
-// interruption is the end of a command by a signal, of which something remains
-// that next says how to use.
-type interruption struct {
-	err  error
-	next string
-}
-
-func (i *interruption) Error() string { return i.err.Error() }
-func (i *interruption) Unwrap() error { return i.err }
-
-// interrupted adds to an error that comes from a signal what can be done next.
-func interrupted(err error, next string) error {
-	if errors.Is(err, context.Canceled) {
-		return &interruption{err, next}
+	if i, ok := errors.AsType[*interruption](err); ok {
+		err = i // whatever was being done
 	}
-	return err
-}
-
-// Exit codes, as documented in docs/commands.md.
-const (
-	exitFailed      = 1
-	exitUsage       = 2
-	exitGate        = 3
-	exitInvalid     = 4
-	exitInterrupted = 130
-)
-
-// errGate is returned by commands that verified something and found it wanting;
-// the report has been printed.
-var errGate = errors.New("a gate failed")
-
-// usageError is a command line that makes no sense.
-type usageError struct{ message string }
-
-func (e *usageError) Error() string { return e.message }
-
-func usagef(format string, args ...any) error {
-	return &usageError{fmt.Sprintf(format, args...)}
-}
-
-func exitCode(err error) int {
-	var usage *usageError
-	var asked *convert.UsageError
-	var out *outfile.UsageError
-	var parser cli.ExitCoder
-	switch {
-	case errors.As(err, &usage), errors.As(err, &asked), errors.As(err, &out), errors.As(err, &parser):
-		return exitUsage
-	case errors.Is(err, errGate):
-		return exitGate
-	case errors.Is(err, invalid.Input):
-		return exitInvalid
+	code := exitCode(err)
+	if err != nil {
+		t.fail(err, code)
 	}
-	return exitFailed
+	return code
 }
 
-// oneLine keeps an error on one line without control codes, whatever names it
-// holds.
-func oneLine(err error) string {
-	return clean(strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), " "))
+// commands are all there are: a command is a file and a row here.
+func commands(t *terminal) []*cli.Command {
+	return []*cli.Command{
+		inspectCommand(t), planCommand(t), quantizeCommand(t), convertCommand(t), calibrateCommand(t), verifyCommand(t),
+		runCommand(t), tokenizeCommand(t), placeCommand(t), shardCommand(t), devicesCommand(t), pipelineCommand(t), emitCommand(t),
+		versionCommand(t), completionCommand(t), manCommand(t), helpCommand(t),
+	}
 }
 
 func newApp(t *terminal) *cli.App {
@@ -124,10 +71,12 @@ func newApp(t *terminal) *cli.App {
 		Name:            "quern",
 		Usage:           "mixture-of-experts checkpoints in block FP8, exactly and in bounded memory",
 		Version:         convert.Version,
-		HideHelpCommand: true,
+		HideHelpCommand: true, // the parser's; helpCommand is ours, and with one the parser adds no flag
+		Flags:           []cli.Flag{cli.HelpFlag},
 		Writer:          t.out,
 		ErrWriter:       io.Discard, // run prints errors, once
 		ExitErrHandler:  func(*cli.Context, error) {},
+		OnUsageError:    onUsageError,
 		Before: func(*cli.Context) error {
 			if err := cpu.FromEnv(); err != nil {
 				return usagef("%v", err)
@@ -136,31 +85,41 @@ func newApp(t *terminal) *cli.App {
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 0 {
-				return usagef("there is no command %q; quern --help lists them", c.Args().First())
+				return noCommand(c.App.Commands, c.Args().First())
 			}
 			return cli.ShowAppHelp(c)
 		},
-		Commands: []*cli.Command{
-			inspectCommand(t), planCommand(t), quantizeCommand(t), convertCommand(t), calibrateCommand(t), verifyCommand(t), runCommand(t), tokenizeCommand(t), placeCommand(t), shardCommand(t), devicesCommand(t), pipelineCommand(t), emitCommand(t), versionCommand(t), completionCommand(t), manCommand(t),
-		},
+		Commands: commands(t),
 		Description: "A checkpoint is a folder with config.json and safetensors files, or one .safetensors\n" +
 			"file. Results go to standard output, progress and remarks to standard error.\n\n" +
 			"Example:\n   quern quantize ./my-model ./my-model-fp8\n\n" +
-			"Exit codes: 0 done, 1 failed, 2 wrong usage, 3 verification ran and a gate failed,\n" +
-			"4 the input is invalid or unsupported, 130 interrupted (the same command goes on).",
+			ui.Wrap(exitsText(), 0, 0) + "\n\n" +
+			ui.Wrap("In the environment: "+environmentText()+" stand for flags that are not given.", 0, 0),
 	}
-	app.OnUsageError = onUsageError
-	for _, c := range app.Commands {
-		c.OnUsageError = onUsageError
-	}
+	t.prepare(app.Commands)
 	return app
 }
 
-// onUsageError is what the command line parser has to say.
-func onUsageError(c *cli.Context, err error, _ bool) error {
-	name := c.Command.HelpName
-	if name == "" {
-		name = c.App.Name
+// prepare gives commands, and those below them, what all have.
+func (t *terminal) prepare(list []*cli.Command) {
+	for _, c := range list {
+		c.OnUsageError = onUsageError
+		c.HideHelpCommand = true
+		for _, f := range c.Flags {
+			if f == cli.Flag(quietFlag) {
+				c.Flags = append(c.Flags, progressFlag)
+				break
+			}
+		}
+		c.Flags = append(c.Flags, verboseFlag)
+		for _, f := range c.Flags {
+			fromEnvironment(f)
+		}
+		c.Before = func(c *cli.Context) error {
+			form, err := progressForm(c)
+			t.settle(form, c.Bool("json"), c.Bool("verbose"))
+			return err
+		}
+		t.prepare(c.Subcommands)
 	}
-	return usagef("%v; %s --help lists the flags", err, name)
 }

@@ -41,24 +41,11 @@ func pipelineCommand(t *terminal) *cli.Command {
 			&cli.StringFlag{Name: "report", Usage: "`FILE`where to write the report, OUT-report.html unless given"},
 			workersFlag, verifyMemoryFlag, overwriteFlag, quietFlag, jsonFlag),
 		Action: func(c *cli.Context) error {
-			args, err := positional(c, 0, 2)
+			q, err := conversionOf(c, 0, 2)
 			if err != nil {
 				return err
 			}
-			o, err := quantizeOptions(c)
-			if err != nil {
-				return err
-			}
-			g, err := regrouping(c)
-			if err != nil {
-				return err
-			}
-			defer g.close()
-			run, err := runOptions(c)
-			if err != nil {
-				return err
-			}
-			run.Calibration = o.Calibration
+			defer q.close()
 			j := &verifying{quiet: c.Bool("quiet") || c.Bool("json"), command: os.Args[1:]}
 			if err := j.evaluation(c); err != nil {
 				return err
@@ -68,16 +55,16 @@ func pipelineCommand(t *terminal) *cli.Command {
 				return err
 			}
 			var closeDevice func()
-			if run.Device, closeDevice, err = t.device(c); err != nil {
+			if q.run.Device, closeDevice, err = t.device(c); err != nil {
 				return err
 			}
 			defer closeDevice()
-			j.device = run.Device
-			at, err := places(args)
+			j.device = q.run.Device
+			at, err := places(q.args)
 			if err != nil {
 				return err
 			}
-			return at.tidy(t.pipeline(c, at, o, g, run, j, gates))
+			return at.tidy(t.pipeline(c, at, q, j, gates))
 		},
 	}
 }
@@ -119,9 +106,9 @@ func (s scene) tidy(err error) error {
 	case err == nil || errors.Is(err, errGate):
 		return err
 	case s.tmp == "":
-		return interrupted(err, "the same command goes on from here")
+		return interrupted(err, remains(s.out, "the same command"))
 	case !s.own && errors.Is(err, context.Canceled):
-		return interrupted(err, fmt.Sprintf("the same command with %q as OUT goes on from here", s.out))
+		return interrupted(err, remains(s.out, fmt.Sprintf("the same command with %q as OUT", s.out)))
 	}
 	_ = os.RemoveAll(s.tmp)
 	return err
@@ -144,9 +131,9 @@ type stage struct {
 	Seconds float64 `json:"seconds"`
 }
 
-func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions, g *regroup, run convert.RunOptions, j *verifying, gates gateChanges) error {
+func (t *terminal) pipeline(c *cli.Context, at scene, q *conversion, j *verifying, gates gateChanges) error {
 	quiet, asJSON := c.Bool("quiet"), c.Bool("json")
-	in, out := at.in, at.out
+	in, out, o, run := at.in, at.out, q.options, q.run
 	page := outfile.File{Flag: "--report", Path: c.String("report"), Kind: outfile.Page}
 	if page.Path == "" {
 		page.Path = filepath.Clean(out) + "-report.html"
@@ -162,7 +149,7 @@ func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions,
 		start = now
 	}
 
-	ck, err := hf.Open(in)
+	ck, err := t.open(in)
 	if err != nil {
 		return err
 	}
@@ -184,15 +171,22 @@ func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions,
 		}
 		lap("calibrate", "%s tokens of %s", ui.Count(f.Info().Tokens()), tinyseek.CalibrationText)
 	}
-	p, err := g.after(quantizing(o))(ck)
+	p, err := t.plan(q, ck, quantizing(o))
 	if err != nil {
-		return about(ck, err)
+		return err
 	}
 	total := p.Totals()
 	if err := enough(ck, p, out, run); err != nil {
 		return err
 	}
 	lap("plan", "%s, %s parameters: %s tensors in, %s out", architecture(ck), parameters(ck.Parameters()), ui.Count(int64(ck.Len())), ui.Count(int64(total.Tensors)))
+	if at.tmp != "" && !quiet && !asJSON { // else the command says where
+		free := ""
+		if n, err := engine.Free(filepath.Dir(out)); err == nil {
+			free = fmt.Sprintf(", %s are free there", ui.Bytes(n))
+		}
+		fmt.Fprintln(t.err, ui.Wrap(fmt.Sprintf("writing %s to %s%s", ui.Bytes(total.Files), clean(out), free), 0, 2))
+	}
 	t.notes(quiet || asJSON, p.Notes)
 
 	done, err := t.make(c.Context, ck, p, out, "quantizing", run, quiet || asJSON)
@@ -210,7 +204,7 @@ func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions,
 	if d := r.Result.Regrouped; d != nil { // in the same pass
 		lap("regroup", "%s: each reads %s of %s (%s) or less", count(len(d.Ranks), "rank"), ui.Bytes(d.Most()), ui.Bytes(d.Bytes), share(d.Most(), d.Bytes))
 	}
-	made, err := hf.Open(out)
+	made, err := t.open(out)
 	if err != nil {
 		return err
 	}
@@ -245,8 +239,8 @@ func (t *terminal) pipeline(c *cli.Context, at scene, o convert.QuantizeOptions,
 	case at.tmp != "": // nobody would find it
 		fmt.Fprintf(t.out, "output: %s\n", clean(out))
 	}
-	if err = errors.Join(err, unwritten); err == nil && !r.Passed {
-		err = errGate
+	if err = errors.Join(err, unwritten); err == nil {
+		err = failedGates(r.Verify)
 	}
 	return err
 }

@@ -106,7 +106,7 @@ func (t *terminal) place(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		_, _ = t.out.Write(raw)
+		t.raw(raw)
 	case told:
 		printPlacement(t.out, cmp)
 	}

@@ -25,36 +25,20 @@ func planCommand(t *terminal) *cli.Command {
 			"Example:\n   quern plan --ragged keep ./my-model",
 		Flags: append(quantizeFlags(), engineFlag("ends the command with 3"), tensorsFlag, workersFlag, memoryFlag, quietFlag, jsonFlag),
 		Action: func(c *cli.Context) error {
-			args, err := positional(c, 1, 2)
+			q, err := conversionOf(c, 1, 2)
 			if err != nil {
 				return err
 			}
-			o, err := quantizeOptions(c)
-			if err != nil {
-				return err
-			}
-			run, err := runOptions(c)
-			if err != nil {
-				return err
-			}
-			named, err := targets(c)
-			if err != nil {
-				return err
-			}
-			g, err := regrouping(c)
-			if err != nil {
-				return err
-			}
-			defer g.close()
-			ck, p, err := draft(args[0], g.after(quantizing(o)))
+			defer q.close()
+			ck, p, err := t.draft(q, quantizing(q.options))
 			if err != nil {
 				return err
 			}
 			out := ""
-			if len(args) == 2 {
-				out = args[1]
+			if len(q.args) == 2 {
+				out = q.args[1]
 			}
-			r, err := preview(ck, p, out, run, c.Bool("tensors"))
+			r, err := preview(ck, p, out, q.run, c.Bool("tensors"))
 			if err != nil {
 				return err
 			}
@@ -66,7 +50,7 @@ func planCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return objection(named, p, ck)
+			return objection(q.engines, p, ck)
 		},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -53,9 +54,19 @@ func (r *dryRun) print(w io.Writer, ck *hf.Checkpoint) {
 	default:
 		row("disk", "%s of %s that are free", ui.Bytes(r.Output.Files), ui.Bytes(*r.DiskFree))
 	}
-	row("time", "about %s at %s/s of input (a disk that reads and writes %s/s together)", ui.Duration(time.Duration(r.Seconds*float64(time.Second))), ui.Bytes(int64(r.Rate)), ui.Bytes(diskRate))
+	row("time", "about %s at %s/s of input (a disk that reads and writes %s/s together)", ui.Duration(time.Duration(roughly(r.Seconds)*float64(time.Second))), ui.Bytes(int64(roughly(r.Rate))), ui.Bytes(diskRate))
 	printEngines(w, "the output", r.Engines)
 	printList(w, "remarks", r.Notes)
+}
+
+// roughly is x to two digits: an estimate has no more, and one that is made again should
+// read the same.
+func roughly(x float64) float64 {
+	if x <= 0 || x-x != 0 {
+		return x
+	}
+	step := math.Pow(10, math.Floor(math.Log10(x))-1)
+	return math.Round(x/step) * step
 }
 
 // printTensors gives each tensor a line, for programs that cut and grep too.

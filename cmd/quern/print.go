@@ -41,14 +41,24 @@ func clean(s string) string {
 // so that a full disk does not pass for success, and lets no control code
 // through, whatever printed it.
 type results struct {
-	file *os.File
-	err  error
+	file          *os.File
+	err           error
+	begun         bool // something was written
+	ascii, colour bool
 }
 
 // Write never fails: printers need not look at errors one by one.
 func (r *results) Write(p []byte) (int, error) {
+	r.begun = r.begun || len(p) > 0
 	if r.err == nil {
-		_, r.err = r.file.Write(screen(p))
+		text := screen(p)
+		if r.ascii {
+			text = ascii(text)
+		}
+		if r.colour {
+			text = paint(text)
+		}
+		_, r.err = r.file.Write(text)
 	}
 	return len(p), nil
 }

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -11,8 +15,10 @@ import (
 
 	"quern/convert"
 	"quern/convert/engine"
+	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/formats/hf"
+	"quern/internal/cpu"
 	"quern/internal/invalid"
 	"quern/internal/ui"
 )
@@ -28,60 +34,24 @@ func quantizeCommand(t *terminal) *cli.Command {
 			"Example:\n   quern quantize --scale-fmt ue8m0 ./my-model ./my-model-fp8",
 		Flags: append(append(quantizeFlags(), deviceFlags()...), engineFlag("ends the command with 3 before it writes anything"), workersFlag, memoryFlag, overwriteFlag, quietFlag, jsonFlag),
 		Action: func(c *cli.Context) error {
-			args, err := positional(c, 2, 2)
+			q, err := conversionOf(c, 2, 2)
 			if err != nil {
 				return err
 			}
-			o, err := quantizeOptions(c)
-			if err != nil {
-				return err
-			}
-			g, err := regrouping(c)
-			if err != nil {
-				return err
-			}
-			defer g.close()
-			return t.execute(c, args[0], args[1], "quantizing", o.Calibration, g.after(quantizing(o)))
+			defer q.close()
+			return t.execute(c, q, "quantizing", quantizing(q.options))
 		},
 	}
 }
 
-// planner decides what is to become of a checkpoint.
-type planner func(*hf.Checkpoint) (*plan.Plan, error)
-
-func quantizing(o convert.QuantizeOptions) planner {
-	return func(ck *hf.Checkpoint) (*plan.Plan, error) { return convert.PlanQuantize(ck, o) }
-}
-
-// draft opens IN and plans.
-func draft(in string, decide planner) (*hf.Checkpoint, *plan.Plan, error) {
-	ck, err := hf.Open(in)
-	if err != nil {
-		return nil, nil, err
-	}
-	p, err := decide(ck)
-	if err != nil {
-		return nil, nil, about(ck, err)
-	}
-	return ck, p, nil
-}
-
-// execute opens IN, plans, runs and tells. The plan may go by a calibration.
-func (t *terminal) execute(c *cli.Context, in, out, what string, by convert.Calibration, decide planner) error {
-	o, err := runOptions(c)
+// execute opens IN, plans, runs and tells.
+func (t *terminal) execute(c *cli.Context, q *conversion, what string, decide planner) error {
+	in, out, o := q.args[0], q.args[1], q.run
+	ck, p, err := t.draft(q, decide)
 	if err != nil {
 		return err
 	}
-	o.Calibration = by
-	named, err := targets(c)
-	if err != nil {
-		return err
-	}
-	ck, p, err := draft(in, decide)
-	if err != nil {
-		return err
-	}
-	if err := objection(named, p, ck); err != nil {
+	if err := objection(q.engines, p, ck); err != nil {
 		return err
 	}
 	var closeDevice func()
@@ -109,7 +79,7 @@ func (t *terminal) execute(c *cli.Context, in, out, what string, by convert.Cali
 		return nil
 	}
 	if err != nil {
-		return interrupted(err, "the same command goes on from here")
+		return interrupted(err, remains(out, "the same command"))
 	}
 	s := summarize(ck, p, done, in, out)
 	s.Notes = append(s.Notes, done.Remarks...)
@@ -122,6 +92,43 @@ func (t *terminal) execute(c *cli.Context, in, out, what string, by convert.Cali
 		s.print(t.out)
 	}
 	return nil
+}
+
+// remains says what an interrupted run leaves in a folder, and which command goes on.
+func remains(out, command string) string {
+	u := engine.LookUnfinished(out)
+	switch {
+	case u == nil && manifested(out):
+		return "the output is complete; " + command + " goes on from here"
+	case u == nil:
+		return "nothing was written"
+	case u.Done == 0:
+		return "no file was finished; " + command + " goes on from here"
+	}
+	are := "are"
+	if u.Done == 1 {
+		are = "is"
+	}
+	return fmt.Sprintf("%d of %s %s kept; %s goes on from here", u.Done, count(u.Of, "file"), are, command)
+}
+
+func manifested(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, manifest.Name))
+	return err == nil
+}
+
+// open opens a checkpoint that a command reads. A folder that quern has not finished is
+// called that: as it stands it is no checkpoint, whatever is wrong with it.
+func (t *terminal) open(path string) (*hf.Checkpoint, error) {
+	ck, err := hf.Open(path)
+	u := engine.LookUnfinished(path)
+	if u != nil && !manifested(path) && (err != nil || u.Done < u.Of) {
+		return nil, invalid.Errorf("%q is unfinished: quern %s has made %d of its %s; the same quern %s goes on", path, u.Command, u.Done, count(u.Of, "file"), u.Command)
+	}
+	if err == nil {
+		t.log("opened %s: %s tensors, %s in %s", path, ui.Count(int64(ck.Len())), ui.Bytes(ck.Bytes()), count(len(ck.Files), "file"))
+	}
+	return ck, err
 }
 
 // about names the checkpoint in an error that blames one of its tensors.
@@ -153,10 +160,20 @@ type finished struct {
 
 // make runs the engine behind a progress bar.
 func (t *terminal) make(ctx context.Context, ck *hf.Checkpoint, p *plan.Plan, out, what string, o convert.RunOptions, quiet bool) (finished, error) {
-	bar := ui.NewProgress(t.err, what, quiet)
+	bar := t.progress(what, quiet)
 	o.Progress = bar.Update
 	start := time.Now()
+	if t.verbose {
+		on := "the processor's " + cpu.Path()
+		if o.Device != nil {
+			on = o.Device.Info().Name
+		}
+		t.log("%s with %s, on %s", what, count(cmp.Or(o.Workers, runtime.GOMAXPROCS(0)), "worker"), on)
+	}
 	r, err := convert.Run(ctx, ck, p, out, o)
 	bar.Stop()
+	if err == nil {
+		t.log("read %s and wrote %s in %s; %s from an earlier run", ui.Bytes(r.Read), ui.Bytes(p.Totals().Files), ui.Duration(time.Since(start)), count(r.Resumed, "file"))
+	}
 	return finished{r, time.Since(start)}, err
 }

@@ -19,7 +19,7 @@ func TestReadme(t *testing.T) {
 	}
 	// Each command that it shows is one.
 	commands := map[string]bool{}
-	for _, c := range newApp(&terminal{out: &results{file: os.Stdout}, err: os.Stderr}).Commands {
+	for _, c := range newApp(newTerminal(os.Stdout, os.Stderr)).Commands {
 		commands[c.Name] = true
 	}
 	for line := range strings.Lines(string(raw)) {

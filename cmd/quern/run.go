@@ -52,7 +52,7 @@ func runCommand(t *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			ck, err := hf.Open(args[0])
+			ck, err := t.open(args[0])
 			if err != nil {
 				return err
 			}

@@ -32,21 +32,17 @@ func shardCommand(t *terminal) *cli.Command {
 			&cli.StringFlag{Name: "calibration", Usage: "`F`how often experts were chosen, from a calibration file"},
 			shardFlag, workersFlag, memoryFlag, overwriteFlag, quietFlag, jsonFlag),
 		Action: func(c *cli.Context) error {
-			args, err := positional(c, 2, 2)
+			q, err := conversionOf(c, 2, 2)
 			if err != nil {
 				return err
 			}
-			g, err := regrouping(c)
-			if err != nil {
-				return err
-			}
-			if g == nil {
+			if q.regroup == nil {
 				return usagef("shard: --ranks is not given: how many devices share the experts?")
 			}
-			defer g.close()
-			return t.execute(c, args[0], args[1], "regrouping", nil, g.after(func(ck *hf.Checkpoint) (*plan.Plan, error) {
+			defer q.close()
+			return t.execute(c, q, "regrouping", func(ck *hf.Checkpoint) (*plan.Plan, error) {
 				return convert.PlanCopy(ck, "shard")
-			}))
+			})
 		},
 	}
 }

@@ -51,7 +51,7 @@ func tokenizeCommand(t *terminal) *cli.Command {
 				return err
 			}
 			in := interruptible(c.Context, c.App.Reader)
-			out := bufio.NewWriter(t.out)
+			out := bufio.NewWriter(rawWriter{t}) // ids and JSON
 			switch {
 			case c.Bool("jsonl"):
 				err = eachLine(in, out, func(line []byte) ([]byte, error) {
@@ -92,7 +92,7 @@ func readInput(in io.Reader) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("reading standard input: %w", err)
 	case len(raw) > maxInput:
-		return "", invalid.Errorf("standard input: more than %d bytes", maxInput)
+		return "", invalid.Errorf("standard input: more than %s", ui.Bytes(maxInput))
 	}
 	return string(raw), nil
 }
@@ -143,7 +143,7 @@ func decodeText(tok *tokenizer.Tokenizer, in io.Reader) (string, error) {
 // a terminal, control codes but tabs and line feeds are shown instead of obeyed.
 func (r *results) text(s string) {
 	if !ui.Terminal(r.file) {
-		if r.err == nil {
+		if r.begun = true; r.err == nil {
 			_, r.err = io.WriteString(r.file, s)
 		}
 		return
@@ -189,7 +189,7 @@ func readLine(r *bufio.Reader) (line []byte, end bool, err error) {
 		line = append(line, part...)
 		switch {
 		case len(line) > maxInput:
-			return nil, false, invalid.Errorf("more than %d bytes", maxInput)
+			return nil, false, invalid.Errorf("more than %s", ui.Bytes(maxInput))
 		case err == nil || err == io.EOF:
 			return bytes.TrimSpace(line), err == io.EOF, nil
 		case err != bufio.ErrBufferFull:

@@ -110,8 +110,8 @@ func (t *terminal) reported(c *cli.Context, r *verify.Report) error {
 	}
 	page, result, _ := verifyFiles(c)
 	err = errors.Join(err, writeJSON(result, r), writeReport(page, r))
-	if err == nil && !r.Passed {
-		err = errGate
+	if err == nil {
+		err = failedGates(r)
 	}
 	return err
 }
@@ -223,13 +223,13 @@ func (t *terminal) check(ctx context.Context, j *verifying, path string) (*verif
 	if isOutputs(path) {
 		return t.compareOutputs(ctx, j, path)
 	}
-	ck, err := hf.Open(path)
+	ck, err := t.open(path)
 	if err != nil {
 		return nil, err
 	}
 	var base *hf.Checkpoint
 	if j.baseline != "" {
-		if base, err = hf.Open(j.baseline); err != nil {
+		if base, err = t.open(j.baseline); err != nil {
 			return nil, fmt.Errorf("--baseline: %w", err)
 		}
 	}

@@ -145,7 +145,7 @@ func (t *terminal) verify(ctx context.Context, j *verifying, base, ck *hf.Checkp
 
 // weights is the pass over the bytes.
 func (t *terminal) weights(ctx context.Context, j *verifying, base, ck *hf.Checkpoint) (*verify.Report, error) {
-	bar := ui.NewProgress(t.err, "checking", j.quiet)
+	bar := t.progress("checking", j.quiet)
 	defer bar.Stop()
 	o := verify.Options{Workers: j.workers, Progress: bar.Update}
 	if base == nil {
@@ -420,7 +420,7 @@ type phases struct {
 func (p *phases) update(what string, done, total int64) {
 	if what != p.what {
 		p.stop()
-		p.what, p.bar = what, ui.NewProgress(p.t.err, what, p.quiet)
+		p.what, p.bar = what, p.t.progress(what, p.quiet)
 	}
 	p.bar.Update(done, total)
 }
@@ -450,7 +450,7 @@ func (t *terminal) compareOutputs(ctx context.Context, j *verifying, path string
 		return nil, err
 	}
 	defer quant.Close()
-	bar := ui.NewProgress(t.err, "comparing", j.quiet)
+	bar := t.progress("comparing", j.quiet)
 	defer bar.Stop()
 	c, err := outputs.Compare(ctx, base, quant, outputs.Options{Workers: j.workers, Worst: worstTokens, Progress: bar.Update})
 	if err != nil {

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+
+	"quern/internal/ui"
 )
 
 // perEntry bounds what index, manifest and state say of a tensor.
@@ -29,7 +31,7 @@ func (e *engine) enoughDisk(todo []int) error {
 	}
 	need -= e.state.spare
 	if free >= 0 && free < need {
-		return fmt.Errorf("output folder %q: %d bytes are needed, %d are free on its disk: nothing was written", e.out, need, free)
+		return fmt.Errorf("output folder %q: %s are needed, %s are free on its disk: nothing was written", e.out, ui.Bytes(need), ui.Bytes(free))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"quern/convert/plan"
+	"quern/internal/ui"
 )
 
 // memory says how the bound on memory is divided.
@@ -56,7 +57,7 @@ func divide(p *plan.Plan, o Options) (memory, error) {
 		}
 	}
 	need := fixed + perTensor*int64(len(p.Tensors)) + 2*(2*5+scratch)*least // one worker, five slabs
-	return memory{}, fmt.Errorf("--memory %d is too little for %d tensors: at least %d bytes are needed", o.Memory, len(p.Tensors), need)
+	return memory{}, fmt.Errorf("--memory %s is too little for %d tensors: at least %dMiB are needed", ui.Bytes(o.Memory), len(p.Tensors), (need+1<<20-1)>>20)
 }
 
 // Need estimates the memory in bytes that Run will take for p.

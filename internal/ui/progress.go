@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -14,27 +15,50 @@ import (
 // Terminal reports whether f is one.
 func Terminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
+// ProgressForm is how progress is shown.
+type ProgressForm string
+
+// "" and auto are a bar on a terminal and lines elsewhere.
+const (
+	ProgressAuto  ProgressForm = "auto"
+	ProgressBar   ProgressForm = "bar"
+	ProgressLines ProgressForm = "lines"
+	ProgressJSON  ProgressForm = "json"
+	ProgressNone  ProgressForm = "none"
+)
+
 // Progress shows how far long work has come: a bar with bytes, rate and time
-// left on a terminal, a line every ten seconds elsewhere, nothing when quiet.
+// left, a line every ten seconds, an object every second, or nothing.
 type Progress struct {
 	out   io.Writer
 	what  string
 	bar   *progressbar.ProgressBar
 	every time.Duration
+	event bool // lines are objects
 
-	mu      sync.Mutex
-	start   time.Time
-	last    time.Time
-	stopped bool
+	mu          sync.Mutex
+	start       time.Time
+	last        time.Time
+	done, total int64
+	stopped     bool
 }
 
 // NewProgress shows progress on f.
-func NewProgress(f *os.File, what string, quiet bool) *Progress {
+func NewProgress(f *os.File, what string, form ProgressForm) *Progress {
 	p := &Progress{out: f, what: what, every: 10 * time.Second, start: time.Now(), last: time.Now()}
-	switch {
-	case quiet:
+	if form == ProgressAuto || form == "" {
+		form = ProgressLines
+		if Terminal(f) {
+			form = ProgressBar
+		}
+	}
+	switch form {
+	case ProgressNone:
 		p.out = nil
-	case Terminal(f):
+	case ProgressJSON:
+		p.event, p.every = true, time.Second
+		p.emit()
+	case ProgressBar:
 		p.bar = progressbar.NewOptions64(1,
 			progressbar.OptionSetWriter(f),
 			progressbar.OptionSetDescription(what),
@@ -50,6 +74,20 @@ func NewProgress(f *os.File, what string, quiet bool) *Progress {
 	return p
 }
 
+// emit writes how far it is as an object on a line.
+func (p *Progress) emit() {
+	raw, err := json.Marshal(struct {
+		Event   string  `json:"event"`
+		What    string  `json:"what"`
+		Done    int64   `json:"done"`
+		Total   int64   `json:"total"`
+		Seconds float64 `json:"seconds"`
+	}{"progress", p.what, p.done, p.total, time.Since(p.start).Seconds()})
+	if err == nil {
+		fmt.Fprintf(p.out, "%s\n", raw)
+	}
+}
+
 // Update may be called from many goroutines, as often as one likes; only the
 // largest done counts.
 func (p *Progress) Update(done, total int64) {
@@ -62,6 +100,7 @@ func (p *Progress) Update(done, total int64) {
 		return
 	}
 	now := time.Now()
+	p.done, p.total = max(p.done, done), total
 	if p.bar != nil {
 		if p.bar.GetMax64() != total {
 			p.bar.ChangeMax64(total)
@@ -75,6 +114,10 @@ func (p *Progress) Update(done, total int64) {
 		return
 	}
 	p.last = now
+	if p.event {
+		p.emit()
+		return
+	}
 	fmt.Fprintln(p.out, line(p.what, done, total, now.Sub(p.start)))
 }
 
@@ -85,10 +128,13 @@ func line(what string, done, total int64, spent time.Duration) string {
 	return fmt.Sprintf("%s: %s of %s, %d %%, %s/s, %s left", what, Bytes(done), Bytes(total), 100*done/max(total, 1), Bytes(int64(rate)), Duration(left))
 }
 
-// Stop takes the bar away.
+// Stop takes the bar away. As objects, the last says how far it came.
 func (p *Progress) Stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.event && !p.stopped {
+		p.emit()
+	}
 	p.stopped = true
 	if p.bar != nil {
 		_ = p.bar.Clear()
