@@ -70,7 +70,7 @@ func (m *Model) NewGenerator(ctx context.Context, o GeneratorOptions) (*Generato
 			common = append(common, b.first, b.behind)
 		}
 		if x := l.routed(); x != nil {
-			expert = max(expert, x.parts[0].resident())
+			expert = max(expert, x.parts[0].resident)
 		}
 	}
 	g.head = partOf(m.norm, m.frame)

@@ -36,7 +36,7 @@ type unit struct {
 // start begins to read the matrices of a part and some vectors.
 func (l *loader) start(p *part, vs []*vector) *unit {
 	u := &unit{ms: p.ms, vs: vs, ready: make(chan struct{})}
-	u.slab = l.take(p.slab())
+	u.slab = l.take(p.slab)
 	before := l.last
 	l.last = u
 	go func() {

@@ -6,6 +6,9 @@ import "quern/gemm"
 type part struct {
 	ms []*matrix
 	vs []*vector
+
+	slab     int64 // memory that the bytes of the matrices need
+	resident int64 // memory that the part needs when it stays between tokens
 }
 
 // partOf is the part of what has needs.
@@ -22,6 +25,11 @@ func (p *part) matrices(ms ...*matrix) {
 	for _, m := range ms {
 		if m != nil {
 			p.ms = append(p.ms, m)
+			n := (m.bytes() + 63) &^ 63
+			p.slab, p.resident = p.slab+n, p.resident+n
+			if m.wide && m.quantized() {
+				p.resident += 4 * int64(m.out) * int64(m.in)
+			}
 		}
 	}
 }
@@ -31,6 +39,7 @@ func (p *part) vectors(vs ...*vector) {
 	for _, v := range vs {
 		if v != nil {
 			p.vs = append(p.vs, v)
+			p.resident += 4 * int64(v.n)
 		}
 	}
 }
@@ -42,29 +51,6 @@ func (p *part) read() int64 {
 	n := int64(0)
 	for _, m := range p.ms {
 		n += m.read()
-	}
-	return n
-}
-
-// slab is the memory that the bytes of the matrices need.
-func (p *part) slab() int64 {
-	n := int64(0)
-	for _, m := range p.ms {
-		n += (m.bytes() + 63) &^ 63
-	}
-	return n
-}
-
-// resident is the memory that the part needs when it stays between tokens.
-func (p *part) resident() int64 {
-	n := p.slab()
-	for _, m := range p.ms {
-		if m.wide && m.quantized() {
-			n += 4 * int64(m.out) * int64(m.in)
-		}
-	}
-	for _, v := range p.vs {
-		n += 4 * int64(v.n)
 	}
 	return n
 }

@@ -42,13 +42,13 @@ func (r *resident) pin(p *part, reserve int64) (bool, error) {
 	if r.pinned[p] {
 		return true, nil
 	}
-	if r.used+p.resident()+reserve > r.limit {
+	if r.used+p.resident+reserve > r.limit {
 		return false, nil
 	}
-	if err := r.load(p, make([]byte, p.slab())); err != nil {
+	if err := r.load(p, make([]byte, p.slab)); err != nil {
 		return false, err
 	}
-	r.used += p.resident()
+	r.used += p.resident
 	r.pinned[p] = true
 	return true, nil
 }
@@ -56,7 +56,7 @@ func (r *resident) pin(p *part, reserve int64) (bool, error) {
 // hold makes the weights of p available until parts that are held later need the
 // room: at least until the next call.
 func (r *resident) hold(p *part) error {
-	r.served += p.resident()
+	r.served += p.resident
 	if r.pinned[p] {
 		return nil
 	}
@@ -74,17 +74,17 @@ func (r *resident) hold(p *part) error {
 		r.forget(r.passing.p)
 		slab, r.passing = r.passing.slab, nil
 	}
-	for r.used+p.resident() > r.limit && r.order.Len() > 0 {
+	for r.used+p.resident > r.limit && r.order.Len() > 0 {
 		e := r.order.Back()
 		h := r.order.Remove(e).(*heldPart)
 		r.forget(h.p)
 		delete(r.held, h.p)
-		r.used -= h.p.resident()
+		r.used -= h.p.resident
 		if cap(h.slab) > cap(slab) {
 			slab = h.slab
 		}
 	}
-	n := p.slab()
+	n := p.slab
 	if int64(cap(slab)) < n {
 		slab = make([]byte, n)
 	}
@@ -92,11 +92,11 @@ func (r *resident) hold(p *part) error {
 		return err
 	}
 	h := &heldPart{p: p, slab: slab}
-	if r.used+p.resident() > r.limit {
+	if r.used+p.resident > r.limit {
 		r.passing = h
 		return nil
 	}
-	r.used += p.resident()
+	r.used += p.resident
 	r.held[p] = r.order.PushFront(h)
 	return nil
 }
@@ -105,7 +105,7 @@ func (r *resident) hold(p *part) error {
 func (r *resident) fits(n int64) bool {
 	pinned := r.used
 	for _, e := range r.held {
-		pinned -= e.Value.(*heldPart).p.resident()
+		pinned -= e.Value.(*heldPart).p.resident
 	}
 	return pinned+n <= r.limit
 }

@@ -161,7 +161,7 @@ func (w *walk) spread(x *experts, c choices, in, sums *Rows, next *part) error {
 			turns = append(turns, turn{expert: e, rows: rows})
 		}
 	}
-	if w.few && w.weights.fits(int64(len(turns))*x.parts[0].resident()) {
+	if w.few && w.weights.fits(int64(len(turns))*x.parts[0].resident) {
 		for _, t := range turns {
 			if err := w.weights.hold(x.parts[t.expert]); err != nil {
 				return err

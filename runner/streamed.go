@@ -26,7 +26,7 @@ func (s *streamed) start(p *part) {
 
 // ahead starts reading a part, if there is room for it beside what is in use.
 func (s *streamed) ahead(p *part) {
-	if p != nil && s.units[p] == nil && p.slab() <= s.memory/8 {
+	if p != nil && s.units[p] == nil && p.slab <= s.memory/8 {
 		s.start(p)
 	}
 }
