@@ -193,11 +193,11 @@ func (w *walk) expert(x *experts, t turn, c choices, in, sums *Rows) error {
 	if w.everyExpert && len(t.rows) < w.x.n {
 		return w.everyRow(x, t.expert, c, in, sums)
 	}
-	for _, g := range chunksOf(len(t.rows), w.chunk) {
+	for first := 0; first < len(t.rows); first += w.chunk {
 		if err := w.ctx.Err(); err != nil {
 			return err
 		}
-		one := []turn{{expert: t.expert, rows: t.rows[g.first:][:g.n]}}
+		one := []turn{{expert: t.expert, rows: t.rows[first:min(first+w.chunk, len(t.rows))]}}
 		if err := w.together(x, one, c, in, sums); err != nil {
 			return err
 		}

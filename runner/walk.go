@@ -23,6 +23,7 @@ type walk struct {
 
 	ids     []int32 // choices of routers
 	weighed []float32
+	whole   [1]group // of chunks, where there is one
 }
 
 // group are rows that pass a mixer together: whole texts for a text mixer.
@@ -151,7 +152,13 @@ func (w *walk) shelved(name string, width int, at *batch) ([]float32, error) {
 }
 
 // chunks divides all rows into groups that are no texts.
-func (w *walk) chunks() []group { return chunksOf(w.x.n, w.chunk) }
+func (w *walk) chunks() []group {
+	if n := w.x.n; n <= w.chunk {
+		w.whole[0] = group{n: n}
+		return w.whole[:min(n, 1)]
+	}
+	return chunksOf(w.x.n, w.chunk)
+}
 
 func chunksOf(n, step int) []group {
 	gs := make([]group, 0, (n+step-1)/step)
