@@ -85,14 +85,16 @@ func TestValidate(t *testing.T) {
 			p.Tensors[4].Source.Order = make([]int, 300)
 			p.Tensors[4].Source.Order[3] = 1 << 19
 		}, "does not lie within"},
-		"another type":      {func(p *plan.Plan) { p.Tensors[4].DType = safetensors.F16 }, "does not make"},
-		"another size":      {func(p *plan.Plan) { p.Tensors[4].Source.Shape = []int64{299} }, "does not make"},
-		"codes of no shape": {func(p *plan.Plan) { p.Tensors[0].Source.Shape = []int64{300, 256} }, "does not make"},
-		"no scales":         {func(p *plan.Plan) { p.Tensors[5].Scale = nil }, "without scales"},
-		"scales elsewhere":  {func(p *plan.Plan) { p.Tensors[5].Scale.Offset = 1 << 20 }, `does not lie within "b"`},
-		"a grid too small":  {func(p *plan.Plan) { p.Tensors[5].Grid.TileCols = 64 }, "does not cover"},
-		"another grid":      {func(p *plan.Plan) { p.Tensors[5].Grid.Rows = 3 }, "no grid"},
-		"no operation":      {func(p *plan.Plan) { p.Tensors[4].Op = 0 }, "there is no op 0"},
+		"a stride too small": {func(p *plan.Plan) { p.Tensors[0].Source.Stride = 3 }, "stride of 3"},
+		"a stride beyond":    {func(p *plan.Plan) { p.Tensors[0].Source.Stride = 8000 }, "does not lie within"},
+		"another type":       {func(p *plan.Plan) { p.Tensors[4].DType = safetensors.F16 }, "does not make"},
+		"another size":       {func(p *plan.Plan) { p.Tensors[4].Source.Shape = []int64{299} }, "does not make"},
+		"codes of no shape":  {func(p *plan.Plan) { p.Tensors[0].Source.Shape = []int64{300, 256} }, "does not make"},
+		"no scales":          {func(p *plan.Plan) { p.Tensors[5].Scale = nil }, "without scales"},
+		"scales elsewhere":   {func(p *plan.Plan) { p.Tensors[5].Scale.Offset = 1 << 20 }, `does not lie within "b"`},
+		"a grid too small":   {func(p *plan.Plan) { p.Tensors[5].Grid.TileCols = 64 }, "does not cover"},
+		"another grid":       {func(p *plan.Plan) { p.Tensors[5].Grid.Rows = 3 }, "no grid"},
+		"no operation":       {func(p *plan.Plan) { p.Tensors[4].Op = 0 }, "there is no op 0"},
 	} {
 		p := quantized(t)
 		c.spoil(p)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -174,5 +175,81 @@ func TestExpertModule(t *testing.T) {
 		if got := c.ExpertModule(7, "gate"); got != "mtp.layers.0.mlp.experts.7.gate_proj" {
 			t.Error(got)
 		}
+	}
+}
+
+// TestMissingGoldens: of no checkpoint of transformers' is a tensor missing, but for
+// the multi-token prediction that it does not save, and without any one of them one is.
+func TestMissingGoldens(t *testing.T) {
+	files, err := filepath.Glob("testdata/roles/2026_*.txt")
+	if err != nil || len(files) < 31 {
+		t.Fatal(files, err)
+	}
+	released, err := filepath.Glob("testdata/roles/quantized_*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	expert := regexp.MustCompile(`experts\.\d+\.`)
+	for _, file := range append(files, released...) {
+		name := strings.TrimSuffix(filepath.Base(file), ".txt")
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := make(map[string]bool) // the listings have two experts of each layer
+		for line := range strings.Lines(string(data)) {
+			all[expert.ReplaceAllString(strings.Fields(line)[0], "experts.0.")] = true
+		}
+		a := Lookup(testConfig(t, name))
+		has := func(s string) bool { return all[expert.ReplaceAllString(s, "experts.0.")] }
+		if l := a.Missing(has); l.Count != l.MTP {
+			t.Errorf("%s: %s", name, l)
+		}
+		for key := range all {
+			shape := []int64{1, 1}
+			m := a.Classify(key, safetensors.BF16, shape)
+			if m.Role != Norm || m.MTP || !strings.HasSuffix(key, ".weight") {
+				continue
+			}
+			if l := a.Missing(func(s string) bool { return s != key && has(s) }); l.Count-l.MTP != 1 && a.required(&m) {
+				t.Errorf("%s: without %s %d are missing", name, key, l.Count)
+			}
+		}
+	}
+}
+
+// required reports whether the row of a name says that it has to be there.
+func (a *Arch) required(t *Tensor) bool {
+	var p place
+	locate(t.Module, &p)
+	rows := a.shapes[string(p.with(t.Param))]
+	if p.layer < 0 {
+		rows = a.outside[string(p.with(t.Param))]
+	}
+	return len(rows) > 0 && !rows[0].optional && rows[0].count == nil
+}
+
+// TestMissingSpellings: a block may have the name that it has in another architecture.
+func TestMissingSpellings(t *testing.T) {
+	data, err := os.ReadFile("testdata/roles/2026_kimi_linear.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := Lookup(testConfig(t, "2026_kimi_linear"))
+	all := make(map[string]bool)
+	for line := range strings.Lines(string(data)) {
+		f := strings.Fields(line)
+		name := strings.Replace(f[0], "layers.0.block_sparse_moe.", "layers.0.mlp.", 1) // as Kimi Linear was released
+		shape := parseShape(t, f[2])
+		for e := range 8 {
+			all[strings.Replace(name, "experts.0.", fmt.Sprintf("experts.%d.", e), 1)] = true
+		}
+		c := a.Classify(name, safetensors.BF16, shape)
+		if want, ok := a.ExpectedShape(c); !ok || !slices.Equal(want, shape) {
+			t.Errorf("%s: %d, %v", name, want, ok)
+		}
+	}
+	if l := a.Missing(func(s string) bool { return all[s] }); l.Count != 0 {
+		t.Error(l)
 	}
 }
