@@ -35,6 +35,7 @@ type Config struct {
 	QKVBias, MLPBias  bool
 	UseQKNorm         bool
 	SlidingWindow     int
+	SlidingWindowSize int      // sliding_window_size: of MiMo, in whose SlidingWindow it is counted
 	LayerTypes        []string // "full_attention", "sliding_attention", "linear_attention", … by layer
 	FullAttentionStep int      // full_attention_interval, layer_group_size: every n-th layer is full attention
 	// HeadsByLayer is num_attention_heads_per_layer (Laguna).
@@ -203,6 +204,8 @@ type Rope struct {
 	LowFreq, HighFreq   float64 // low_freq_factor, high_freq_factor
 	AttentionFactor     float64
 	PartialRotaryFactor float64 // share of the head that is rotated; 0 when absent (all)
+	// Llama4Beta is llama_4_scaling_beta: queries grow with their position (Mistral 4).
+	Llama4Beta float64
 	// NoTruncate is truncate: false of gpt_oss: the bounds of YaRN's ramp are not
 	// rounded.
 	NoTruncate bool
@@ -297,6 +300,21 @@ func (c *Config) checkWhole() error {
 	}
 	if k, n := c.TopKGroup, c.NGroup; n > 0 && k > n {
 		return invalid.Errorf("%q: %d chosen of %d groups", "topk_group", k, n)
+	}
+	// What stands for each layer has to be there for each. Longer lists go on with MTP.
+	for _, l := range []struct {
+		key string
+		n   int
+	}{
+		{"compress_ratios", len(c.CompressRatios)},
+		{"num_attention_heads_per_layer", len(c.HeadsByLayer)},
+		{"indexer_types", len(c.IndexerTypes)},
+		{"kv_source_layers", len(c.KVSourceLayers)},
+		{"block_configs", len(c.Blocks)},
+	} {
+		if l.n > 0 && l.n < c.NumHiddenLayers {
+			return invalid.Errorf("%q: %d values for %d layers", l.key, l.n, c.NumHiddenLayers)
+		}
 	}
 	return nil
 }

@@ -47,7 +47,31 @@ func (r *reader) layerKinds(c *Config) error {
 	if v := r.get("gating"); v != nil { // Laguna: true is "per-head"
 		c.Gating, _ = v.Str()
 	}
+	if err := r.perLayer(c); err != nil {
+		return err
+	}
 	return r.blocks(c)
+}
+
+// perLayer reads per_layer_config, in which transformers 5 keeps the heads of Gemma 4's
+// layers without a window: by layer, and alike in all of them.
+func (r *reader) perLayer(c *Config) error {
+	v := r.get("per_layer_config")
+	if v == nil || v.Kind != strictjson.KindObject {
+		return nil
+	}
+	r.has["per_layer_config"] = true
+	for i := range v.Members {
+		m := &v.Members[i]
+		if m.Value.Kind != strictjson.KindObject {
+			continue
+		}
+		in := reader{levels: []*strictjson.Value{&m.Value}, has: map[string]bool{}}
+		if err := in.readAll([]field{{"head_dim", &c.GlobalHeadDim, 0}, {"num_key_value_heads", &c.GlobalKVHeads, 0}}); err != nil {
+			return invalid.Errorf("%q: %q: %w", "per_layer_config", m.Key, err)
+		}
+	}
+	return nil
 }
 
 // letters divides a pattern into strings of one letter; nil when it is empty.

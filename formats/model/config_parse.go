@@ -60,6 +60,7 @@ func (c *Config) fields() []field {
 		{"mlp_bias", &c.MLPBias, 0},
 		{"use_qk_norm", &c.UseQKNorm, 0},
 		{"sliding_window", &c.SlidingWindow, 0},
+		{"sliding_window_size", &c.SlidingWindowSize, 0},
 		{"layer_types", &c.LayerTypes, 0},
 		{"full_attention_interval", &c.FullAttentionStep, maxLayers},
 		{"layer_group_size", &c.FullAttentionStep, maxLayers}, // Ling

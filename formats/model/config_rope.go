@@ -21,6 +21,7 @@ func (p *Rope) fields() []field {
 		{"high_freq_factor", &p.HighFreq, 0},
 		{"attention_factor", &p.AttentionFactor, 0},
 		{"partial_rotary_factor", &p.PartialRotaryFactor, 0},
+		{"llama_4_scaling_beta", &p.Llama4Beta, 0},
 	}
 }
 
@@ -64,6 +65,22 @@ func (r *reader) rope(c *Config) error {
 			c.RopeByType[m.Key] = p
 		}
 		c.Rope = c.RopeByType["full_attention"]
+	}
+	return r.localTheta(c)
+}
+
+// localTheta reads the theta of layers with a window where it stands beside the other:
+// MiMo, Gemma 3.
+func (r *reader) localTheta(c *Config) error {
+	var theta float64
+	if err := r.readAll([]field{{"swa_rope_theta", &theta, 0}, {"rope_local_base_freq", &theta, 0}}); err != nil {
+		return err
+	}
+	if theta > 0 && c.RopeByType == nil {
+		c.RopeByType = map[string]Rope{
+			"full_attention":    c.Rope,
+			"sliding_attention": {Theta: theta, PartialRotaryFactor: c.Rope.PartialRotaryFactor},
+		}
 	}
 	return nil
 }

@@ -109,6 +109,46 @@ func TestConfigForms(t *testing.T) {
 		{"rope by layer type", `{"rope_parameters":{"full_attention":{"rope_theta":1e6,"rope_type":"default"},"sliding_attention":{"rope_theta":1e4}}}`, func(c *Config) bool {
 			return c.Rope.Theta == 1e6 && c.RopeByType["sliding_attention"].Theta == 1e4
 		}},
+		{"theta of windows beside", `{"rope_theta":5e6,"swa_rope_theta":1e4,"partial_rotary_factor":0.5}`, func(c *Config) bool {
+			s := c.RopeByType["sliding_attention"]
+			return c.Rope.Theta == 5e6 && c.RopeByType["full_attention"].Theta == 5e6 && s.Theta == 1e4 && s.PartialRotaryFactor == 0.5
+		}},
+		{"blocks by letter", `{"model_type":"nemotron_h","hybrid_override_pattern":"M*E-","n_routed_experts":4}`, func(c *Config) bool {
+			return c.NumHiddenLayers == 4 && strings.Join(c.BlockTypes, " ") == "mamba attention moe mlp" && c.HasExperts(2) && !c.HasExperts(3)
+		}},
+		{"blocks by word", `{"model_type":"nemotron_h","layers_block_type":["linear_attention","full_attention","moe"]}`, func(c *Config) bool {
+			return c.NumHiddenLayers == 3 && strings.Join(c.BlockTypes, " ") == "mamba attention moe"
+		}},
+		{"delta attention of Kimi", `{"model_type":"kimi_linear","num_hidden_layers":4,"linear_attn_config":{"num_heads":2,"head_dim":8,"short_conv_kernel_size":4,"gate_lower_bound":-5.0,"full_attn_layers":[4],"kda_layers":[1,2,3]}}`, func(c *Config) bool {
+			return c.LayerType(2) == "linear_attention" && c.LayerType(3) == "full_attention" && c.LinearKeyHeads == 2 && c.LinearValueHeadDim == 8 && c.LinearConvKernel == 4 && c.LinearLowerBound == -5
+		}},
+		{"windows by layer", `{"model_type":"mimo_v2_flash","num_hidden_layers":3,"hybrid_layer_pattern":[0,1,0],"num_attention_heads":8,"num_key_value_heads":2,"head_dim":6,"v_head_dim":4,"sliding_window_size":16}`, func(c *Config) bool {
+			return c.KVHeadsOf(0) == 2 && c.KVHeadsOf(1) == 4 && c.ValueDimOf(1) == 4 && c.HeadDimOf(1) == 6 && c.SlidingWindow == 17 && c.SlidingSinks
+		}},
+		{"heads of all tokens", `{"model_type":"gemma4_text","num_hidden_layers":2,"layer_types":["sliding_attention","full_attention"],"head_dim":4,"num_key_value_heads":4,"attention_k_eq_v":true,"per_layer_config":{"1":{"head_dim":8,"num_key_value_heads":2}}}`, func(c *Config) bool {
+			return c.HeadDimOf(0) == 4 && c.KVHeadsOf(0) == 4 && c.HeadDimOf(1) == 8 && c.KVHeadsOf(1) == 2
+		}},
+		{"heads of all tokens by default", `{"model_type":"gemma4_text","num_hidden_layers":1,"head_dim":4}`, func(c *Config) bool { return c.HeadDimOf(0) == 512 }},
+		{"shared indexers by step", `{"num_hidden_layers":8,"index_topk_freq":4,"index_skip_topk_offset":3}`, func(c *Config) bool {
+			var own []int
+			for l := range 9 {
+				if c.HasIndexer(l) {
+					own = append(own, l)
+				}
+			}
+			return reflect.DeepEqual(own, []int{0, 1, 2, 6, 8}) // as indexer_types of GLM-5.2 has it, and the MTP layer
+		}},
+		{"experts by interval", `{"num_hidden_layers":6,"moe_num_experts":4,"moe_layer_start_index":1,"moe_layer_end_index":4,"moe_layer_interval":1}`, func(c *Config) bool {
+			return !c.HasExperts(0) && c.HasExperts(1) && c.HasExperts(4) && !c.HasExperts(5)
+		}},
+		{"experts to the end", `{"num_hidden_layers":6,"moe_num_experts":4,"moe_layer_end_index":-1}`, func(c *Config) bool { return c.HasExperts(5) }},
+		{"experts of Llama 4", `{"model_type":"llama4_text","num_hidden_layers":4,"num_local_experts":4,"interleave_moe_layer_step":2,"intermediate_size":8,"intermediate_size_mlp":16}`, func(c *Config) bool {
+			return !c.HasExperts(0) && c.HasExperts(1) && c.DenseSize(0) == 16 && c.SharedSize() == 8 && !c.RotatesAt(3) && c.RotatesAt(2)
+		}},
+		{"a sparse indexer", `{"model_type":"minimax_m3","num_hidden_layers":2,"sparse_attention_config":{"sparse_attention_freq":[0,1],"sparse_num_index_heads":4,"sparse_index_dim":8,"sparse_block_size":16,"sparse_topk_blocks":2,"sparse_local_block":1}}`, func(c *Config) bool {
+			return c.LayerType(0) == "full_attention" && c.LayerType(1) == "minimax_m3_sparse" && c.IndexHeads == 4 && c.IndexHeadDim == 8 && c.IndexBlock == 16 && c.IndexBlocks == 2 && c.IndexLocalBlocks == 1
+		}},
+		{"the model around the text", `{"model_type":"kimi_k3","text_config":{"model_type":"kimi_linear"}}`, func(c *Config) bool { return Lookup(c).Name() == "kimi_k3" }},
 		{"text part first", `{"hidden_size":1,"dtype":"bfloat16","text_config":{"hidden_size":2}}`, func(c *Config) bool { return c.HiddenSize == 2 && c.DType == "bfloat16" }},
 		{"unknown keys", `{"x":-1,"y":{"hidden_size":"a"}}`, func(*Config) bool { return true }},
 		{"ignore lists", `{"quantization_config":{"quant_method":"fp8","ignored_layers":["a"],"modules_to_not_convert":["b"],"group_size":-1}}`, func(c *Config) bool { return c.Quant.NotConverted[0] == "a" }},
@@ -126,37 +166,45 @@ func TestConfigImpossible(t *testing.T) {
 		`null`:                     "null",
 		`{"num_hidden_layers":-1}`: `"num_hidden_layers": -1 is not an integer from 0 to 10000`,
 		`{"num_hidden_layers":1000000000000000000,"n_routed_experts":1000000000000000000}`: `"num_hidden_layers": 1000000000000000000`,
-		`{"num_hidden_layers":10001}`:                                        "10001",
-		`{"num_hidden_layers":1e-2}`:                                         "1e-2",
-		`{"num_hidden_layers":2.5}`:                                          "2.5",
-		`{"num_hidden_layers":1e9}`:                                          "1e9",
-		`{"num_hidden_layers":"2"}`:                                          `"num_hidden_layers": a string instead of an integer`,
-		`{"num_hidden_layers":99999999999999999999999999999999999999999999}`: `a number is not`,
-		`{"n_routed_experts":100001}`:                                        "100001",
-		`{"num_experts":4,"num_local_experts":-4}`:                           `"num_local_experts": -4`,
-		`{"hidden_size":2147483649}`:                                         "2147483649",
-		`{"hidden_size":true}`:                                               `true instead of an integer`,
-		`{"hidden_size":{}}`:                                                 "an object",
-		`{"moe_intermediate_size":[8,-1]}`:                                   "-1",
-		`{"rope_theta":-1}`:                                                  `"rope_theta": -1`,
-		`{"rope_theta":[[1]]}`:                                               "an array",
-		`{"rope_theta":1e999}`:                                               "1e999",
-		`{"rope_scaling":{"factor":-4}}`:                                     `"rope_scaling": "factor": -4`,
-		`{"rope_scaling":[]}`:                                                "an array instead of an object",
-		`{"rope_parameters":{"full_attention":{"rope_theta":"x"}}}`:          "rope_parameters.full_attention",
-		`{"tie_word_embeddings":1}`:                                          "true or false",
-		`{"model_type":3}`:                                                   "instead of a string",
-		`{"architectures":["a",3]}`:                                          "element 1: 3 instead of a string",
-		`{"layer_types":"full"}`:                                             "instead of a list",
-		`{"mlp_only_layers":["a"]}`:                                          "instead of an integer",
-		`{"text_config":[]}`:                                                 `"text_config": an array`,
-		`{"text_config":{"hidden_size":-1}}`:                                 "-1",
-		`{"n_routed_experts":4,"num_experts_per_tok":5}`:                     "5 chosen of 4 experts",
-		`{"n_group":2,"topk_group":3}`:                                       "3 chosen of 2 groups",
-		`{"quantization_config":"fp8"}`:                                      "a string instead of an object",
-		`{"quantization_config":{"weight_block_size":[128]}}`:                "weight_block_size",
-		`{"quantization_config":{"weight_block_size":[0,128]}}`:              "weight_block_size",
-		`{"quantization_config":{"quant_method":1}}`:                         "instead of a string",
+		`{"num_hidden_layers":10001}`:                                                 "10001",
+		`{"num_hidden_layers":1e-2}`:                                                  "1e-2",
+		`{"num_hidden_layers":2.5}`:                                                   "2.5",
+		`{"num_hidden_layers":1e9}`:                                                   "1e9",
+		`{"num_hidden_layers":"2"}`:                                                   `"num_hidden_layers": a string instead of an integer`,
+		`{"num_hidden_layers":99999999999999999999999999999999999999999999}`:          `a number is not`,
+		`{"n_routed_experts":100001}`:                                                 "100001",
+		`{"num_experts":4,"num_local_experts":-4}`:                                    `"num_local_experts": -4`,
+		`{"hidden_size":2147483649}`:                                                  "2147483649",
+		`{"hidden_size":true}`:                                                        `true instead of an integer`,
+		`{"hidden_size":{}}`:                                                          "an object",
+		`{"moe_intermediate_size":[8,-1]}`:                                            "-1",
+		`{"rope_theta":-1}`:                                                           `"rope_theta": -1`,
+		`{"rope_theta":[[1]]}`:                                                        "an array",
+		`{"rope_theta":1e999}`:                                                        "1e999",
+		`{"rope_scaling":{"factor":-4}}`:                                              `"rope_scaling": "factor": -4`,
+		`{"rope_scaling":[]}`:                                                         "an array instead of an object",
+		`{"rope_parameters":{"full_attention":{"rope_theta":"x"}}}`:                   "rope_parameters.full_attention",
+		`{"tie_word_embeddings":1}`:                                                   "true or false",
+		`{"model_type":3}`:                                                            "instead of a string",
+		`{"architectures":["a",3]}`:                                                   "element 1: 3 instead of a string",
+		`{"layer_types":"full"}`:                                                      "instead of a list",
+		`{"mlp_only_layers":["a"]}`:                                                   "instead of an integer",
+		`{"text_config":[]}`:                                                          `"text_config": an array`,
+		`{"text_config":{"hidden_size":-1}}`:                                          "-1",
+		`{"n_routed_experts":4,"num_experts_per_tok":5}`:                              "5 chosen of 4 experts",
+		`{"n_group":2,"topk_group":3}`:                                                "3 chosen of 2 groups",
+		`{"model_type":"nemotron_h","hybrid_override_pattern":"MX"}`:                  `"layers_block_type": layer 1 is "X"`,
+		`{"num_hidden_layers":3,"compress_ratios":[0,4]}`:                             `"compress_ratios": 2 values for 3 layers`,
+		`{"num_hidden_layers":2,"indexer_types":["full"]}`:                            `"indexer_types": 1 values for 2 layers`,
+		`{"num_hidden_layers":2,"num_attention_heads_per_layer":[4]}`:                 "1 values for 2 layers",
+		`{"linear_attn_config":{"num_heads":-1}}`:                                     `"linear_attn_config": "num_heads": -1`,
+		`{"block_configs":[{"ffn":{"ffn_mult":-1}}]}`:                                 `"block_configs": element 0: "ffn_mult": -1`,
+		`{"per_layer_config":{"1":{"head_dim":-1}}}`:                                  `"per_layer_config": "1": "head_dim": -1`,
+		`{"logit_scale":-1}`:                                                          `"logit_scale": -1`,
+		`{"quantization_config":"fp8"}`:                                               "a string instead of an object",
+		`{"quantization_config":{"weight_block_size":[128]}}`:                         "weight_block_size",
+		`{"quantization_config":{"weight_block_size":[0,128]}}`:                       "weight_block_size",
+		`{"quantization_config":{"quant_method":1}}`:                                  "instead of a string",
 		`{"quantization_config":{"config_groups":{"g":{"weights":{"num_bits":-4}}}}}`: `"config_groups": "g": "num_bits": -4`,
 	} {
 		_, err := parse(t, text)

@@ -19,6 +19,9 @@ var mimo = []family{
 			if c.SlidingKVHeads == 0 {
 				c.SlidingKVHeads = 2 * c.NumKVHeads
 			}
+			if c.SlidingWindowSize > 0 { // it counts the tokens before
+				c.SlidingWindow = c.SlidingWindowSize + 1
+			}
 			if !c.Has("add_swa_attention_sink_bias") {
 				c.SlidingSinks = true
 			}

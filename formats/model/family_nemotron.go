@@ -50,7 +50,7 @@ func nemotronBlocks(key string, types []string) error {
 		switch t {
 		case "mamba", "attention", "moe", "mlp":
 		default:
-			return invalid.Errorf("%q: layer %d is %q, which is none of mamba, attention, moe and mlp", key, i, t)
+			return invalid.Errorf("%q: layer %d is %q, which is none of mamba (M), attention (*), moe (E) and mlp (-)", key, i, t)
 		}
 	}
 	return nil

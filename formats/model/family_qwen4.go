@@ -90,11 +90,11 @@ var (
 //
 // It is known for the first of these layers only; of a later one the primes are larger.
 func (g *NGram) rows() int {
-	if g.Parts == 0 || g.Multiple == 0 || g.VocabBase < 2 || len(g.Layers) != 1 {
+	if g.Parts == 0 || g.Multiple == 0 || g.VocabBase < 2 || g.VocabBase > 1<<28 || g.Heads > 64 || len(g.Layers) != 1 {
 		return 0
 	}
 	total, prime := 0, g.VocabBase-1
-	for range min((g.Size-1)*g.Heads, 1<<10) {
+	for range min((g.Size-1)*g.Heads, 256) {
 		for prime++; !isPrime(prime); prime++ {
 		}
 		total += prime
