@@ -75,7 +75,7 @@ func (r *Result) beside(p *plan.Plan) error {
 	p.Input.Side = slices.DeleteFunc(slices.Clone(p.Input.Side), func(f plan.SideFile) bool {
 		return slices.Contains(placement.FileNames(), f.Name)
 	})
-	p.Beside = nil
+	p.Beside = slices.DeleteFunc(p.Beside, func(f plan.File) bool { return slices.Contains(placement.FileNames(), f.Name) })
 	for _, f := range files {
 		switch {
 		case f.Name == placement.TensorName:
