@@ -133,6 +133,9 @@ func (g *geometry) cut(slab int64) {
 	}
 	grain := g.need(g.grain.Rows, g.cols)
 	g.stepRows = slab / grain * g.grain.Rows
+	if g.grain.Cols == 0 { // statistics are kept a row until their turn
+		g.stepRows = min(g.stepRows, mostRows)
+	}
 	if g.stepRows == 0 {
 		g.stepRows = g.grain.Rows
 		if g.grain.Cols != 0 {
@@ -145,6 +148,9 @@ func (g *geometry) cut(slab int64) {
 	}
 	g.chunks = int(ceilDiv(g.rows, g.stepRows) * ceilDiv(g.cols, g.stepCols))
 }
+
+// mostRows bounds what the statistics of a chunk of narrow rows take: 200 bytes a row.
+const mostRows = 1 << 14
 
 // wide reports whether chunks are not contiguous in the output.
 func (g *geometry) wide() bool { return !g.linear && g.stepCols < g.cols }
