@@ -37,7 +37,7 @@ func (f *file) Get(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 	if link == nil && !direct {
 		f.resolving.Lock()
 		defer f.resolving.Unlock()
-		link, direct = f.place() // another may have asked meanwhile
+		link, _ = f.place() // another may have asked meanwhile
 	}
 	if link == nil {
 		var body io.ReadCloser

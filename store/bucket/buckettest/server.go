@@ -38,7 +38,6 @@ type Server struct {
 	objects map[string]object
 	uploads map[string]*upload
 	n       int
-	log     []string
 }
 
 type object struct {
@@ -90,13 +89,6 @@ func (s *Server) Uploads() int {
 	return len(s.uploads)
 }
 
-// Log is what was asked.
-func (s *Server) Log() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.log)
-}
-
 // Fail answers with an error as S3 does.
 func Fail(w http.ResponseWriter, status int, code string) {
 	w.Header().Set("Content-Type", "application/xml")
@@ -112,7 +104,6 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.n++
 	n := s.n
-	s.log = append(s.log, r.Method+" "+r.URL.String())
 	s.mu.Unlock()
 	if s.Odd != nil && s.Odd(n, w, r) {
 		return
