@@ -27,6 +27,7 @@ type Object struct {
 	last   int64 // where the last read ended
 	run    int64 // bytes read so without a jump
 	before int64 // size of the span that was last asked for
+	begun  int64 // spans that were begun ahead of the reader
 }
 
 var _ store.Object = (*Object)(nil)
@@ -219,6 +220,11 @@ func (o *Object) from(pos int64) int64 {
 // Where the budget is used up, what lies behind and was read makes room. The span waits
 // until it is read: spans of this kind would else push out each other.
 func (o *Object) beginAhead(off, n, pos int64) *span {
+	// The first ranges grow: of equal ones, which share the link, all would end at once,
+	// and the link be idle until the next are answered, again and again.
+	if steps := min(stagger, o.reader.total/block); o.begun < steps {
+		n = min(n, max(pos-off, 0)+block*(o.begun+1)/steps)
+	}
 	s := o.begin(off, n)
 	if s == nil {
 		o.spans = slices.DeleteFunc(o.spans, func(s *span) bool {
@@ -232,6 +238,7 @@ func (o *Object) beginAhead(off, n, pos int64) *span {
 	}
 	if s != nil {
 		s.ahead = true
+		o.begun++
 	}
 	return s
 }

@@ -14,6 +14,7 @@ const (
 	least    = 128 << 10 // the least that is asked for
 	direct   = 1 << 20   // from where on a read goes straight to where it is wanted
 	inFlight = 16        // requests at once, of all objects
+	stagger  = 8         // ranges that grow to a whole one at the front of a file
 )
 
 // DefaultBudget is what a Reader keeps unless told otherwise: eight ranges, which
