@@ -16,7 +16,7 @@ const shownTensors = 5
 // the errors of the weights by role.
 func (r *Report) Print(w io.Writer) {
 	if r.Tensors > 0 {
-		fmt.Fprintf(w, "%s: %s tensors, %s\n", r.Checkpoint, ui.Count(int64(r.Tensors)), ui.Bytes(r.Bytes))
+		fmt.Fprintln(w, ui.Wrap(fmt.Sprintf("%s: %s tensors, %s", r.Checkpoint, ui.Count(int64(r.Tensors)), ui.Bytes(r.Bytes)), 0, 2))
 	} else {
 		fmt.Fprintln(w, r.Checkpoint) // an outputs file
 	}

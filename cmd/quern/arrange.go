@@ -56,6 +56,9 @@ func arrange(app *cli.App, words []string) *line {
 			}
 		}
 	}
+	if len(l.path) > 1 && (l.on("help") || l.on("h")) {
+		l.args = nil // help is for the command, whatever it was to be given
+	}
 	return l
 }
 

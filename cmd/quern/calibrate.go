@@ -242,7 +242,8 @@ func (r *calibrationReport) print(w *results) {
 		fmt.Fprintf(w, "went on at layer %d, where an earlier run was cut\n", r.Resumed)
 	}
 	if len(v.Layers) > 0 {
-		fmt.Fprintf(w, "\n%s of %s experts were never chosen, %s by fewer than %s tokens\n\n", ui.Count(v.Never), ui.Count(v.Experts), ui.Count(v.Few), ui.Count(v.Threshold))
+		head := fmt.Sprintf("%s of %s experts were never chosen, %s by fewer than %s tokens", ui.Count(v.Never), ui.Count(v.Experts), ui.Count(v.Few), ui.Count(v.Threshold))
+		fmt.Fprintf(w, "\n%s\n\n", ui.Wrap(head, 0, 2))
 		var rows [][]string
 		for _, l := range v.Layers {
 			name := fmt.Sprint(l.Layer)

@@ -22,7 +22,7 @@ func coloured(f *os.File, env func(string) string) bool {
 // verdicts are the places of a report where a word is a verdict: behind the name of a
 // gate, in the last line, and in front of an error. No name in a checkpoint can have
 // one coloured elsewhere.
-var verdicts = regexp.MustCompile(`^((?:` + strings.Join(verify.GateNames(), "|") + `) +)(passed|FAILED|undecided|not checked)( |$)` +
+var verdicts = regexp.MustCompile(`^((?:` + strings.Join(verify.GateNames(), "|") + `) +)(passed|FAILED|undecided|not checked)(?: |\n|$)` +
 	`|^()(all gates passed|no gate failed|\d+ of \d+ gates failed|quern:)`)
 
 // paint colours the verdicts of whole lines.
@@ -36,7 +36,7 @@ func paint(p []byte) []byte {
 		}
 		from, to := m[4], m[5]
 		if from < 0 {
-			from, to = m[10], m[11]
+			from, to = m[8], m[9]
 		}
 		word := l[from:to]
 		code := "31" // red

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -24,10 +25,11 @@ func environmentText() string {
 	return strings.Join(names, ", ")
 }
 
-// fromEnvironment lets the parser look there for a flag that is not given.
+// fromEnvironment lets the parser look there for a flag that is not given. An empty
+// variable says nothing.
 func fromEnvironment(flag cli.Flag) {
 	for _, name := range inEnvironment {
-		if flag.Names()[0] != name {
+		if flag.Names()[0] != name || os.Getenv(variable(name)) == "" {
 			continue
 		}
 		vars := []string{variable(name)}

@@ -16,7 +16,7 @@ import (
 func printHelp(w io.Writer, _ string, of any) {
 	switch x := of.(type) {
 	case *cli.App:
-		fmt.Fprintf(w, "%s: %s\n\nusage: %s COMMAND [flags] …\n\n%s\n\ncommands (quern COMMAND --help tells more):\n", x.Name, x.Usage, x.Name, x.Description)
+		fmt.Fprintf(w, "%s\n\nusage: %s COMMAND [flags] …\n\n%s\n\ncommands (quern COMMAND --help tells more):\n", ui.Wrap(x.Name+": "+x.Usage, 0, 2), x.Name, fitted(x.Description))
 		rows := make([][2]string, len(x.Commands))
 		for i, c := range x.Commands {
 			rows[i] = [2]string{c.Name, c.Usage}
@@ -24,9 +24,34 @@ func printHelp(w io.Writer, _ string, of any) {
 		printColumns(w, rows)
 		printFlags(w, x.VisibleFlags())
 	case *cli.Command:
-		fmt.Fprintf(w, "%s: %s\n\nusage: %s %s\n\n%s\n", x.HelpName, x.Usage, x.HelpName, x.ArgsUsage, x.Description)
+		fmt.Fprintf(w, "%s\n\n%s\n\n%s\n", ui.Wrap(x.HelpName+": "+x.Usage, 0, 2), ui.Wrap("usage: "+x.HelpName+" "+x.ArgsUsage, 0, 2), fitted(x.Description))
 		printFlags(w, x.VisibleFlags())
 	}
+}
+
+// fitted sets paragraphs anew for a terminal that is narrower than they are written for.
+// Lines that begin with spaces stay: they are to be typed.
+func fitted(text string) string {
+	if ui.TextWidth() == ui.Columns {
+		return text
+	}
+	var out, paragraph []string
+	flush := func() {
+		if len(paragraph) > 0 {
+			out = append(out, ui.Wrap(strings.Join(paragraph, " "), 0, 0))
+			paragraph = nil
+		}
+	}
+	for l := range strings.SplitSeq(text, "\n") {
+		if l == "" || l[0] == ' ' || strings.HasSuffix(l, ":") {
+			flush()
+			out = append(out, l)
+			continue
+		}
+		paragraph = append(paragraph, l)
+	}
+	flush()
+	return strings.Join(out, "\n")
 }
 
 func printFlags(w io.Writer, flags []cli.Flag) {

@@ -256,11 +256,12 @@ func writePlacementReport(to outfile.File, in *placement.Input, cmp *placement.C
 // algorithm, and their means.
 func printPlacement(w io.Writer, c *placement.Comparison) {
 	p := c.Placement
-	fmt.Fprintf(w, "%s in %s on %s", count(p.Shape.Experts, "expert"), count(p.Slots, "slot"), count(p.Config.Ranks, "rank"))
+	title := fmt.Sprintf("%s in %s on %s", count(p.Shape.Experts, "expert"), count(p.Slots, "slot"), count(p.Config.Ranks, "rank"))
 	if p.Config.Nodes > 1 {
-		fmt.Fprintf(w, " of %s", count(p.Config.Nodes, "node"))
+		title += " of " + count(p.Config.Nodes, "node")
 	}
-	fmt.Fprintf(w, ", %s; maps by %s\n", count(len(p.Layers), "layer"), p.Config.Algorithm)
+	title += fmt.Sprintf(", %s; maps by %s", count(len(p.Layers), "layer"), p.Config.Algorithm)
+	fmt.Fprintln(w, ui.Wrap(title, 0, 2))
 	head := []string{">layer"}
 	columns := []struct {
 		name  string

@@ -86,6 +86,45 @@ func TestPromptAtTerminal(t *testing.T) {
 	}
 }
 
+// Verdicts are coloured on a terminal, unless NO_COLOR says not to; a narrow terminal is
+// kept to.
+func TestVerdictsAtTerminal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := tinyseek.Extract(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		env  string
+		want bool
+	}{{"TERM=xterm", true}, {"TERM=dumb", false}, {"NO_COLOR=1", false}} {
+		master, terminal := pty(t)
+		if err := unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: 60}); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("quern", "verify", dir)
+		cmd.Env = append(os.Environ(), "TERM=xterm", "NO_COLOR=", c.env)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		terminal.Close()
+		var raw bytes.Buffer
+		_, _ = io.Copy(&raw, master)
+		if err := cmd.Wait(); err != nil {
+			t.Fatalf("%v: %s", err, raw.String())
+		}
+		if got := strings.Contains(raw.String(), "\x1b[32mpassed\x1b[0m"); got != c.want {
+			t.Errorf("%s: coloured: %t: %q", c.env, got, raw.String())
+		}
+		for _, l := range screenOf(strings.NewReplacer("\x1b[32m", "", "\x1b[33m", "", "\x1b[0m", "").Replace(raw.String())) {
+			if n := len([]rune(l)); n > 60 {
+				t.Errorf("%d columns: %q", n, l)
+			}
+		}
+	}
+}
+
 // On a terminal a bar shows how far the work is; when it is gone the result
 // stands there as in a pipe.
 func TestProgressBar(t *testing.T) {

@@ -173,7 +173,7 @@ func (t *terminal) make(ctx context.Context, ck *hf.Checkpoint, p *plan.Plan, ou
 	r, err := convert.Run(ctx, ck, p, out, o)
 	bar.Stop()
 	if err == nil {
-		t.log("read %s and wrote %s in %s; %s from an earlier run", ui.Bytes(r.Read), ui.Bytes(p.Totals().Files), ui.Duration(time.Since(start)), count(r.Resumed, "file"))
+		t.log("read %s in %s: %s in %s, %d of them from an earlier run", ui.Bytes(r.Read), ui.Duration(time.Since(start)), ui.Bytes(p.Totals().Files), count(len(p.Shards), "file"), r.Resumed)
 	}
 	return finished{r, time.Since(start)}, err
 }

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,6 +37,9 @@ func TestScripts(t *testing.T) {
 			"json":       scriptJSON,
 			"plain":      scriptPlain,
 			"narrow":     scriptNarrow,
+			"ascii":      scriptASCII,
+			"events":     scriptEvents,
+			"unfinish":   scriptUnfinish,
 			"digests":    scriptDigests,
 			"dtype":      scriptDType,
 			"poke":       scriptPoke,
@@ -170,15 +175,76 @@ func scriptPlain(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// narrow FILE: no line has more than 100 columns or ends in spaces.
+// narrow FILE [COLUMNS]: no line has more than 100 columns, or as many, or ends in spaces.
 func scriptNarrow(ts *testscript.TestScript, neg bool, args []string) {
-	want(ts, neg, args, 1, "narrow FILE")
+	want(ts, neg, args, 1, "narrow FILE [COLUMNS]")
+	columns := ui.Columns
+	if len(args) > 1 {
+		var err error
+		columns, err = strconv.Atoi(args[1])
+		must(ts, err)
+	}
 	for l := range strings.Lines(ts.ReadFile(args[0])) {
 		l = strings.TrimSuffix(l, "\n")
-		if n := utf8.RuneCountInString(l); n > ui.Columns || strings.TrimRight(l, " ") != l {
+		if n := utf8.RuneCountInString(l); n > columns || strings.TrimRight(l, " ") != l {
 			ts.Fatalf("%d columns: %q", n, l)
 		}
 	}
+}
+
+// ascii FILE: nothing beyond ASCII, and no control codes but line feeds.
+func scriptASCII(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1, "ascii FILE")
+	s := ts.ReadFile(args[0])
+	if i := strings.IndexFunc(s, func(r rune) bool { return r < ' ' && r != '\n' || r >= 0x7f }); i >= 0 {
+		ts.Fatalf("%s: %q", args[0], s[max(0, i-40):min(len(s), i+40)])
+	}
+}
+
+// events FILE NAME: each line is an event, and one of them of this name.
+func scriptEvents(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2, "events FILE NAME")
+	found := false
+	for l := range strings.Lines(ts.ReadFile(args[0])) {
+		var e struct{ Event string }
+		must(ts, json.Unmarshal([]byte(l), &e))
+		if e.Event == "" {
+			ts.Fatalf("no event: %s", l)
+		}
+		found = found || e.Event == args[1]
+	}
+	if !found {
+		ts.Fatalf("no event %s", args[1])
+	}
+}
+
+// unfinish DIR: an output as a kill leaves it behind its second file.
+func scriptUnfinish(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1, "unfinish DIR")
+	dir := ts.MkAbs(args[0])
+	m, err := manifest.Decode([]byte(ts.ReadFile(filepath.Join(dir, manifest.Name))))
+	must(ts, err)
+	tensors := map[string][]manifest.Tensor{}
+	for _, t := range m.Tensors {
+		tensors[t.File] = append(tensors[t.File], t)
+	}
+	files := slices.Sorted(maps.Keys(tensors))
+	run := *m
+	run.Tensors, run.Content = nil, nil
+	lines := []any{map[string]any{"run": run, "shards": files}}
+	for _, f := range files[:2] {
+		lines = append(lines, map[string]any{"shard": f, "tensors": tensors[f]})
+	}
+	var state []byte
+	for _, l := range lines {
+		raw, err := json.Marshal(l)
+		must(ts, err)
+		state = append(append(state, raw...), '\n')
+	}
+	for _, f := range append(files[2:], manifest.Name, "config.json", "model.safetensors.index.json") {
+		must(ts, os.Remove(filepath.Join(dir, f)))
+	}
+	must(ts, os.WriteFile(filepath.Join(dir, "quern-state.partial"), state, 0o644))
 }
 
 // digests A B: the manifests of two folders have the same tensors.

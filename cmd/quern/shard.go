@@ -210,8 +210,8 @@ func printRegrouped(w io.Writer, d *shard.Description) {
 		text += ": " + strings.Join(about, ", ")
 	}
 	fmt.Fprintf(w, "\n%s\n", ui.Wrap(text, 0, 2))
-	fmt.Fprintf(w, "a rank reads %s of %s or less (%s), %s of that common to all\n",
-		ui.Bytes(d.Most()), ui.Bytes(d.Bytes), share(d.Most(), d.Bytes), ui.Bytes(d.CommonBytes))
+	fmt.Fprintln(w, ui.Wrap(fmt.Sprintf("a rank reads %s of %s or less (%s), %s of that common to all",
+		ui.Bytes(d.Most()), ui.Bytes(d.Bytes), share(d.Most(), d.Bytes), ui.Bytes(d.CommonBytes)), 0, 2))
 	if len(d.Ranks) > shownRanks {
 		return
 	}

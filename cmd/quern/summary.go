@@ -140,11 +140,12 @@ func (s *summary) print(w io.Writer) {
 	if s.Unchanged != "" {
 		fmt.Fprintln(w, ui.Wrap(clean(s.Unchanged), 0, 2))
 	}
-	fmt.Fprintf(w, "%s → %s (%s), %s tensors in %s", ui.Bytes(s.InputBytes), ui.Bytes(s.Totals.Bytes), share(s.Totals.Bytes, s.InputBytes), ui.Count(int64(s.Totals.Tensors)), count(s.Totals.Shards, "file"))
+	head := fmt.Sprintf("%s → %s (%s), %s tensors in %s", ui.Bytes(s.InputBytes), ui.Bytes(s.Totals.Bytes), share(s.Totals.Bytes, s.InputBytes), ui.Count(int64(s.Totals.Tensors)), count(s.Totals.Shards, "file"))
 	if s.ShardsKept > 0 {
-		fmt.Fprintf(w, ", %d of them from an earlier run", s.ShardsKept)
+		head += fmt.Sprintf(", %d of them from an earlier run", s.ShardsKept)
 	}
-	fmt.Fprintf(w, "\n%s at %s/s of input\n", ui.Duration(time.Duration(s.Seconds*float64(time.Second))), ui.Bytes(int64(s.BytesPerSec)))
+	fmt.Fprintln(w, ui.Wrap(head, 0, 2))
+	fmt.Fprintf(w, "%s at %s/s of input\n", ui.Duration(time.Duration(s.Seconds*float64(time.Second))), ui.Bytes(int64(s.BytesPerSec)))
 	if s.Calibration != nil {
 		fmt.Fprintf(w, "%s\n", ui.Wrap("from the calibration: "+s.Calibration.String(), 0, 2))
 	}

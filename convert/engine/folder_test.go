@@ -420,9 +420,10 @@ func TestTooLittleMemory(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	if _, err := fmt.Sscanf(err.Error()[strings.Index(err.Error(), "at least"):], "at least %d bytes", &need); err != nil {
+	if _, err := fmt.Sscanf(err.Error()[strings.Index(err.Error(), "at least"):], "at least %dMiB", &need); err != nil {
 		t.Fatal(err)
 	}
+	need <<= 20
 	if _, err := os.Stat(out); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the folder was made: %v", err)
 	}
