@@ -1,5 +1,7 @@
 package calibrate_test
 
+// Longer than 500 lines: the fixtures of a whole run serve all tests of it.
+
 import (
 	"bytes"
 	"context"

@@ -5,17 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"quern/convert"
 	"quern/convert/engine"
-	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/internal/cpu"
@@ -96,34 +94,31 @@ func (t *terminal) execute(c *cli.Context, q *conversion, what string, decide pl
 
 // remains says what an interrupted run leaves in a folder, and which command goes on.
 func remains(out, command string) string {
-	u := engine.LookUnfinished(out)
+	goes := command + " goes on from here"
+	if strings.Contains(out, "://") { // what is there is not looked at again
+		return goes
+	}
+	s := engine.Look(context.Background(), out)
 	switch {
-	case u == nil && manifested(out):
-		return "the output is complete; " + command + " goes on from here"
-	case u == nil:
+	case s == nil:
 		return "nothing was written"
-	case u.Done == 0:
-		return "no file was finished; " + command + " goes on from here"
+	case s.Complete:
+		return "the output is complete; " + goes
+	case s.Done == 0:
+		return "no file was finished; " + goes
+	case s.Done == 1:
+		return fmt.Sprintf("1 of %s is kept; %s", count(s.Of, "file"), goes)
 	}
-	are := "are"
-	if u.Done == 1 {
-		are = "is"
-	}
-	return fmt.Sprintf("%d of %s %s kept; %s goes on from here", u.Done, count(u.Of, "file"), are, command)
-}
-
-func manifested(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, manifest.Name))
-	return err == nil
+	return fmt.Sprintf("%d of %s are kept; %s", s.Done, count(s.Of, "file"), goes)
 }
 
 // open opens a checkpoint that a command reads. A folder that quern has not finished is
 // called that: as it stands it is no checkpoint, whatever is wrong with it.
 func (t *terminal) open(path string) (*hf.Checkpoint, error) {
 	ck, err := hf.Open(path)
-	u := engine.LookUnfinished(path)
-	if u != nil && !manifested(path) && (err != nil || u.Done < u.Of) {
-		return nil, invalid.Errorf("%q is unfinished: quern %s has made %d of its %s; the same quern %s goes on", path, u.Command, u.Done, count(u.Of, "file"), u.Command)
+	s := engine.Look(context.Background(), path)
+	if s != nil && !s.Complete && (err != nil || s.Done < s.Of) {
+		return nil, invalid.Errorf("%q is unfinished: quern %s has made %d of its %s; the same quern %s goes on", path, s.Command, s.Done, count(s.Of, "file"), s.Command)
 	}
 	if err == nil {
 		t.log("opened %s: %s tensors, %s in %s", path, ui.Count(int64(ck.Len())), ui.Bytes(ck.Bytes()), count(len(ck.Files), "file"))

@@ -1,5 +1,7 @@
 package model
 
+// Longer than 500 lines: one walk over config.json, field by field, in its order.
+
 import (
 	"math"
 	"strings"
