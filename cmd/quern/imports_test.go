@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -83,6 +84,30 @@ func TestImports(t *testing.T) {
 					t.Errorf("%s imports %s", pkg, imp)
 				}
 			}
+		}
+	}
+}
+
+// docs/architecture.md says of each module that is required why it is.
+func TestDependenciesSaid(t *testing.T) {
+	mod, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mod)) {
+		path, rest, ok := strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, "require ")), " v")
+		if !ok || strings.Contains(rest, "// indirect") {
+			continue
+		}
+		if i := strings.LastIndex(path, "/v"); i > 0 && strings.Trim(path[i+2:], "0123456789") == "" {
+			path = path[:i]
+		}
+		if !strings.Contains(string(doc), "| `"+path+"` | ") {
+			t.Errorf("docs/architecture.md does not say why %s is required", path)
 		}
 	}
 }
