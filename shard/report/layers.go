@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"quern/internal/page"
 	"quern/shard/placement"
 )
 
@@ -64,7 +65,7 @@ func byLayer(c *placement.Comparison) *table {
 	t.Mean = cells("mean", c.Mean)
 	t.Folded = len(t.Rows) > openRows
 	if more := len(c.Metrics) - len(t.Rows); more > 0 {
-		t.Note = fmt.Sprintf("%s left out here; the JSON output has all. The mean is of all.", plural(more, "more layer"))
+		t.Note = fmt.Sprintf("%s left out here; the JSON output has all. The mean is of all.", page.Plural(int64(more), "more layer", ""))
 	}
 	return t
 }

@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"strconv"
 
+	"quern/internal/page"
 	"quern/internal/svg"
 	"quern/shard/placement"
 )
@@ -52,7 +53,7 @@ func maps(p *placement.Placement, load [][]float64) (list []figure, note string)
 	}
 	note = fmt.Sprintf("Load of each rank, over the mean of its layer. Rows are layers, columns are ranks. The strong shades begin at %s; an even placement has one shade, that of %s to %[1]s.", boundNames[5], boundNames[4])
 	if more := len(p.Layers) - len(load); more > 0 {
-		note += fmt.Sprintf(" %s left out.", plural(more, "more layer"))
+		note += fmt.Sprintf(" %s left out.", page.Plural(int64(more), "more layer", ""))
 	}
 	draw := func(title string, h *svg.HeatMap) figure {
 		h.Title, h.Desc, h.Columns = title, note, "rank"

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 
+	"quern/internal/page"
 	"quern/internal/svg"
 	"quern/internal/ui"
 	"quern/shard/placement"
@@ -19,7 +20,7 @@ var pageHTML string
 //go:embed page.css
 var pageCSS string
 
-var page = template.Must(template.New("page").Parse(pageHTML))
+var layout = page.Parse(pageHTML)
 
 // Setup says how a comparison came to be, for those who want to repeat it.
 type Setup struct {
@@ -47,7 +48,7 @@ func HTML(w io.Writer, c *placement.Comparison, load [][]float64, s Setup) error
 	d := document{
 		CSS:       template.CSS(pageCSS + svg.Style), // #nosec: both are constants
 		Title:     title(p),
-		Version:   visible(s.Version),
+		Version:   page.Visible(s.Version),
 		Algorithm: string(p.Config.Algorithm),
 		Fanout:    c.Split != nil, Nodes: c.Split != nil && p.Config.Nodes > 1,
 		Verdict: verdict(c),
@@ -56,14 +57,14 @@ func HTML(w io.Writer, c *placement.Comparison, load [][]float64, s Setup) error
 		Legend:  legend(),
 		Split:   split(c),
 		Facts:   facts(p, s),
-		Command: commandLine(s.Command),
+		Command: page.CommandLine(s.Command),
 	}
 	d.Maps, d.MapsNote = maps(p, load)
 	for _, n := range p.Notes {
-		d.Notes = append(d.Notes, visible(n))
+		d.Notes = append(d.Notes, page.Visible(n))
 	}
 	var b bytes.Buffer
-	if err := page.Execute(&b, d); err != nil {
+	if err := layout.Execute(&b, d); err != nil {
 		return err
 	}
 	_, err := w.Write(b.Bytes())
@@ -97,9 +98,9 @@ type fact struct {
 
 // title names what was placed on what.
 func title(p *placement.Placement) string {
-	s := fmt.Sprintf("%s on %s", plural(p.Shape.Experts, "expert"), plural(p.Config.Ranks, "rank"))
+	s := fmt.Sprintf("%s on %s", page.Plural(int64(p.Shape.Experts), "expert", ""), page.Plural(int64(p.Config.Ranks), "rank", ""))
 	if p.Config.Nodes > 1 {
-		s += " of " + plural(p.Config.Nodes, "node")
+		s += " of " + page.Plural(int64(p.Config.Nodes), "node", "")
 	}
 	return s
 }
@@ -115,14 +116,14 @@ func split(c *placement.Comparison) []string {
 		border = "The border is where a text begins, so no text is on both sides."
 	}
 	return []string{fmt.Sprintf("The trace has %s. The first %s are there to make placements from, the last %s are held out and were measured. %s",
-		plural64(s.Tokens, "token"), ui.Count(s.MadeFrom), ui.Count(s.Measured), border)}
+		page.Plural(s.Tokens, "token", ""), ui.Count(s.MadeFrom), ui.Count(s.Measured), border)}
 }
 
 // facts say what one has to know to get the same figures again.
 func facts(p *placement.Placement, s Setup) []fact {
 	var list []fact
 	for _, x := range s.Sources {
-		list = append(list, fact{Term: visible(x.Kind), Text: visible(x.Path), Code: true})
+		list = append(list, fact{Term: page.Visible(x.Kind), Text: page.Visible(x.Path), Code: true})
 	}
 	add := func(term, text string) { list = append(list, fact{Term: term, Text: text}) }
 	add("algorithm", string(p.Config.Algorithm))

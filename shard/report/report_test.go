@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"quern/formats/safetensors"
+	"quern/internal/page"
 	"quern/shard/placement"
 )
 
@@ -280,7 +281,7 @@ func TestNamesAreEscaped(t *testing.T) {
 	if n := strings.Count(s, "⟨U&#43;202E⟩⟨U&#43;0000⟩⟨FF⟩"); n != 6 { // the version twice
 		t.Errorf("what cannot be seen is shown %d times", n)
 	}
-	if strings.Contains(s, strings.Repeat("x", maxText+1)) {
+	if strings.Contains(s, strings.Repeat("x", page.MaxText+1)) {
 		t.Error("a long note is not cut")
 	}
 }

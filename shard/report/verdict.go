@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"quern/internal/page"
 	"quern/shard/placement"
 )
 
@@ -97,7 +98,7 @@ func verdict(c *placement.Comparison) judgement {
 	case len(words) == 0:
 		j.Word = "No better and no worse than index order"
 	default:
-		j.Word = capital(join(words)) + " than index order"
+		j.Word = capital(page.List(words)) + " than index order"
 	}
 	switch {
 	case better && !worse:

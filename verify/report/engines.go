@@ -1,6 +1,9 @@
 package report
 
-import "quern/verify"
+import (
+	"quern/internal/page"
+	"quern/verify"
+)
 
 // engines is the table of what engines do with the checkpoint.
 func engines(r *verify.Report) *section {
@@ -12,7 +15,7 @@ func engines(r *verify.Report) *section {
 	t := newTable("", "engine", "", "what it does")
 	for i := range r.Engines {
 		n := &r.Engines[i]
-		t.row(cell{Text: visible(n.Engine), Class: "name"}, string(n.Severity), cell{Text: visible(n.String()), Note: visible(n.Source)})
+		t.row(cell{Text: page.Visible(n.Engine), Class: "name"}, string(n.Severity), cell{Text: page.Visible(n.String()), Note: page.Visible(n.Source)})
 	}
 	s.add(t.stack().block())
 	return s

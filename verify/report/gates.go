@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 
+	"quern/internal/page"
 	"quern/internal/svg"
 	"quern/verify"
 )
@@ -58,15 +59,15 @@ func (u unit) amount(x float64) string {
 	case u == ratioDB && x <= unmeasurable, !known(x):
 		return none
 	case u == tensorCount && x == math.Trunc(x) && math.Abs(x) < 1e15:
-		return plural(int(x), "tensor", "tensors")
+		return page.Plural(int64(int(x)), "tensor", "tensors")
 	case u == findings:
-		return plural(int(x), "finding", "findings")
+		return page.Plural(int64(int(x)), "finding", "findings")
 	case u == fileCount:
-		return plural(int(x), "file", "files")
+		return page.Plural(int64(int(x)), "file", "files")
 	case u == tokenCount:
-		return plural(int(x), "token", "tokens")
+		return page.Plural(int64(int(x)), "token", "tokens")
 	case u == objections:
-		return plural(int(x), "objection", "objections")
+		return page.Plural(int64(int(x)), "objection", "objections")
 	case u == ratioDB:
 		return fixed(x, 2) + "\u202fdB"
 	case u == share:
@@ -128,9 +129,9 @@ func gates(r *verify.Report) *section {
 	for i := range r.Gates {
 		g := &r.Gates[i]
 		w := gateWords[g.Name]
-		name := cell{Text: visible(g.Name), Note: w.checks, Class: "name"}
+		name := cell{Text: page.Visible(g.Name), Note: w.checks, Class: "name"}
 		if g.Skipped != "" {
-			t.row(name, cell{Text: "– not checked", Note: visible(g.Skipped), Class: "skip"}, "", "", "")
+			t.row(name, cell{Text: "– not checked", Note: page.Visible(g.Skipped), Class: "skip"}, "", "", "")
 			continue
 		}
 		state := cell{Text: "✓ passed", Class: "pass"}
@@ -138,7 +139,7 @@ func gates(r *verify.Report) *section {
 		case !g.Passed:
 			state = cell{Text: "✗ failed", Class: "fail"}
 		case g.Undecided != "":
-			state = cell{Text: "– undecided", Note: visible(g.Undecided), Class: "skip"}
+			state = cell{Text: "– undecided", Note: page.Visible(g.Undecided), Class: "skip"}
 		}
 		sign := "≤ "
 		if g.AtLeast() {
@@ -153,9 +154,9 @@ func gates(r *verify.Report) *section {
 	s.add(t.stack().block())
 	for i := range r.Gates {
 		if g := &r.Gates[i]; len(g.Failures) > 0 {
-			b := block{Head: visible(g.Name) + ": what is wrong"}
+			b := block{Head: page.Visible(g.Name) + ": what is wrong"}
 			for _, f := range g.Failures {
-				b.Lines = append(b.Lines, visible(f))
+				b.Lines = append(b.Lines, page.Visible(f))
 			}
 			s.add(b)
 		}
@@ -193,7 +194,7 @@ func warnings(r *verify.Report) *section {
 	s := &section{ID: "warnings", Title: "Warnings"}
 	b := block{}
 	for _, w := range few(r.Warnings, 200) {
-		b.Lines = append(b.Lines, visible(w))
+		b.Lines = append(b.Lines, page.Visible(w))
 	}
 	if more := len(r.Warnings) - len(b.Lines); more > 0 {
 		b.Lines = append(b.Lines, fmt.Sprintf("and %s more", count(more)))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"quern/internal/page"
 	"quern/internal/svg"
 	"quern/verify/metrics"
 )
@@ -28,7 +29,7 @@ func histogram(b *metrics.Bins, m *metrics.Summary) []block {
 		return nil
 	}
 	if last == 0 {
-		return []block{{Prose: fmt.Sprintf("The divergence of %s is below %s.", plural(total, "token", "tokens"), figureOf(b.Edges[0]))}}
+		return []block{{Prose: fmt.Sprintf("The divergence of %s is below %s.", page.Plural(int64(total), "token", "tokens"), figureOf(b.Edges[0]))}}
 	}
 	// Bin i is from edge i−1 to edge i; the open ones get the width of their neighbours.
 	edge := func(i int) float64 {
@@ -46,14 +47,14 @@ func histogram(b *metrics.Bins, m *metrics.Summary) []block {
 
 	h := svg.Histogram{Frame: svg.Frame{Title: "Distribution of the KL divergence", Height: 170, X: x}}
 	h.Desc = fmt.Sprintf("Share of %s by the KL divergence on a logarithmic scale: median %s, 99th percentile %s, maximum %s.",
-		plural(total, "token", "tokens"), figureOf(m.KLDMedian), figureOf(m.KLDP99), figureOf(m.KLDMax))
+		page.Plural(int64(total), "token", "tokens"), figureOf(m.KLDMedian), figureOf(m.KLDP99), figureOf(m.KLDMax))
 	most := 0.0
 	for i := low; i <= last; i++ {
 		part := float64(b.Counts[i]) / float64(total)
 		most = max(most, part)
 		h.Bins = append(h.Bins, svg.Bin{
 			From: edge(i - 1), To: edge(i), Value: part,
-			Title: fmt.Sprintf("%s to %s: %s, %s", digits(edge(i-1), 2), digits(edge(i), 2), plural(b.Counts[i], "token", "tokens"), percent(part)),
+			Title: fmt.Sprintf("%s to %s: %s, %s", digits(edge(i-1), 2), digits(edge(i), 2), page.Plural(int64(b.Counts[i]), "token", "tokens"), percent(part)),
 		})
 	}
 	h.Y = svg.Linear(0, most*1.3, 4, wholePercent)
@@ -68,7 +69,7 @@ func histogram(b *metrics.Bins, m *metrics.Summary) []block {
 	}
 	f := &figure{Title: "Distribution", Chart: h.HTML()}
 	if b.Counts[0] > 0 {
-		f.Note = fmt.Sprintf("%s below %s (exact agreement among them) left out.", plural(b.Counts[0], "token is", "tokens are"), digits(b.Edges[0], 1))
+		f.Note = fmt.Sprintf("%s below %s (exact agreement among them) left out.", page.Plural(int64(b.Counts[0]), "token is", "tokens are"), digits(b.Edges[0], 1))
 	}
 	return []block{{Figure: f}, {Figure: tailFigure(b, x, total, edge)}}
 }
@@ -106,9 +107,9 @@ func tailFigure(b *metrics.Bins, x svg.Axis, total int, edge func(int) float64) 
 				n += b.Counts[i]
 			}
 		}
-		words = append(words, fmt.Sprintf("%s at %s or above", plural(n, "token", "tokens"), figureAs(at)))
+		words = append(words, fmt.Sprintf("%s at %s or above", page.Plural(int64(n), "token", "tokens"), figureAs(at)))
 	}
-	l.Desc = "Of " + plural(total, "token", "tokens") + ", " + list(words) + "."
+	l.Desc = "Of " + page.Plural(int64(total), "token", "tokens") + ", " + page.List(words) + "."
 	return &figure{Title: "Tail", Chart: l.HTML(), Note: l.Desc}
 }
 

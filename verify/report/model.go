@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"quern/internal/page"
 	"quern/internal/svg"
 	"quern/verify"
 	"quern/verify/metrics"
@@ -54,7 +55,7 @@ func model(r *verify.Report) *section {
 
 // perplexityWords say whether the difference of perplexities is one.
 func perplexityWords(m *metrics.Summary) string {
-	head := fmt.Sprintf("Both models read %s.", plural(m.Tokens, "token", "tokens"))
+	head := fmt.Sprintf("Both models read %s.", page.Plural(int64(m.Tokens), "token", "tokens"))
 	ln, err := float64(m.LnPPLRatio), float64(m.LnPPLRatioUncertainty)
 	if !known(ln) {
 		return head
@@ -116,7 +117,7 @@ func divergence(r *verify.Report) *section {
 		{Term: "maximum", Text: figureOf(m.KLDMax)},
 	}})
 	if m.KLDInfinite > 0 {
-		s.prose(fmt.Sprintf("At %s the checkpoint excludes what the baseline allows: the divergence is infinite there, and so are mean and maximum.", plural(m.KLDInfinite, "token", "tokens")))
+		s.prose(fmt.Sprintf("At %s the checkpoint excludes what the baseline allows: the divergence is infinite there, and so are mean and maximum.", page.Plural(int64(m.KLDInfinite), "token", "tokens")))
 	}
 	if r.Histogram != nil {
 		s.add(histogram(r.Histogram, m)...)

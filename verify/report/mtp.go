@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 
+	"quern/internal/page"
 	"quern/internal/svg"
 	"quern/verify"
 )
@@ -35,7 +36,7 @@ func prediction(r *verify.Report) *section {
 			},
 		}
 		v.X.Name = "drafts accepted"
-		s.add(block{Figure: &figure{Title: "Acceptance", Chart: v.HTML(), Note: fmt.Sprintf("Of %s; with the standard error. The scale does not begin at 0.", plural(m.Tokens, "draft", "drafts"))}})
+		s.add(block{Figure: &figure{Title: "Acceptance", Chart: v.HTML(), Note: fmt.Sprintf("Of %s; with the standard error. The scale does not begin at 0.", page.Plural(int64(m.Tokens), "draft", "drafts"))}})
 	}
 	t := newTable("", "", ">baseline", ">checkpoint", ">difference")
 	t.row("acceptance", percentPlusMinus(m.AcceptanceBase, m.UncertaintyBase), percentPlusMinus(m.AcceptanceQuant, m.UncertaintyQuant), points(m.AcceptanceQuant-m.AcceptanceBase))

@@ -138,11 +138,3 @@ func bounded(x float64, write func(float64) string) string {
 	}
 	return write(x)
 }
-
-// plural writes a count with its noun.
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return count(n) + " " + many
-}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"quern/internal/page"
 	"quern/internal/svg"
 	"quern/verify"
 	"quern/verify/evaluation"
@@ -108,7 +109,7 @@ func texts(r *verify.Report) *section {
 			plusMinus(m.KLDMean, m.KLDMeanUncertainty), figureOf(m.KLDMedian), figureOf(m.KLDP99), percent(m.SameTop))
 	}
 	if more := len(r.Texts) - len(shown); more > 0 {
-		t.Note = fmt.Sprintf("%s are left out here; the JSON output has them.", plural(more, "more text", "more texts"))
+		t.Note = fmt.Sprintf("%s are left out here; the JSON output has them.", page.Plural(int64(more), "more text", "more texts"))
 	}
 	s.add(t.stack().block())
 	return s
@@ -121,7 +122,7 @@ func textRatios(shown []evaluation.TextSummary) *figure {
 	for _, x := range shown {
 		m := &x.Metrics
 		ln, err := float64(m.LnPPLRatio), float64(m.LnPPLRatioUncertainty)
-		v.Rows = append(v.Rows, svg.Interval{Label: clip(visible(x.Name), 40), Note: plural(m.Tokens, "token", "tokens"), Kind: svg.Solid, Value: 100 * ln, Err: 100 * err})
+		v.Rows = append(v.Rows, svg.Interval{Label: clip(page.Visible(x.Name), 40), Note: page.Plural(int64(m.Tokens), "token", "tokens"), Kind: svg.Solid, Value: 100 * ln, Err: 100 * err})
 		values = append(values, 100*ln)
 		if known(err) {
 			values = append(values, 100*(ln-err), 100*(ln+err))

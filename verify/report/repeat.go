@@ -2,9 +2,8 @@ package report
 
 import (
 	"fmt"
-	"path/filepath"
-	"strings"
 
+	"quern/internal/page"
 	"quern/internal/ui"
 	"quern/verify"
 )
@@ -28,15 +27,15 @@ func repeat(r *verify.Report) *section {
 	}
 	o := r.Setup
 	if o != nil {
-		t.row("version", "quern "+visible(o.Version))
+		t.row("version", "quern "+page.Visible(o.Version))
 		if o.Context > 0 {
 			t.row("tokens a chunk", count(o.Context))
 		}
 		if o.Score != "" {
-			t.row("scored", cell{Text: visible(o.Score), Note: scoreWords[o.Score]})
+			t.row("scored", cell{Text: page.Visible(o.Score), Note: scoreWords[o.Score]})
 		}
 		if o.Activations != "" {
-			t.row("activations", cell{Text: visible(o.Activations), Note: activationWords[o.Activations]})
+			t.row("activations", cell{Text: page.Visible(o.Activations), Note: activationWords[o.Activations]})
 		}
 	}
 	s.add(t.block())
@@ -46,12 +45,12 @@ func repeat(r *verify.Report) *section {
 	if len(o.Remarks) > 0 {
 		b := block{Head: "What had no part in the figures"}
 		for _, r := range o.Remarks {
-			b.Lines = append(b.Lines, visible(r))
+			b.Lines = append(b.Lines, page.Visible(r))
 		}
 		s.add(b)
 	}
 	if len(o.Command) > 0 {
-		s.add(block{Head: "Command", Lines: []string{commandLine(o.Command)}})
+		s.add(block{Head: "Command", Lines: []string{page.CommandLine(o.Command)}})
 	}
 	if len(o.Sources) > 0 {
 		t := newTable("Texts", "text", ">bytes", ">tokens", "BLAKE3")
@@ -59,7 +58,7 @@ func repeat(r *verify.Report) *section {
 			t.row(code(x.Name), ui.Count(x.Bytes), count(x.Tokens), code(x.Digest))
 		}
 		if more := len(o.Sources) - len(t.Rows); more > 0 {
-			t.Note = fmt.Sprintf("%s are left out here; the JSON output has them.", plural(more, "more text", "more texts"))
+			t.Note = fmt.Sprintf("%s are left out here; the JSON output has them.", page.Plural(int64(more), "more text", "more texts"))
 		}
 		s.add(t.stack().block())
 	}
@@ -74,19 +73,4 @@ var scoreWords = map[string]string{
 var activationWords = map[string]string{
 	"bf16": "as they come, in float32",
 	"fp8":  "rounded to FP8 in groups of 128, as engines do before a block-FP8 product",
-}
-
-// commandLine writes arguments so that a shell reads them as they were.
-func commandLine(args []string) string {
-	if len(args) == 0 || filepath.Base(args[0]) != "quern" {
-		args = append([]string{"quern"}, args...)
-	}
-	words := make([]string, len(args))
-	for i, a := range args {
-		words[i] = visible(a)
-		if a == "" || strings.Trim(a, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%") != "" {
-			words[i] = "'" + strings.ReplaceAll(visible(a), "'", `'\''`) + "'"
-		}
-	}
-	return strings.Join(words, " ")
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"quern/internal/page"
 	"quern/internal/svg"
 	"quern/verify"
 )
@@ -18,7 +19,7 @@ var pageHTML string
 //go:embed page.css
 var pageCSS string
 
-var page = template.Must(template.New("page").Parse(pageHTML))
+var layout = page.Parse(pageHTML)
 
 // HTML writes r as one HTML file. The only errors are those of w.
 func HTML(w io.Writer, r *verify.Report) error {
@@ -28,9 +29,9 @@ func HTML(w io.Writer, r *verify.Report) error {
 		Facts:   facts(r),
 		Figures: keyFigures(r),
 	}
-	d.Title = d.Verdict.Word + ": " + visible(filepath.Base(r.Checkpoint))
+	d.Title = d.Verdict.Word + ": " + page.Visible(filepath.Base(r.Checkpoint))
 	if r.Setup != nil {
-		d.Version = visible(r.Setup.Version)
+		d.Version = page.Visible(r.Setup.Version)
 	}
 	for _, about := range []func(*verify.Report) *section{
 		gates, engines, warnings, sizes, weights, model, divergence, positions, texts, single, routing, tokens, prediction, hidden, repeat,
@@ -40,7 +41,7 @@ func HTML(w io.Writer, r *verify.Report) error {
 		}
 	}
 	var b bytes.Buffer
-	if err := page.Execute(&b, d); err != nil {
+	if err := layout.Execute(&b, d); err != nil {
 		return err
 	}
 	_, err := w.Write(b.Bytes())
@@ -169,9 +170,9 @@ func (t *table) stack() *table {
 // code is a cell that holds a name of a tensor, file or token.
 func code(name string) cell {
 	if len(name) <= 24 {
-		return cell{Text: visible(name), Class: "code short"}
+		return cell{Text: page.Visible(name), Class: "code short"}
 	}
-	return cell{Parts: strings.Split(breaks.Replace(visible(name)), "\x00"), Class: "code"}
+	return cell{Parts: strings.Split(breaks.Replace(page.Visible(name)), "\x00"), Class: "code"}
 }
 
 // breaks marks where names may be broken. No visible text has the mark in it.

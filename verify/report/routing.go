@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"quern/internal/page"
 	"quern/internal/svg"
 	"quern/verify"
 	"quern/verify/evaluation"
@@ -49,7 +50,7 @@ func routing(r *verify.Report) *section {
 			imbalance(l.LoadBase), imbalance(l.LoadQuant), leastAgreement(l))
 	}
 	if more := len(x.Layers) - len(layers); more > 0 {
-		t.Note = fmt.Sprintf("%s are left out here; the JSON output has them.", plural(more, "more layer", "more layers"))
+		t.Note = fmt.Sprintf("%s are left out here; the JSON output has them.", page.Plural(int64(more), "more layer", "more layers"))
 	}
 	s.add(t.block())
 	return s
@@ -219,7 +220,7 @@ func (h *heat) figure(title, note string, keys []key) []block {
 	case h.cells == 0:
 		return nil
 	case h.cells > maxCells:
-		return []block{{Prose: fmt.Sprintf("%s: %s are too many to draw; the JSON output has them.", title, plural(h.cells, "cell", "cells"))}}
+		return []block{{Prose: fmt.Sprintf("%s: %s are too many to draw; the JSON output has them.", title, page.Plural(int64(h.cells), "cell", "cells"))}}
 	}
 	m := svg.HeatMap{Title: title, Desc: note + " The table has the extremes of each layer.", Columns: "expert", Rows: h.rows, Levels: h.levels, Text: h.text}
 	return []block{{Figure: &figure{Title: title, Chart: m.HTML(), Legend: keys, Note: note + " Rows are layers."}}}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"quern/internal/page"
 	"quern/verify"
 )
 
@@ -14,13 +15,13 @@ func single(r *verify.Report) *section {
 		return nil
 	}
 	s := &section{ID: "model", Title: "Predictions"}
-	s.prose(fmt.Sprintf("The checkpoint read %s by itself. Without a baseline these figures say nothing about what quantization has cost.", plural(m.Metrics.Tokens, "token", "tokens")))
+	s.prose(fmt.Sprintf("The checkpoint read %s by itself. Without a baseline these figures say nothing about what quantization has cost.", page.Plural(int64(m.Metrics.Tokens), "token", "tokens")))
 	t := newTable("By text", "text", ">tokens", ">scored", ">perplexity", ">right tokens", ">entropy, nats")
 	for _, x := range few(m.Texts, maxTexts) {
 		t.row(code(x.Name), count(x.Tokens), count(x.Metrics.Tokens), plusMinus(x.Metrics.PPL, x.Metrics.PPLUncertainty), percent(x.Metrics.Accuracy), figureOf(x.Metrics.EntropyMean))
 	}
 	if more := len(m.Texts) - len(t.Rows); more > 0 {
-		t.Note = fmt.Sprintf("%s are left out here; the JSON output has them.", plural(more, "more text", "more texts"))
+		t.Note = fmt.Sprintf("%s are left out here; the JSON output has them.", page.Plural(int64(more), "more text", "more texts"))
 	}
 	if len(m.Texts) != 1 {
 		t.row("all", "", count(m.Metrics.Tokens), plusMinus(m.Metrics.PPL, m.Metrics.PPLUncertainty), percent(m.Metrics.Accuracy), figureOf(m.Metrics.EntropyMean)).Strong = true

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"quern/internal/page"
 	"quern/internal/svg"
 	"quern/internal/ui"
 	"quern/verify"
@@ -18,7 +19,7 @@ func totals(sizes []verify.RoleSize) (before, after int64) {
 }
 
 // role is a cell that names one.
-func role(name string) cell { return cell{Text: visible(name), Class: "code short"} }
+func role(name string) cell { return cell{Text: page.Visible(name), Class: "code short"} }
 
 // sizes says what takes how much room.
 func sizes(r *verify.Report) *section {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"quern/internal/page"
 	"quern/verify"
 	"quern/verify/evaluation"
 )
@@ -15,7 +16,7 @@ const maxTokens = 100
 type token struct {
 	Rank        int
 	KLD, Where  string
-	Before      []piece
+	Before      []page.Piece
 	Cut         bool // Before begins with a sign for what was left out
 	Target      said
 	Base, Quant said
@@ -24,7 +25,7 @@ type token struct {
 
 // said is a token as text and what it is given.
 type said struct {
-	Text  []piece
+	Text  []page.Piece
 	Empty bool
 	P     string
 	Right bool // it is what follows
@@ -37,7 +38,7 @@ func tokens(r *verify.Report) *section {
 	}
 	s := &section{ID: "tokens", Title: "Worst tokens"}
 	shown := few(r.Worst, maxTokens)
-	text := fmt.Sprintf("The %s with the highest KL divergence, each with what stands before it and what both models expect there.", plural(len(shown), "token", "tokens"))
+	text := fmt.Sprintf("The %s with the highest KL divergence, each with what stands before it and what both models expect there.", page.Plural(int64(len(shown)), "token", "tokens"))
 	if shown[0].Show != nil {
 		text += " Grey signs stand for white space (· space, ⏎ new line, ⇥ tab) and for characters that cannot be seen."
 	} else {
@@ -67,11 +68,11 @@ func tokenOf(rank int, w *evaluation.WorstToken, r *verify.Report) token {
 		target, base, quant = strconv.Itoa(w.Target), strconv.Itoa(w.TopBase), strconv.Itoa(w.TopQuant)
 	}
 	before, t.Cut = tail(before, maxBefore)
-	how := textSpaces
+	how := page.TextSpaces
 	if w.Show == nil {
-		how = plainSpaces
+		how = page.PlainSpaces
 	}
-	t.Before = pieces(before, maxBefore, how)
+	t.Before = page.Pieces(before, maxBefore, how)
 	t.Target = sayer(target)
 	t.Base, t.Quant = sayer(base), sayer(quant)
 	t.Base.P, t.Quant.P = percent(w.PBase), percent(w.PQuant)
@@ -80,13 +81,13 @@ func tokenOf(rank int, w *evaluation.WorstToken, r *verify.Report) token {
 }
 
 func sayer(s string) said {
-	return said{Text: pieces(s, maxToken, tokenSpaces), Empty: s == ""}
+	return said{Text: page.Pieces(s, maxToken, page.TokenSpaces), Empty: s == ""}
 }
 
 // textName is the name of a text by its index, where there is one.
 func textName(i int, r *verify.Report) string {
 	if i >= 0 && i < len(r.Texts) && r.Texts[i].Name != "" {
-		return visible(r.Texts[i].Name)
+		return page.Visible(r.Texts[i].Name)
 	}
 	return fmt.Sprintf("text %d", i)
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"strings"
 
+	"quern/internal/page"
 	"quern/internal/ui"
 	"quern/verify"
 )
@@ -22,15 +23,15 @@ func verdict(r *verify.Report) judgement {
 	for i := range r.Gates {
 		switch g := &r.Gates[i]; {
 		case !g.Passed:
-			what := visible(g.Name)
+			what := page.Visible(g.Name)
 			if w := gateWords[g.Name].fails; w != "" {
 				what = w + " (" + what + ")"
 			}
 			failed = append(failed, what)
 		case g.Skipped != "":
-			unchecked = append(unchecked, visible(g.Name)+" ("+visible(g.Skipped)+")")
+			unchecked = append(unchecked, page.Visible(g.Name)+" ("+page.Visible(g.Skipped)+")")
 		case g.Undecided != "":
-			undecided = append(undecided, visible(g.Name))
+			undecided = append(undecided, page.Visible(g.Name))
 		}
 	}
 	checked := len(r.Gates) - len(unchecked)
@@ -38,7 +39,7 @@ func verdict(r *verify.Report) judgement {
 	switch {
 	case len(failed) > 0:
 		j = judgement{Class: "fail", Sign: "✗", Word: "Do not ship"}
-		j.Text = []string{count(len(failed)) + " of " + plural(checked, "gate", "gates") + " failed: " + strings.Join(failed, "; ") + "."}
+		j.Text = []string{count(len(failed)) + " of " + page.Plural(int64(checked), "gate", "gates") + " failed: " + strings.Join(failed, "; ") + "."}
 	case checked == 0:
 		j = judgement{Class: "skip", Sign: "–", Word: "Not judged"}
 		j.Text = []string{"No gate applied to what was looked at."}
@@ -61,7 +62,7 @@ func verdict(r *verify.Report) judgement {
 		j.Text = append(j.Text, "Not checked: "+strings.Join(unchecked, ", ")+".")
 	}
 	if n := len(r.Warnings); n > 0 {
-		j.Text = append(j.Text, "There "+pick(n, "is ", "are ")+plural(n, "warning", "warnings")+".")
+		j.Text = append(j.Text, "There "+pick(n, "is ", "are ")+page.Plural(int64(n), "warning", "warnings")+".")
 	}
 	return j
 }
@@ -79,9 +80,9 @@ func allPassed(n, unchecked int) string {
 
 // facts say what was looked at.
 func facts(r *verify.Report) []fact {
-	out := []fact{{Term: "checkpoint", Text: visible(r.Checkpoint)}}
+	out := []fact{{Term: "checkpoint", Text: page.Visible(r.Checkpoint)}}
 	if r.Baseline != "" {
-		out = append(out, fact{Term: "baseline", Text: visible(r.Baseline)})
+		out = append(out, fact{Term: "baseline", Text: page.Visible(r.Baseline)})
 	}
 	return out
 }
@@ -91,7 +92,7 @@ func keyFigures(r *verify.Report) []fact {
 	var out []fact
 	add := func(term, text, note string) { out = append(out, fact{term, text, note}) }
 	if r.Bytes > 0 {
-		note := plural(r.Tensors, "tensor", "tensors")
+		note := page.Plural(int64(r.Tensors), "tensor", "tensors")
 		if before, after := totals(r.Sizes); before > 0 {
 			note = percent(float64(after)/float64(before)) + " of " + ui.Bytes(before)
 		}
@@ -100,7 +101,7 @@ func keyFigures(r *verify.Report) []fact {
 	if w := r.Weights; w != nil && w.Quantized > 0 {
 		note := "all tensors are exact"
 		if w.WorstSQNR != nil {
-			note = "of " + plural(w.Quantized, "tensor", "tensors")
+			note = "of " + page.Plural(int64(w.Quantized), "tensor", "tensors")
 		}
 		text := decibels(w.WorstSQNR)
 		if w.WorstSQNR != nil {
@@ -110,15 +111,15 @@ func keyFigures(r *verify.Report) []fact {
 	}
 	if m := r.Metrics; m != nil {
 		add("mean KL divergence", figureOf(m.KLDMean), "median "+figureOf(m.KLDMedian))
-		add("same likeliest token", percent(m.SameTop), "of "+plural(m.Tokens, "token", "tokens"))
+		add("same likeliest token", percent(m.SameTop), "of "+page.Plural(int64(m.Tokens), "token", "tokens"))
 		if known(m.PPLBase) && known(m.PPLQuant) {
 			add("perplexity", digits(m.PPLQuant, 4), "baseline "+digits(m.PPLBase, 4))
 		}
 	}
 	if s := r.Single; s != nil {
-		add("perplexity", digits(s.Metrics.PPL, 4), "of "+plural(s.Metrics.Tokens, "token", "tokens"))
+		add("perplexity", digits(s.Metrics.PPL, 4), "of "+page.Plural(int64(s.Metrics.Tokens), "token", "tokens"))
 		if m := s.MTP; m != nil && m.Tokens > 0 {
-			add("MTP acceptance", percent(m.Rate), "of "+plural(m.Tokens, "draft", "drafts"))
+			add("MTP acceptance", percent(m.Rate), "of "+page.Plural(int64(m.Tokens), "draft", "drafts"))
 		}
 	}
 	if m := r.MTP; m != nil && m.Tokens > 0 {

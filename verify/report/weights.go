@@ -6,6 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"quern/internal/page"
 	"quern/internal/svg"
 	"quern/verify"
 )
@@ -26,7 +27,7 @@ func weights(r *verify.Report) *section {
 		return nil
 	}
 	s := &section{ID: "weights", Title: "Weights"}
-	text := fmt.Sprintf("%s compared by value, %s for equality of their bytes.", plural(w.Quantized, "quantized tensor was", "quantized tensors were"), plural(w.Kept, "other", "others"))
+	text := fmt.Sprintf("%s compared by value, %s for equality of their bytes.", page.Plural(int64(w.Quantized), "quantized tensor was", "quantized tensors were"), page.Plural(int64(w.Kept), "other", "others"))
 	if w.Quantized > 0 && w.WorstSQNR == nil {
 		text += " All values are exact."
 	}
@@ -62,7 +63,7 @@ func worstTensors(w *verify.WeightsReport) *table {
 	if ideal {
 		head = append(head, ">absmax gives, dB")
 	}
-	t := newTable(fmt.Sprintf("The %s with the most noise", plural(len(tensors), "tensor", "tensors")), head...)
+	t := newTable(fmt.Sprintf("The %s with the most noise", page.Plural(int64(len(tensors)), "tensor", "tensors")), head...)
 	if ideal {
 		t.Note = "The last column is worked out for tensors below 31 dB: what tiles of 128×128 scaled by their absolute maximum reach. A tensor that comes within 0.1 dB of it is as good as it can be."
 	}
@@ -71,7 +72,7 @@ func worstTensors(w *verify.WeightsReport) *table {
 			break
 		}
 		name := code(x.Name)
-		name.Note = visible(x.Role)
+		name.Note = page.Visible(x.Role)
 		cells := []any{name, decibels(x.SQNR), bounded(x.Relative, relative), bounded(x.Cosine, cosine), bounded(x.MaxAbs, figureOf)}
 		if ideal {
 			best := ""
@@ -128,21 +129,21 @@ func distribution(w *verify.WeightsReport) *figure {
 	}
 	strip.X.Name = "signal to quantization noise of a tensor, dB"
 	for _, x := range few(w.Roles, shownRoles) {
-		note := plural(x.Tensors, "tensor", "tensors")
+		note := page.Plural(int64(x.Tensors), "tensor", "tensors")
 		if n := exact[x.Role]; n > 0 {
 			note += fmt.Sprintf(", %s exact", count(n))
 		}
 		if least, _, ok := svg.Span(byRole[x.Role]); ok {
 			note += ", least " + fixed(least, 2)
 		}
-		strip.Rows = append(strip.Rows, svg.StripRow{Label: visible(x.Role), Note: note, Values: byRole[x.Role]})
+		strip.Rows = append(strip.Rows, svg.StripRow{Label: page.Visible(x.Role), Note: note, Values: byRole[x.Role]})
 	}
 	note := "A point is a tensor; where there are more than 64 the height shows how many. The upright stroke is the median. Right is better."
 	if lo < strip.X.Lo || hi > strip.X.Hi {
 		note += " Tensors outside the scale lie on its edge."
 	}
 	if beyond > 0 {
-		note += fmt.Sprintf(" %s no ratio and %s not shown.", plural(beyond, "tensor has", "tensors have"), pick(beyond, "is", "are"))
+		note += fmt.Sprintf(" %s no ratio and %s not shown.", page.Plural(int64(beyond), "tensor has", "tensors have"), pick(beyond, "is", "are"))
 	}
 	if lo >= floorDB && !math.IsInf(hi, 0) {
 		note += fmt.Sprintf(" All are at %d dB or above.", floorDB)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"quern/internal/page"
 	"quern/verify"
 	"quern/verify/metrics"
 )
@@ -39,9 +40,6 @@ func TestNumbers(t *testing.T) {
 		{signed("−1"), "−1"},
 		{decibels(nil), "exact"},
 		{decibels(&nan), "–"},
-		{plural(1, "token", "tokens"), "1 token"},
-		{plural(12345, "token", "tokens"), "12,345 tokens"},
-		{list([]string{"a", "b", "c"}), "a, b and c"},
 		{clip("0123456789", 5), "01…89"},
 		{nats.limit(0.02), "0.02"},
 		{ratioDB.limit(31), "31\u202fdB"},
@@ -57,37 +55,12 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-func TestVisible(t *testing.T) {
-	for in, want := range map[string]string{
-		"größer 日本": "größer 日本", "a\tb\n": "a⟨U+0009⟩b⟨U+000A⟩", "\u202e": "⟨U+202E⟩", "\xe2\x82": "⟨E2⟩⟨82⟩", "\ufffd": "\ufffd", "\u00a0": "⟨U+00A0⟩", "\x00": "⟨U+0000⟩",
-		strings.Repeat("é", maxText+5): strings.Repeat("é", maxText) + "…",
-	} {
-		if got := visible(in); got != want {
-			t.Errorf("%q is shown as %q, want %q", in, got, want)
-		}
-	}
+func TestTail(t *testing.T) {
 	if s, more := tail("añb", 2); s != "ñb" || !more {
 		t.Error(s, more)
 	}
 	if s, more := tail("añb", 3); s != "añb" || more {
 		t.Error(s, more)
-	}
-}
-
-// A dot in the text is told from the sign of a space.
-func TestSpacesAreMarked(t *testing.T) {
-	got := pieces("a·b c\n\t", 80, textSpaces)
-	want := []piece{{"a·b", false}, {"·", true}, {"c", false}, {"⏎\n⇥", true}}
-	if len(got) != len(want) {
-		t.Fatalf("%v", got)
-	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Errorf("%v, want %v", got[i], want[i])
-		}
-	}
-	if got := pieces("\n", 80, tokenSpaces)[0].Text; got != "⏎" {
-		t.Errorf("%q", got)
 	}
 }
 
@@ -159,7 +132,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"./bin/quern", "verify", "--gate", "sqnr=off"}, "./bin/quern verify --gate sqnr=off"},
 		{[]string{"x\n"}, "quern 'x⟨U+000A⟩'"},
 	} {
-		if got := commandLine(c.args); got != c.want {
+		if got := page.CommandLine(c.args); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
