@@ -18,6 +18,7 @@ import (
 	"quern/formats/hf"
 	"quern/internal/blockio/faultfs"
 	"quern/internal/invalid"
+	"quern/internal/ui"
 )
 
 // A folder that holds something else is refused and stays as it is.
@@ -333,7 +334,7 @@ func TestTooLittleDisk(t *testing.T) {
 		restore(t, out, c.files)
 		fsys := &faultfs.FS{Space: func() int64 { return c.space }}
 		_, err := start(ck, p, out, func(o *engine.Options) { on(fsys)(o); o.Overwrite = c.overwrite })
-		if err == nil || errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), out) || !strings.Contains(err.Error(), fmt.Sprintf("%d are free", c.space)) {
+		if err == nil || errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), out) || !strings.Contains(err.Error(), ui.Bytes(c.space)+" are free") {
 			t.Errorf("%s: %v", c.what, err)
 		}
 		for _, x := range fsys.Calls() {
