@@ -13,13 +13,17 @@ import (
 // line is a command line whose flags may have stood anywhere: behind the arguments, or
 // before the command. The parser wants them between the two.
 type line struct {
-	path  []string // the program and its commands
-	flags []string
-	args  []string
-	ended bool // by "--": what follows are arguments, whatever they look like
+	path   []string // the program and its commands
+	flags  []string
+	args   []string
+	ended  bool // by "--": what follows are arguments, whatever they look like
+	astray bool // a flag is one of commands below, none of which is named
 }
 
 func (l *line) words() []string {
+	if l.astray && len(l.args) > 0 { // the word that should have been a command is what to blame
+		return slices.Concat(l.path, l.args, l.flags)
+	}
 	words := slices.Concat(l.path, l.flags)
 	if l.ended {
 		words = append(words, "--")
@@ -36,7 +40,7 @@ func arrange(app *cli.App, words []string) *line {
 		switch {
 		case l.ended || word == "-" || !strings.HasPrefix(word, "-"):
 			if at := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.HasName(word) }); at >= 0 && !l.ended && len(l.args) == 0 {
-				l.path = append(l.path, word)
+				l.path, l.astray = append(l.path, word), false
 				flags, commands = slices.Concat([]cli.Flag{cli.HelpFlag}, commands[at].Flags), commands[at].Subcommands
 				continue
 			}
@@ -49,6 +53,7 @@ func arrange(app *cli.App, words []string) *line {
 			f := flagNamed(flags, name)
 			if f == nil { // of a command that comes later
 				f = flagNamed(allFlags(commands), name)
+				l.astray = l.astray || f != nil || len(l.path) == 1
 			}
 			if f != nil && !whole && takesValue(f) && i+1 < len(words) {
 				i++

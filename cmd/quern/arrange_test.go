@@ -32,6 +32,11 @@ func TestArrange(t *testing.T) {
 		{"quern quantize a b --keep", "quern quantize --keep a b"}, // the parser says what is missing, or takes a
 		{"quern quantize a b -h", "quern quantize -h"},
 		{"quern -v", "quern -v"},
+		{"quern quantise --scale-fmt ue8m0 a b", "quern quantise a b --scale-fmt ue8m0"},
+		{"quern nothing --colour", "quern nothing --colour"},
+		{"quern --colour", "quern --colour"},
+		{"quern emit nomad --tasks 3", "quern emit nomad --tasks 3"},
+		{"quern emit slurm --tasks 3 -- quantize --x a", "quern emit slurm --tasks 3 -- quantize --x a"},
 	} {
 		if got := strings.Join(arrange(app, strings.Fields(c.in)).words(), " "); got != c.want {
 			t.Errorf("%s: %s, want %s", c.in, got, c.want)
