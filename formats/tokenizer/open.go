@@ -105,15 +105,6 @@ func ranked(file string) bool {
 // message of protobuf. Files of ranks begin with base64.
 func sentencePiece(data []byte) bool { return len(data) > 0 && data[0] == '\n' }
 
-// Parse reads a tokenizer.json. Errors match invalid.Input.
-func Parse(json []byte) (*Tokenizer, error) {
-	t, err := parse(json)
-	if err != nil {
-		return nil, err
-	}
-	return t.Tokenizer, nil
-}
-
 // readConfig reads tokenizer_config.json; without one it is fs.ErrNotExist.
 func readConfig(ctx context.Context, folder store.Folder) (config, error) {
 	data, err := read(ctx, folder, ConfigName, maxConfig)

@@ -13,6 +13,8 @@ import (
 
 // Input is matched (by errors.Is) by every error that blames the input:
 // malformed, inconsistent, or in a form that is not supported.
+//
+//lint:ignore ST1012 invalid.Input says it with the name of the package
 var Input = errors.New("invalid or unsupported input")
 
 // blame carries a message of its own and matches Input.
