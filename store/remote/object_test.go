@@ -261,10 +261,12 @@ func TestTriesAgain(t *testing.T) {
 	}
 	for name, get := range map[string]func(s *server) func(int, int64, int64) (io.ReadCloser, error){
 		"every other answer is an error": func(*server) func(int, int64, int64) (io.ReadCloser, error) {
-			return func(try int, _, _ int64) (io.ReadCloser, error) {
-				if try%2 == 1 {
+			var asked sync.Map // by offset: ranges in flight must not take each other's good answers
+			return func(_ int, off, _ int64) (io.ReadCloser, error) {
+				if _, again := asked.LoadOrStore(off, true); !again {
 					return nil, TryAgain(flaky, time.Millisecond)
 				}
+				asked.Delete(off)
 				return nil, nil
 			}
 		},
