@@ -21,6 +21,7 @@ type grouped struct {
 	qNorm, kNorm         *norm   // or nil
 	sinks                *vector // or nil
 	wide                 bool    // norms run over all heads
+	gated                bool    // q has a gate of the output beside each head
 	heads, kvHeads, size int
 	window               int // 0: all positions
 	rope                 *rope
@@ -63,7 +64,13 @@ func (g *grouped) needs(p *part) {
 	g.kNorm.needs(p)
 }
 
-func (g *grouped) scratch() int { return (2*g.heads + 2*g.kvHeads) * g.size }
+func (g *grouped) scratch() int {
+	n := (2*g.heads + 2*g.kvHeads) * g.size
+	if g.gated {
+		n += 3 * g.heads * g.size
+	}
+	return n
+}
 
 func (g *grouped) newState() state {
 	return &kvCache{wa: g.kvHeads * g.size, wb: g.kvHeads * g.size}
@@ -76,7 +83,7 @@ func (g *grouped) mix(p *pass, y, x []float32, b *batch) error {
 	qw, kw := g.heads*g.size, g.kvHeads*g.size
 	q, k, v := p.arena.floats(rows*qw), p.arena.floats(rows*kw), p.arena.floats(rows*kw)
 	p.observe(x, rows, g.q, g.k, g.v)
-	p.linear(q, x, rows, g.q, g.qBias)
+	gate := g.gates(p, q, x, rows)
 	p.linear(k, x, rows, g.k, g.kBias)
 	p.linear(v, x, rows, g.v, g.vBias)
 	g.position(p, q, rows, g.heads, g.qNorm, segs)
@@ -92,6 +99,7 @@ func (g *grouped) mix(p *pass, y, x []float32, b *batch) error {
 		}
 		g.attend(p, out[s.first*qw:], q[s.first*qw:], keys, values, s)
 	}
+	p.open(out, gate, rows)
 	p.observe(out, rows, g.o)
 	p.linear(y, out, rows, g.o, g.oBias)
 	return nil

@@ -62,9 +62,29 @@ func newBuilder(c *hf.Checkpoint) (*builder, error) {
 			// Of norms, whose parts are the names of their modules.
 			k.part = t.Meta.Module[strings.LastIndexByte(t.Meta.Module, '.')+1:]
 		}
+		if t.Meta.MTP && k.layer < 0 {
+			k.layer = c.Config.NumHiddenLayers // Qwen: mtp.fc beside mtp.layers.0
+		}
 		b.tensors[k] = t
+		if err := b.divide(t); err != nil {
+			return nil, err
+		}
 	}
 	return b, nil
+}
+
+// divide finds the matrices of single experts in a tensor that holds all of a layer. Where
+// gate and up alternate (gpt_oss) nothing is divided.
+func (b *builder) divide(t *plan.Tensor) error {
+	if _, ok := plan.Elem(t.DType); !ok || !t.Meta.Fused3D || len(t.Shape) != 3 || t.Meta.Interleaved {
+		return nil
+	}
+	parts, err := plan.ExpertParts(*t)
+	for i := range parts {
+		m := &parts[i].Meta
+		b.tensors[key{role: m.Role, layer: m.Layer, expert: m.Expert + 1, part: m.Part}] = &parts[i]
+	}
+	return err
 }
 
 func (b *builder) has(k key) bool { return b.tensors[k] != nil }
@@ -84,7 +104,7 @@ func (b *builder) find(k key) *plan.Tensor {
 		}
 	}
 	if t != nil {
-		b.used[t.Name] = true
+		b.used[t.Name], b.used[t.Source.Name] = true, true
 	}
 	return t
 }

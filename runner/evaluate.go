@@ -78,6 +78,9 @@ type evaluator struct {
 	load   *loader
 	starts []int // of the texts that are walked
 	spill  bool
+	// embedded are the embeddings of all tokens, kept for multi-token prediction where
+	// that has the same table: no byte is read twice.
+	embedded *Rows
 }
 
 // Evaluate runs texts, lists of token ids, through all layers. An id beyond the
@@ -93,7 +96,7 @@ func (m *Model) Evaluate(ctx context.Context, texts [][]int, o Options) (_ *Eval
 	ev := &Evaluation{Texts: texts, Starts: starts(texts, 0)}
 	load := &loader{files: m.files, progress: o.Progress, total: m.weightBytes(!o.NoMTP)}
 	e := &evaluator{o: o, load: load}
-	// States, what experts read, their sums, and the states of MTP.
+	// States, what experts read, their sums, and the states of MTP or embeddings for it.
 	e.spill = 4*int64(ev.Starts[len(texts)])*int64(m.Width())*4 > o.Memory/2
 	e.walk = &walk{
 		pass: newPass(m, ctx, o.Workers, newStreamed(load, o.Memory)), shelf: newShelf(e.spill, o.TempDir), everyExpert: o.AllExperts,
@@ -186,7 +189,7 @@ func (e *evaluator) main(ev *Evaluation) error {
 		if first, err = e.resume(r); err != nil {
 			return err
 		}
-	} else if err := e.gather(x, m.embed); err != nil {
+	} else if err := e.embed(x, m.mtp != nil && !e.o.NoMTP && m.mtp.embed == m.embed); err != nil {
 		return err
 	}
 	if err := e.through(m.layers[first:]); err != nil {
@@ -207,6 +210,27 @@ func (e *evaluator) begin(texts [][]int, from, width int) (*Rows, error) {
 	x, err := newRows(len(e.tokens), width, e.spill, e.o.TempDir)
 	e.x = x
 	return x, err
+}
+
+// embed makes what the layers begin with of the tokens, and keeps the embeddings.
+func (e *evaluator) embed(x *Rows, keep bool) (err error) {
+	if !keep {
+		return e.gather(x, e.m.embed)
+	}
+	if e.embedded, err = e.shelf.of(shelfEmbeddings, x.n, e.m.hidden); err != nil {
+		return err
+	}
+	if err := e.gather(e.embedded, e.m.embed); err != nil {
+		return err
+	}
+	return e.pieces(e.chunks(), func(at *batch, rows []float32) error {
+		h, err := e.embedded.View(at.first, at.n, e.viewBuffer(e.embedded, at.n))
+		if err != nil {
+			return err
+		}
+		e.m.frame.expand(e.pass, rows, h, at.n)
+		return x.put(at.first, rows)
+	})
 }
 
 // resume takes states that an earlier evaluation left, and says with which layer it

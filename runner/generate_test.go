@@ -157,7 +157,7 @@ func generate(t *testing.T, m *runner.Model, prompt []int, o runner.GenerateOpti
 }
 
 func TestSpeculationChangesNothing(t *testing.T) {
-	for _, dir := range []string{tiny(t), "testdata/models/deepseek_v3", "testdata/models/glm4_moe"} {
+	for _, dir := range []string{tiny(t), "testdata/models/deepseek_v3", "testdata/models/glm4_moe", "testdata/models/qwen3_next", "testdata/models/qwen3_5_moe"} {
 		m := open(t, dir)
 		r := rand.New(rand.NewPCG(3, 4))
 		for range 6 {

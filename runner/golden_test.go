@@ -207,13 +207,9 @@ func TestGoldens(t *testing.T) {
 }
 
 func TestUnsupported(t *testing.T) {
-	for _, family := range []string{"deepseek_v32", "qwen3_next"} {
+	for _, family := range []string{"kimi_k3", "dbrx"} {
 		dir := t.TempDir()
-		raw, err := os.ReadFile("../formats/model/testdata/config/" + family + ".json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(dir+"/config.json", raw, 0o644); err != nil {
+		if err := os.WriteFile(dir+"/config.json", []byte(`{"model_type": "`+family+`", "num_hidden_layers": 2}`), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		f, err := os.Create(dir + "/model.safetensors")

@@ -13,7 +13,11 @@ type mtp struct {
 }
 
 // nextn lays the layer out as DeepSeek and GLM store it; nil when there is none.
-func nextn(s *site) (*mtp, error) {
+func nextn(s *site) (*mtp, error) { return s.joined("enorm", "hnorm") }
+
+// joined lays out a layer that has a projection of an embedding and a state, each behind a
+// norm.
+func (s *site) joined(enorm, hnorm string) (*mtp, error) {
 	if !s.has(model.MTPProjection, "") {
 		return nil, nil
 	}
@@ -22,7 +26,7 @@ func nextn(s *site) (*mtp, error) {
 		return nil, err
 	}
 	norm := func(part string) *norm { return s.norm(part, s.c.HiddenSize, eps(s.c)) }
-	t := &mtp{layer: l, proj: s.weight(model.MTPProjection, ""), enorm: norm("enorm"), hnorm: norm("hnorm"), norm: norm("norm")}
+	t := &mtp{layer: l, proj: s.weight(model.MTPProjection, ""), enorm: norm(enorm), hnorm: norm(hnorm), norm: norm("norm")}
 	if s.has(model.Embedding, "") {
 		t.embed = s.weight(model.Embedding, "")
 	}
@@ -60,21 +64,28 @@ func (e *evaluator) mtp(ev *Evaluation) error {
 	if z.n == 0 {
 		return nil
 	}
-	// Embeddings, for which the states of the layer have room where there is one stream.
-	emb := z
-	if z.width != m.hidden {
-		if emb, err = e.shelf.of("embeddings", z.n, m.hidden); err != nil {
+	// Embeddings: those that the main model read, or else in the states of the layer, which
+	// have room for them where there is one stream.
+	emb, from := e.embedded, ev.Starts
+	if emb == nil {
+		if emb, from = z, ev.MTPStarts; z.width != m.hidden {
+			if emb, err = e.shelf.of(shelfEmbeddings, z.n, m.hidden); err != nil {
+				return err
+			}
+		}
+		if err := e.gather(emb, t.embed); err != nil {
 			return err
 		}
-	}
-	if err := e.gather(emb, t.embed); err != nil {
-		return err
 	}
 	if err := e.weights.hold(t.joining); err != nil {
 		return err
 	}
 	for i := range ev.Texts {
-		if err := e.joinText(ev, emb, i); err != nil {
+		first := from[i]
+		if e.embedded != nil {
+			first++ // from the second token on
+		}
+		if err := e.joinText(ev, emb, first, i); err != nil {
 			return err
 		}
 	}
@@ -86,14 +97,15 @@ func (e *evaluator) mtp(ev *Evaluation) error {
 	return err
 }
 
-// joinText makes the inputs of the MTP layer for one text out of its embeddings.
-func (e *evaluator) joinText(ev *Evaluation, embeddings *Rows, text int) error {
+// joinText makes the inputs of the MTP layer for one text out of its embeddings, which
+// begin with row at.
+func (e *evaluator) joinText(ev *Evaluation, embeddings *Rows, at, text int) error {
 	from, to := ev.MTPStarts[text], ev.MTPStarts[text+1]
 	d := e.m.hidden
 	for _, g := range chunksOf(to-from, e.chunk) {
 		first, n := from+g.first, g.n
 		mark := e.arena.mark()
-		emb, err := embeddings.View(first, n, e.arena.floats(n*d))
+		emb, err := embeddings.View(at+g.first, n, e.arena.floats(n*d))
 		if err != nil {
 			return err
 		}

@@ -6,12 +6,15 @@ import (
 	"quern/internal/vec"
 )
 
-// Names of what a block with experts keeps on the shelf.
+// Names of what a block with experts keeps on the shelf, and of what waits there for
+// multi-token prediction.
 const (
 	shelfInput = "input of experts"
 	shelfSums  = "sums of experts"
 	shelfKept  = "kept of experts" // what its residual rule keeps
 	shelfEach  = "of every token"  // what every token gets, where experts have another width
+
+	shelfEmbeddings = "embeddings"
 )
 
 // routed runs block j of a layer, which has experts: first what every token gets is
