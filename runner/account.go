@@ -42,6 +42,9 @@ func (b *builder) account(m *Model) ([]string, error) {
 		count[kind]++
 	}
 	var remarks []string
+	if b.lacksMTP {
+		remarks = append(remarks, "config.json declares multi-token prediction, of which the checkpoint has no tensor")
+	}
 	for i, n := range count {
 		if n > 0 {
 			remarks = append(remarks, fmt.Sprintf("not used: %d tensors, %s first: %s", n, first[i], idle[i].why))

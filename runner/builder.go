@@ -29,12 +29,17 @@ type builder struct {
 	used    map[string]bool // names of tensors that were asked for
 	static  []*matrix       // weights that have one
 	block   []int64
+	// lacksMTP is set when the config declares multi-token prediction that is not stored.
+	lacksMTP bool
 	err     error
 }
 
 func newBuilder(c *hf.Checkpoint) (*builder, error) {
 	arch := c.Arch()
-	if lack := arch.Missing(c.Has); lack.Count > 0 {
+	// transformers saves checkpoints without multi-token prediction, which their configs
+	// still declare.
+	lack := arch.Missing(c.Has)
+	if lack.Count > lack.MTP || lack.Count > 0 && hasMTP(c) {
 		return nil, invalid.Errorf("%q: tensors of the config are missing: %s", c.Path, lack)
 	}
 	p := plan.New(c)
@@ -42,7 +47,7 @@ func newBuilder(c *hf.Checkpoint) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{c: c, tensors: make(map[key]*plan.Tensor, len(p.Tensors)), scales: make(map[string]*plan.Tensor, len(scales)), inputs: map[string]*plan.Tensor{}, all: p.Tensors, used: map[string]bool{}, block: c.Config.Quant.Tile()}
+	b := &builder{c: c, lacksMTP: lack.Count > 0, tensors: make(map[key]*plan.Tensor, len(p.Tensors)), scales: make(map[string]*plan.Tensor, len(scales)), inputs: map[string]*plan.Tensor{}, all: p.Tensors, used: map[string]bool{}, block: c.Config.Quant.Tile()}
 	for weight, i := range scales {
 		b.scales[weight] = &p.Tensors[i]
 	}
@@ -71,6 +76,16 @@ func newBuilder(c *hf.Checkpoint) (*builder, error) {
 		}
 	}
 	return b, nil
+}
+
+// hasMTP reports whether a checkpoint has any tensor of multi-token prediction.
+func hasMTP(c *hf.Checkpoint) bool {
+	for _, t := range c.Classified() {
+		if t.MTP {
+			return true
+		}
+	}
+	return false
 }
 
 // divide finds the matrices of single experts in a tensor that holds all of a layer. Where

@@ -43,9 +43,21 @@ func newDelta(s *site) (mixer, error) {
 	return d, s.err
 }
 
-// state is a vector of numbers of a recurrent mixer.
-func (s *site) state(part string, shape ...int) *vector {
-	return s.numbers(key{role: model.State, layer: s.layer, part: part}, shape...)
+// state is a vector of n numbers of a recurrent mixer, in whatever shape: A_log of Kimi
+// Linear is [1, 1, n, 1].
+func (s *site) state(part string, n int) *vector {
+	k := key{role: model.State, layer: s.layer, part: part}
+	var shape []int
+	if t := s.tensors[k]; t != nil && len(t.Shape) > 1 {
+		count := int64(1)
+		for _, d := range t.Shape {
+			shape, count = append(shape, int(d)), count*d
+		}
+		if count == int64(n) {
+			return s.numbers(k, shape...)
+		}
+	}
+	return s.vector(k, n)
 }
 
 func (d *delta) needs(p *part) {

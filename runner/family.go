@@ -15,6 +15,9 @@ type family struct {
 	// latent is set when some layers have multi-head latent attention, whose heads have
 	// a rotated part of their own.
 	latent bool
+	// still is set when latent attention rotates nothing, ownEps when the norms of its
+	// latents have rms_norm_eps.
+	still, ownEps bool
 	// mixers are the text mixers, by the types that layers have.
 	mixers mixers
 	// arrange lays out the blocks of a layer; nil: sequential.

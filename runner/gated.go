@@ -47,3 +47,20 @@ func (p *pass) open(out, gate []float32, rows int) {
 		vec.Mul(out[first*width:][:n*width], g)
 	})
 }
+
+// gated multiplies each head's output by the sigmoid of a number of its own (Ling 3).
+func (a *latent) gated(p *pass, out, x []float32, rows int) {
+	if a.gate == nil {
+		return
+	}
+	mark := p.arena.mark()
+	defer p.arena.release(mark)
+	gate := p.arena.floats(rows * a.heads)
+	p.linear(gate, x, rows, a.gate, nil)
+	vec.Sigmoid(gate, gate)
+	p.each(rows*a.heads, a.valueSize, func(first, n, _ int) {
+		for h := first; h < first+n; h++ {
+			vec.Scale(out[h*a.valueSize:][:a.valueSize], gate[h])
+		}
+	})
+}

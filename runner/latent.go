@@ -22,12 +22,13 @@ type latent struct {
 	kvA, kvB *matrix
 	kvNorm   *norm
 	o        *matrix
+	gate     *matrix // of each head's output, or nil (Ling 3)
 
 	qABias, kvABias, oBias *vector // or nil
 
 	heads, rank              int
 	nope, rotated, valueSize int
-	rope                     *rope
+	rope                     *rope // nil: nothing rotates
 	interleaved              bool
 	scale                    float32
 	module                   string
@@ -36,18 +37,30 @@ type latent struct {
 func newLatent(s *site) (mixer, error) {
 	c := s.c
 	weight := func(part string) *matrix { return s.weight(model.Attention, part) }
-	r, err := s.rope()
-	if err != nil {
-		return nil, err
+	norms := float32(latentEps)
+	if s.fam.ownEps {
+		norms = eps(c)
+	}
+	scale := s.scale(c.QKHeadDim())
+	var r *rope
+	if !s.fam.still {
+		var err error
+		if r, err = s.rope(); err != nil {
+			return nil, err
+		}
+		scale *= r.scale
 	}
 	a := &latent{
-		kvA: weight("kv_a"), kvB: weight("kv_b"), kvNorm: s.norm("kv_a_layernorm", c.KVLoraRank, latentEps), o: weight("o"),
+		kvA: weight("kv_a"), kvB: weight("kv_b"), kvNorm: s.norm("kv_a_layernorm", c.KVLoraRank, norms), o: weight("o"),
 		heads: c.NumHeads, rank: c.KVLoraRank, nope: c.QKNopeHeadDim, rotated: c.QKRopeHeadDim, valueSize: c.VHeadDim,
-		rope: r, interleaved: c.RopeInterleave || !c.Has("rope_interleave"), scale: s.scale(c.QKHeadDim()) * r.scale,
+		rope: r, interleaved: c.RopeInterleave || !c.Has("rope_interleave"), scale: scale,
 	}
 	a.kvB.wide = true
+	if s.has(model.LinearAttentionGate, "g") {
+		a.gate = s.weight(model.LinearAttentionGate, "g")
+	}
 	if c.QLoraRank > 0 {
-		a.qA, a.qB, a.qNorm = weight("q_a"), weight("q_b"), s.norm("q_a_layernorm", c.QLoraRank, latentEps)
+		a.qA, a.qB, a.qNorm = weight("q_a"), weight("q_b"), s.norm("q_a_layernorm", c.QLoraRank, norms)
 		a.qABias = s.bias("q_a", c.QLoraRank)
 	} else {
 		a.q = weight("q")
@@ -58,7 +71,7 @@ func newLatent(s *site) (mixer, error) {
 }
 
 func (a *latent) needs(p *part) {
-	p.matrices(a.q, a.qA, a.qB, a.kvA, a.kvB, a.o)
+	p.matrices(a.q, a.qA, a.qB, a.kvA, a.kvB, a.o, a.gate)
 	p.vectors(a.qABias, a.kvABias, a.oBias)
 	a.qNorm.needs(p)
 	a.kvNorm.needs(p)
@@ -105,6 +118,7 @@ func (a *latent) mix(p *pass, y, x []float32, b *batch) error {
 	} else {
 		a.expanded(p, out, q, lat, shared, rows, segs)
 	}
+	a.gated(p, out, x, rows)
 	p.observe(out, rows, a.o)
 	p.linear(y, out, rows, a.o, a.oBias)
 	return nil
@@ -115,11 +129,17 @@ func (a *latent) position(p *pass, q, lat, shared, kva []float32, segs []segment
 	qk, d := a.nope+a.rotated, a.rotated
 	norm := a.kvNorm.of(p.weights)
 	for _, s := range segs {
-		table := a.rope.upTo(s.pos + s.n)
+		var table []float32
+		if a.rope != nil {
+			table = a.rope.upTo(s.pos + s.n)
+		}
 		p.each(s.n, a.heads*qk, func(first, n, _ int) {
 			for i := first; i < first+n; i++ {
 				row := s.first + i
-				at := table[(s.pos+i)*d:][:d]
+				var at []float32
+				if table != nil {
+					at = table[(s.pos+i)*d:][:d]
+				}
 				in := kva[row*(a.rank+d):][:a.rank+d]
 				norm(lat[row*a.rank:][:a.rank], in[:a.rank])
 				pe := shared[row*d:][:d]
@@ -134,11 +154,13 @@ func (a *latent) position(p *pass, q, lat, shared, kva []float32, segs []segment
 }
 
 func (a *latent) rotate(x, at []float32) {
-	if a.interleaved {
+	switch {
+	case at == nil: // nothing rotates
+	case a.interleaved:
 		vec.RotateInterleaved(x, at[:len(x)/2], at[len(x)/2:])
-		return
+	default:
+		vec.Rotate(x, at[:len(x)/2], at[len(x)/2:])
 	}
-	vec.Rotate(x, at[:len(x)/2], at[len(x)/2:])
 }
 
 // expanded makes the keys and values of every head, as in training.

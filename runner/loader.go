@@ -67,7 +67,7 @@ func (l *loader) read(u *unit) error {
 			return err
 		}
 		u.vecs = append(u.vecs, f)
-		l.count(v.view.Bytes())
+		l.count(v.bytes())
 	}
 	return nil
 }

@@ -32,6 +32,17 @@ type vector struct {
 	view plan.View
 	n    int
 	plus float32 // is added to each number
+	// behind are further views, whose numbers come one behind the other.
+	behind []plan.View
+}
+
+// bytes is what loading the vector reads.
+func (v *vector) bytes() int64 {
+	n := v.view.Bytes()
+	for i := range v.behind {
+		n += v.behind[i].Bytes()
+	}
+	return n
 }
 
 // newMatrix describes the tensor of a view. scale may be nil.
@@ -176,12 +187,17 @@ func widen(w *gemm.Weight) error {
 
 // load reads a vector as float32.
 func (v *vector) load(files *source.Files) ([]float32, error) {
-	raw := make([]byte, v.view.Bytes())
-	if err := files.Read(&v.view, raw, 0); err != nil {
-		return nil, err
-	}
 	dst := make([]float32, v.n)
-	source.Floats(dst, raw, v.view.DType)
+	rest := dst
+	for _, view := range append([]plan.View{v.view}, v.behind...) {
+		raw := make([]byte, view.Bytes())
+		if err := files.Read(&view, raw, 0); err != nil {
+			return nil, err
+		}
+		n := min(int(int64(len(raw))/max(view.DType.Bits()/8, 1)), len(rest))
+		source.Floats(rest[:n], raw, view.DType)
+		rest = rest[n:]
+	}
 	if v.plus != 0 {
 		for i := range dst {
 			dst[i] += v.plus

@@ -26,7 +26,7 @@ var kimi = []family{
 			outer, norms, within(isLinear, kda), within(isLinear, kimiLog), within(isLinear, kdaDecay), within(isLinear, kdaGate),
 			within(isFull, mla), kimiDense, kimiExperts, kimiCorrection, kimiShared,
 		},
-		fused: unknownLayout,
+		fused: unknownLayout, complete: normalized,
 	},
 	{
 		// Ling 3: the gate of the output is one matrix in layers of delta attention, and
@@ -38,7 +38,7 @@ var kimi = []family{
 			ling(within(isLinear, kda)), ling(within(isLinear, kdaLog)), ling(within(isFull, mla)), lingGates, dense, experts,
 			renamed(correction, "e_score_correction_bias", "expert_bias"), shared, optional(nextn),
 		},
-		fused: unknownLayout, mtpLayers: true,
+		fused: unknownLayout, mtpLayers: true, complete: hybridLing,
 	},
 }
 

@@ -19,14 +19,14 @@ var qwen = []family{
 	{
 		name: "qwen3_next", types: []string{"qwen3_next"}, classes: []string{"Qwen3NextForCausalLM"},
 		rows:  [][]row{outer, norms, gatedGQA, headNorms, deltaNet, fusedDelta, dense, experts, sharedOne, qwenMTP},
-		fused: unknownLayout, mtpPrefix: "mtp.layers.",
+		fused: unknownLayout, mtpPrefix: "mtp.layers.", complete: hybridQwen,
 	},
 	{
 		name:      "qwen3_5_moe",
 		types:     []string{"qwen3_5_moe", "qwen3_5_moe_text"},
 		classes:   []string{"Qwen3_5MoeForConditionalGeneration", "Qwen3_5MoeForCausalLM"},
 		rows:      [][]row{outer, norms, gatedGQA, headNorms, deltaNet, splitDelta, dense, experts, fusedExperts, sharedOne, qwenMTP},
-		mtpPrefix: "mtp.layers.",
+		mtpPrefix: "mtp.layers.", complete: hybridQwen,
 	},
 	{
 		name:    "qwen3_5",
