@@ -35,6 +35,18 @@ func geluTanh(x float64) float64 {
 	return x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))) / 2
 }
 
+// apply writes act(x) into x.
+func (f activation) apply(x []float32) {
+	if f == nil {
+		f = silu
+	}
+	for i, v := range x {
+		x[i] = float32(f(float64(v)))
+	}
+}
+
+func silu(x float64) float64 { return x * sigmoid(x) }
+
 // times writes act(gate)·up into gate.
 func (f activation) times(gate, up []float32) {
 	if f == nil {

@@ -24,7 +24,7 @@ type grouped struct {
 	gated                bool    // q has a gate of the output beside each head
 	heads, kvHeads, size int
 	window               int // 0: all positions
-	rope                 *rope
+	rope                 *rope // nil: nothing rotates
 	scale                float32
 	module               string
 }
@@ -32,9 +32,12 @@ type grouped struct {
 func newGrouped(s *site) (mixer, error) {
 	c, f := s.c, s.fam
 	weight := func(part string) *matrix { return s.weight(model.Attention, part) }
-	r, err := s.rope()
-	if err != nil {
-		return nil, err
+	var r *rope
+	if !f.still {
+		var err error
+		if r, err = s.rope(); err != nil {
+			return nil, err
+		}
 	}
 	g := &grouped{
 		q: weight("q"), k: weight("k"), v: weight("v"), o: weight("o"), wide: f.wideNorm,
@@ -108,9 +111,15 @@ func (g *grouped) mix(p *pass, y, x []float32, b *batch) error {
 // position normalizes and rotates the heads of rows.
 func (g *grouped) position(p *pass, x []float32, rows, heads int, n *norm, segs []segment) {
 	norm := n.of(p.weights)
-	width, d := heads*g.size, g.rope.dims()
+	if norm == nil && g.rope == nil {
+		return
+	}
+	width, d := heads*g.size, 0
 	for _, s := range segs {
-		table := g.rope.upTo(s.pos + s.n)
+		var table []float32
+		if g.rope != nil {
+			d, table = g.rope.dims(), g.rope.upTo(s.pos+s.n)
+		}
 		p.each(s.n, width, func(first, n, _ int) {
 			for i := first; i < first+n; i++ {
 				row := x[(s.first+i)*width:][:width]

@@ -31,7 +31,7 @@ type builder struct {
 	block   []int64
 	// lacksMTP is set when the config declares multi-token prediction that is not stored.
 	lacksMTP bool
-	err     error
+	err      error
 }
 
 func newBuilder(c *hf.Checkpoint) (*builder, error) {

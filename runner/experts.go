@@ -49,7 +49,10 @@ func newExperts(s *site) (mixer, error) {
 		}
 		x.parts[e] = partOf(x.experts[e])
 	}
-	if s.has(model.SharedExpert, "gate") {
+	if s.has(model.ExpertLatent, "down") {
+		x.latent = &latentExperts{down: s.weight(model.ExpertLatent, "down"), up: s.weight(model.ExpertLatent, "up")}
+	}
+	if s.has(model.SharedExpert, "up") {
 		x.shared = newMLP(s, model.SharedExpert, -1)
 		if s.has(model.SharedExpertGate, "") {
 			x.gate = s.weight(model.SharedExpertGate, "")

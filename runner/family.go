@@ -15,8 +15,8 @@ type family struct {
 	// latent is set when some layers have multi-head latent attention, whose heads have
 	// a rotated part of their own.
 	latent bool
-	// still is set when latent attention rotates nothing, ownEps when the norms of its
-	// latents have rms_norm_eps.
+	// still is set when attention rotates nothing, ownEps when the norms of latents have
+	// rms_norm_eps.
 	still, ownEps bool
 	// mixers are the text mixers, by the types that layers have.
 	mixers mixers
@@ -37,6 +37,8 @@ type family struct {
 	biases      []string
 	biasField   string
 	biasDefault bool
+	// ungated is set when feed-forward blocks have no gate.
+	ungated bool
 	// mlpBias is set when mlp_bias gives dense layers and shared experts biases.
 	mlpBias bool
 	// headNorm says when queries and keys are normalized.

@@ -117,7 +117,7 @@ func (s *site) feedForward() (mixer, error) {
 	if s.c.HasExperts(s.layer) && s.fam.router != nil {
 		return newExperts(s)
 	}
-	return newMLP(s, model.DenseMLP, -1), s.err
+	return newDense(s)
 }
 
 // routed are the experts of a layer, nil when there are none.

@@ -7,7 +7,8 @@ import (
 	"quern/internal/vec"
 )
 
-// mlp is a gated feed-forward block: down(act(gate(x))·up(x)).
+// mlp is a gated feed-forward block: down(act(gate(x))·up(x)); without a gate
+// down(act(up(x))).
 type mlp struct {
 	gate, up, down *matrix
 	// gateUp holds gate and up in the alternating columns of gpt_oss; gate and up are
@@ -27,8 +28,10 @@ func newMLP(s *site, role model.Role, expert int) *mlp {
 	part := func(p string) *matrix {
 		return s.matrix(key{role: role, layer: s.layer, expert: expert + 1, part: p})
 	}
-	f := &mlp{gate: part("gate"), up: part("up"), down: part("down")}
-	f.inner, f.act = f.gate.out, activations[s.c.HiddenAct]
+	f := &mlp{up: part("up"), down: part("down"), act: activations[s.c.HiddenAct]}
+	if f.inner = f.up.out; !s.fam.ungated {
+		f.gate = part("gate")
+	}
 	if s.fam.mlpBias && s.c.MLPBias && role != model.RoutedExpert {
 		bias := func(p string, n int) *vector {
 			return s.vector(key{role: model.Bias, layer: s.layer, part: p}, n)
@@ -100,14 +103,19 @@ func (f *mlp) forward(p *pass, y, x []float32, rows int) {
 	mark := p.arena.mark()
 	defer p.arena.release(mark)
 	h := p.arena.floats(rows * f.inner)
-	if f.gateUp != nil {
+	switch {
+	case f.gate == nil && f.gateUp == nil:
+		p.observe(x, rows, f.up)
+		p.linear(h, x, rows, f.up, f.upBias)
+		p.each(rows, 4*f.inner, func(first, n, _ int) { f.act.apply(h[first*f.inner:][:n*f.inner]) })
+	case f.gateUp != nil:
 		p.observe(x, rows, f.gateUp)
 		both := p.arena.floats(rows * 2 * f.inner)
 		p.linear(both, x, rows, f.gateUp, f.gateUpBias)
 		p.each(rows, 8*f.inner, func(first, n, _ int) {
 			vec.ClampedSwiGLU(h[first*f.inner:][:n*f.inner], both[2*first*f.inner:][:2*n*f.inner], f.clampAlpha, f.clampLimit)
 		})
-	} else {
+	default:
 		p.observe(x, rows, f.gate, f.up)
 		up := p.arena.floats(rows * f.inner)
 		p.linear(h, x, rows, f.gate, f.gateBias)

@@ -158,7 +158,11 @@ func (m *Model) build(b *builder) error {
 	m.factors = factorsOf(m.cfg, m.fam)
 	outer := site(-1)
 	m.embed = outer.weight(model.Embedding, "")
-	m.norm = outer.norm("norm", m.hidden, eps(m.cfg))
+	last := "norm"
+	if outer.has(model.Norm, "norm_f") {
+		last = "norm_f" // Nemotron-H
+	}
+	m.norm = outer.norm(last, m.hidden, eps(m.cfg))
 	m.frame = single(m.hidden)
 	if m.fam.frame != nil {
 		m.frame = m.fam.frame(outer)

@@ -154,6 +154,9 @@ func (c *Config) fields() []field {
 		{"ssm_state_size", &c.MambaState, 0},
 		{"conv_kernel", &c.MambaConvKernel, 0},
 		{"use_conv_bias", &c.MambaConvBias, 0},
+		{"mamba_n_groups", &c.MambaGroups, 0}, // these in older configs of Nemotron-H
+		{"mamba_d_conv", &c.MambaConvKernel, 0},
+		{"mamba_conv_bias", &c.MambaConvBias, 0},
 
 		{"ngram_size", &c.NGram.Size, 1 << 10},
 		{"heads_per_ngram", &c.NGram.Heads, 1 << 10},

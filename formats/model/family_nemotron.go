@@ -26,6 +26,12 @@ var nemotron = []family{{
 	},
 	fused: unknownLayout,
 	complete: func(c *Config) error {
+		if !c.Has("use_conv_bias") && !c.Has("mamba_conv_bias") {
+			c.MambaConvBias = true
+		}
+		if err := normalized(c); err != nil {
+			return err
+		}
 		if err := nemotronBlocks("layers_block_type", c.BlockTypes); err != nil {
 			return err
 		}
