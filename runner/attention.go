@@ -23,7 +23,7 @@ type grouped struct {
 	wide                 bool    // norms run over all heads
 	gated                bool    // q has a gate of the output beside each head
 	heads, kvHeads, size int
-	window               int // 0: all positions
+	window               int   // 0: all positions
 	rope                 *rope // nil: nothing rotates
 	scale                float32
 	module               string
