@@ -146,11 +146,22 @@ func (m *Model) checkTexts(texts [][]int) error {
 		if len(t) == 0 {
 			return invalid.Errorf("text %d is empty", i)
 		}
+		if err := m.checkLength(len(t)); err != nil {
+			return err
+		}
 		for p, id := range t {
 			if id < 0 || id >= m.vocab {
 				return invalid.Errorf("text %d, position %d: token id %d is not in the vocabulary of %d", i, p, id, m.vocab)
 			}
 		}
+	}
+	return nil
+}
+
+// checkLength refuses a text that is longer than the model's rope is computed for.
+func (m *Model) checkLength(n int) error {
+	if m.longest > 0 && n > m.longest {
+		return invalid.Errorf("%q: a text of %d tokens; its rope turns those of more than %d in another way, which the runner does not compute", m.c.Path, n, m.longest)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ type family struct {
 	// allWindow is set when sliding_window holds for every layer and not for those
 	// that layer_types names.
 	allWindow bool
-	router    *routing // nil: there are no experts
+	router    *routers // nil: there are no experts
 	// normalized is set when the weights of the chosen experts are divided by their
 	// sum whatever the config says, and there is no factor.
 	normalized bool

@@ -163,6 +163,7 @@ var quiet = set(`
 var ropeKeys = set(`
 	rope_theta rope_type type factor original_max_position_embeddings beta_fast beta_slow mscale mscale_all_dim low_freq_factor high_freq_factor
 	attention_factor partial_rotary_factor truncate mrope_section mrope_interleaved
+	alpha short_factor long_factor short_mscale long_mscale llama_4_scaling_beta
 `)
 
 func set(words string) map[string]bool {
@@ -252,9 +253,9 @@ func (v value) grouped() bool { return v.fam.routing().grouped && !v.fam.normali
 func (v value) scaled() bool { return v.grouped() }
 
 // routing is that of the router, of no router one that does nothing.
-func (f *family) routing() *routing {
+func (f *family) routing() *routers {
 	if f.router == nil {
-		return &routing{methods: []string{"greedy"}}
+		return &routers{methods: []string{"greedy"}}
 	}
 	return f.router
 }

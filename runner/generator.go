@@ -154,6 +154,9 @@ func (g *Generator) run(tokens []int, few bool) error {
 	d, n := g.m.hidden, len(tokens)
 	p := g.walk.pass
 	p.few = few
+	if err := g.m.checkLength(g.pos + n); err != nil {
+		return err
+	}
 	if cap(g.last) < n*d {
 		g.last = make([]float32, n*d)
 	}

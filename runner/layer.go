@@ -59,8 +59,13 @@ func (s *site) bias(part string, n int) *vector {
 // kind is the type of the layer.
 func (s *site) kind() string { return s.fam.typeOf(s.c, s.layer) }
 
-// rope is that of the layer's type.
-func (s *site) rope() (*rope, error) { return s.ropes.of(s.kind()) }
+// rope is that of the layer's type and heads.
+func (s *site) rope() (*rope, error) {
+	if s.fam.latent {
+		return s.ropes.of(s.kind(), s.c.QKRopeHeadDim)
+	}
+	return s.ropes.of(s.kind(), s.c.HeadDimOf(s.layer))
+}
 
 // lay lays the layer out as its family arranges it.
 func (s *site) lay() (*layer, error) {

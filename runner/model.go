@@ -27,6 +27,7 @@ type Model struct {
 	mtp         *mtp // nil when there is none
 	hidden      int
 	vocab       int
+	longest     int       // text that is computed; 0: any
 	static      []*matrix // weights with a static scale for their input
 	remarks     []string
 }
@@ -206,6 +207,6 @@ func (m *Model) build(b *builder) error {
 			t.head = m.head
 		}
 	}
-	m.static = b.static
+	m.static, m.longest = b.static, ropes.longest()
 	return b.err
 }

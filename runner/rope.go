@@ -6,6 +6,8 @@ import (
 
 	"quern/formats/model"
 	"quern/internal/invalid"
+	"quern/internal/rotary"
+	"quern/internal/vec"
 )
 
 // rope is rotary position embedding: for each position the cosine and sine of an
@@ -15,6 +17,10 @@ type rope struct {
 	factor  float64   // multiplies cosine and sine
 	// scale multiplies the logits of attention once more in DeepSeek's models.
 	scale float32
+	// query is what queries are multiplied by at a position (Mistral 4); nil: nothing.
+	query func(position int) float32
+	// longest is the longest text whose positions turn so; 0: there is none.
+	longest int
 
 	mu    sync.Mutex
 	table []float32 // position by position: cosines, then sines
@@ -44,63 +50,78 @@ func (r *rope) upTo(n int) []float32 {
 	return r.table
 }
 
-// ropes are the ropes of a model: most have one, some one a layer type.
+// ropes are the ropes of a model: most have one, some one a layer type, with heads of
+// their own size.
 type ropes struct {
 	c      *model.Config
 	latent bool
-	made   map[string]*rope
+	made   map[ropeKey]*rope
+}
+
+type ropeKey struct {
+	layerType string
+	head      int // of which a part may rotate
 }
 
 func newRopes(c *model.Config, latent bool) *ropes {
-	return &ropes{c: c, latent: latent, made: map[string]*rope{}}
+	return &ropes{c: c, latent: latent, made: map[ropeKey]*rope{}}
 }
 
-// of returns the rope of a layer type.
-func (r *ropes) of(layerType string) (*rope, error) {
-	if r.c.RopeByType == nil {
-		layerType = ""
+// of returns the rope of a layer type with heads of a size.
+func (r *ropes) of(layerType string, head int) (*rope, error) {
+	p, ok := r.c.RopeByType[layerType]
+	if !ok {
+		layerType, p = "", r.c.Rope
 	}
-	if made := r.made[layerType]; made != nil {
+	key := ropeKey{layerType, head}
+	if made := r.made[key]; made != nil {
 		return made, nil
 	}
-	p := r.c.Rope
-	if layerType != "" {
-		p = r.c.RopeByType[layerType]
-	}
-	made, err := newRope(r.c, p, r.latent)
+	made, err := newRope(r.c, p, r.latent, head)
 	if err == nil {
-		r.made[layerType] = made
+		r.made[key] = made
 	}
 	return made, err
 }
 
-// newRope follows transformers' modeling_rope_utils (default, linear, llama3) and the
-// YaRN paper's code (arXiv 2309.00071) with the extensions of DeepSeek (mscale_all_dim
-// scales the logits) and gpt_oss (truncate).
-func newRope(c *model.Config, p model.Rope, latent bool) (*rope, error) {
-	d := c.HeadDim
+// longest is the longest text that all of them turn as the model does; 0: any.
+func (r *ropes) longest() int {
+	n := 0
+	for _, made := range r.made {
+		if m := made.longest; m > 0 && (n == 0 || m < n) {
+			n = m
+		}
+	}
+	return n
+}
+
+// newRope follows transformers' modeling_rope_utils and the YaRN paper's code (arXiv
+// 2309.00071) with the extensions of DeepSeek (mscale_all_dim scales the logits) and
+// gpt_oss (truncate). head is the size of heads, or that of the part of latent attention's
+// that rotates.
+func newRope(c *model.Config, p model.Rope, latent bool, head int) (*rope, error) {
+	d, odd := head, false
 	switch {
-	case latent:
-		d = c.QKRopeHeadDim
+	case latent, p.Type == "proportional":
 	case p.PartialRotaryFactor > 0:
-		d = int(float64(c.HeadDim) * p.PartialRotaryFactor)
+		d, odd = int(float64(head)*p.PartialRotaryFactor), true
 	case c.RotaryDim > 0:
 		d = c.RotaryDim
 	}
-	if d <= 0 || d%2 != 0 || !latent && d > c.HeadDim {
-		return nil, invalid.Errorf("config.json: %d rotated dimensions of heads of %d", d, c.HeadDim)
+	if d <= 0 || d%2 != 0 && !odd || !latent && (d+1)/2*2 > head {
+		return nil, invalid.Errorf("config.json: %d rotated dimensions of heads of %d", d, head)
 	}
 	theta := p.Theta
 	if theta == 0 {
 		theta = 10000
 	}
-	r := &rope{inverse: make([]float32, d/2), factor: 1, scale: 1}
-	freq := make([]float64, d/2)
-	for i := range freq {
-		freq[i] = math.Pow(theta, -2*float64(i)/float64(d))
-	}
-	if p.Type != "" && p.Type != "default" && !(p.Factor > 0) {
-		return nil, invalid.Errorf("config.json: rope type %q with the factor %v", p.Type, p.Factor)
+	r := &rope{factor: 1, scale: 1}
+	freq := rotary.Default(theta, d)
+	switch p.Type {
+	case "linear", "llama3", "yarn":
+		if !(p.Factor > 0) {
+			return nil, invalid.Errorf("config.json: rope type %q with the factor %v", p.Type, p.Factor)
+		}
 	}
 	switch p.Type {
 	case "", "default":
@@ -118,13 +139,73 @@ func newRope(c *model.Config, p model.Rope, latent bool) (*rope, error) {
 		if m := mscale(p.Factor, p.MScaleAll); latent && p.MScaleAll != 0 {
 			r.scale = float32(m * m)
 		}
+	case "proportional":
+		freq = rotary.Proportional(theta, d, p.PartialRotaryFactor, p.Factor)
+	case "dynamic":
+		var err error
+		if freq, err = dynamic(r, c, p, theta, d); err != nil {
+			return nil, err
+		}
+	case "longrope":
+		var err error
+		if freq, err = longRope(r, p, theta, d); err != nil {
+			return nil, err
+		}
 	default:
-		return nil, invalid.Errorf("config.json: rope type %q is not computed; known are default, linear, llama3 and yarn", p.Type)
+		return nil, invalid.Errorf("config.json: rope type %q is not computed; known are default, linear, dynamic, llama3, longrope, proportional and yarn", p.Type)
 	}
+	r.inverse = make([]float32, len(freq))
 	for i, f := range freq {
 		r.inverse[i] = float32(f)
 	}
+	if p.Llama4Beta != 0 {
+		if p.OriginalMax <= 0 {
+			return nil, invalid.Errorf("config.json: \"llama_4_scaling_beta\" without original_max_position_embeddings")
+		}
+		r.query = func(at int) float32 { return rotary.Beta(at, p.OriginalMax, p.Llama4Beta) }
+	}
 	return r, nil
+}
+
+// dynamic raises theta: by alpha always (Hunyuan), else for texts that are longer than
+// those of training, which are not computed, because each of their tokens would turn all
+// that came before it once more.
+func dynamic(r *rope, c *model.Config, p model.Rope, theta float64, d int) ([]float64, error) {
+	if p.Alpha > 0 {
+		return rotary.Default(theta*math.Pow(p.Alpha, float64(d)/float64(d-2)), d), nil
+	}
+	if c.MaxPositions == 0 {
+		return nil, invalid.Errorf("config.json: rope type dynamic without max_position_embeddings")
+	}
+	r.longest = c.MaxPositions
+	return rotary.Dynamic(theta, d, max(p.Factor, 1), 0, c.MaxPositions), nil
+}
+
+// longRope is that of PhiMoE, whose code takes the short factors whatever the length of a
+// text; cosine and sine have the factor of short texts or that of long ones, which turn
+// what came before once more where the two differ.
+func longRope(r *rope, p model.Rope, theta float64, d int) ([]float64, error) {
+	if len(p.ShortFactor) != d/2 || p.ShortMScale <= 0 || p.OriginalMax <= 0 {
+		return nil, invalid.Errorf("config.json: rope type longrope with %d short factors for %d rotated dimensions, short_mscale %v and original_max_position_embeddings %d", len(p.ShortFactor), d, p.ShortMScale, p.OriginalMax)
+	}
+	freq, _ := rotary.LongRope(theta, p.ShortFactor, 1, p.OriginalMax)
+	if r.factor = p.ShortMScale; p.LongMScale != p.ShortMScale {
+		r.longest = p.OriginalMax
+	}
+	return freq, nil
+}
+
+// grow multiplies the queries of rows, so many numbers each, by what a function says of
+// their positions; nil: not at all.
+func (p *pass) grow(q []float32, width int, scale func(position int) float32, segs []segment) {
+	if scale == nil {
+		return
+	}
+	for _, s := range segs {
+		for i := range s.n {
+			vec.Scale(q[(s.first+i)*width:][:width], scale(s.pos+i))
+		}
+	}
 }
 
 // llama3 lowers the frequencies whose wavelength is beyond the original context.

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"quern/internal/routing"
 )
 
 func pick(r *router, logits, correct []float32) ([]int32, []float32) {
@@ -12,8 +14,15 @@ func pick(r *router, logits, correct []float32) ([]int32, []float32) {
 		correct = nil
 	}
 	ids, weights := make([]int32, r.topK), make([]float32, r.topK)
-	r.choose(ids, weights, slices.Clone(logits), correct, make([]float32, 3*r.experts))
+	r.choose(ids, weights, slices.Clone(logits), correct, make([]float32, 2*r.experts))
 	return ids, weights
+}
+
+// ruled is a router without weights.
+func ruled(kind *routers, experts, topK, groups, topGroups int, factor float32, normalize bool) *router {
+	r := &router{routers: kind, Rule: kind.rule, experts: experts, topK: topK}
+	r.Groups, r.TopGroups, r.Factor, r.Normalize = groups, topGroups, factor, normalize
+	return r
 }
 
 func normal(seed uint64, n int) []float32 {
@@ -29,12 +38,12 @@ func normal(seed uint64, n int) []float32 {
 // whole groups change places.
 func TestRouterPermutation(t *testing.T) {
 	for _, r := range []*router{
-		{routing: softmaxTopK, experts: 16, topK: 4, factor: 1},
-		{routing: softmaxTopK, experts: 16, topK: 4, factor: 1, normalize: true},
-		{routing: softmaxGroupMax, experts: 16, topK: 4, groups: 4, topGroups: 2, factor: 16},
-		{routing: sigmoidBiasTopK, experts: 16, topK: 4, groups: 4, topGroups: 2, factor: 2.5, normalize: true},
-		{routing: sigmoidBiasTopK, experts: 16, topK: 4, groups: 1, topGroups: 1, factor: 1, normalize: true},
-		{routing: topKSoftmax, experts: 16, topK: 4, factor: 1},
+		ruled(softmaxTopK, 16, 4, 0, 0, 1, false),
+		ruled(softmaxTopK, 16, 4, 0, 0, 1, true),
+		ruled(softmaxGroupMax, 16, 4, 4, 2, 16, false),
+		ruled(sigmoidBiasTopK, 16, 4, 4, 2, 2.5, true),
+		ruled(sigmoidBiasTopK, 16, 4, 1, 1, 1, true),
+		ruled(topKSoftmax, 16, 4, 0, 0, 1, false),
 	} {
 		for seed := range uint64(50) {
 			logits, correct := normal(seed, 16), normal(seed+1000, 16)
@@ -58,14 +67,14 @@ func TestRouterPermutation(t *testing.T) {
 			for _, w := range weights {
 				sum += float64(w)
 			}
-			if want := float64(r.factor); (r.normalize || r.weigh != nil) && math.Abs(sum-want) > 1e-5*want {
+			if want := float64(r.Factor); (r.Normalize || r.Chosen == routing.Softmax) && math.Abs(sum-want) > 1e-5*want {
 				t.Errorf("router %q: weights add up to %g", r.scoring, sum)
 			}
-			if groups := map[int32]bool{}; r.groups > 1 {
+			if groups := map[int32]bool{}; r.Groups > 1 {
 				for _, id := range ids {
 					groups[id/4] = true
 				}
-				if len(groups) > r.topGroups {
+				if len(groups) > r.TopGroups {
 					t.Errorf("router %q: %v come from %d groups", r.scoring, ids, len(groups))
 				}
 			}
@@ -76,7 +85,7 @@ func TestRouterPermutation(t *testing.T) {
 // The bias chooses and does not weigh; ties go to the lower expert; what is no number
 // is never chosen before what is one.
 func TestRouterEdges(t *testing.T) {
-	r := &router{routing: sigmoidBiasTopK, experts: 4, topK: 2, groups: 1, factor: 1}
+	r := ruled(sigmoidBiasTopK, 4, 2, 1, 0, 1, false)
 	ids, weights := pick(r, []float32{3, 0, 0, 0}, []float32{-10, 0, 5, 0})
 	if !slices.Equal(ids, []int32{2, 1}) || weights[0] != 0.5 || weights[1] != 0.5 {
 		t.Error(ids, weights)
@@ -93,12 +102,12 @@ func TestRouterEdges(t *testing.T) {
 	}
 	// Two of four groups, of which the others' experts would be larger than 0 is:
 	// masked with −∞ they are out, masked with 0 they were not.
-	g := &router{routing: sigmoidBiasTopK, experts: 4, topK: 2, groups: 2, topGroups: 1, factor: 1}
+	g := ruled(sigmoidBiasTopK, 4, 2, 2, 1, 1, false)
 	ids, _ = pick(g, []float32{0, 0, 1, 1}, []float32{-5, -5, -4, -4})
 	if !slices.Equal(ids, []int32{2, 3}) {
 		t.Error(ids)
 	}
-	all := &router{routing: softmaxTopK, experts: 4, topK: 4, factor: 1}
+	all := ruled(softmaxTopK, 4, 4, 0, 0, 1, false)
 	ids, _ = pick(all, []float32{1, 4, 2, 2}, nil)
 	if !slices.Equal(ids, []int32{1, 2, 3, 0}) {
 		t.Error(ids)

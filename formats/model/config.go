@@ -204,6 +204,12 @@ type Rope struct {
 	LowFreq, HighFreq   float64 // low_freq_factor, high_freq_factor
 	AttentionFactor     float64
 	PartialRotaryFactor float64 // share of the head that is rotated; 0 when absent (all)
+	// Alpha is alpha of type dynamic (Hunyuan): theta is raised by it whatever the length.
+	Alpha float64
+	// Of type longrope: what each pair's frequency is divided by, in texts within
+	// OriginalMax and in longer ones, and what cosine and sine are multiplied by (PhiMoE).
+	ShortFactor, LongFactor []float64
+	ShortMScale, LongMScale float64
 	// Llama4Beta is llama_4_scaling_beta: queries grow with their position (Mistral 4).
 	Llama4Beta float64
 	// NoTruncate is truncate: false of gpt_oss: the bounds of YaRN's ramp are not

@@ -14,7 +14,7 @@ import (
 // and the greatest value that it may have.
 type field struct {
 	key string
-	dst any // *int, *float64, *bool, *string, *[]int or *[]string
+	dst any // *int, *float64, *bool, *string, *[]int, *[]float64 or *[]string
 	max int // of integers; 0 means maxSize. Of floats: anySign
 }
 
@@ -402,6 +402,8 @@ func scratch(dst any) any {
 		return new(string)
 	case *[]int:
 		return new([]int)
+	case *[]float64:
+		return new([]float64)
 	}
 	return new([]string)
 }
@@ -442,18 +444,15 @@ func read(f field, v *strictjson.Value) error {
 			list[i] = n
 		}
 		*dst = list
+	case *[]float64:
+		list, err := floats(f, v)
+		*dst = list
+		return err
 	case *float64:
 		if v.Kind == strictjson.KindArray { // as integers by layer
-			list := make([]float64, len(v.Elems))
-			for i := range v.Elems {
-				x, err := float(f, &v.Elems[i])
-				if err != nil {
-					return err
-				}
-				list[i] = x
-			}
+			list, err := floats(f, v)
 			*dst = same(list)
-			return nil
+			return err
 		}
 		x, err := float(f, v)
 		*dst = x
@@ -510,6 +509,22 @@ func float(f field, v *strictjson.Value) (float64, error) {
 		return 0, invalid.Errorf("%q: %s is no number that it can be", f.key, shown(v))
 	}
 	return x, nil
+}
+
+// floats reads a list of numbers.
+func floats(f field, v *strictjson.Value) ([]float64, error) {
+	if v.Kind != strictjson.KindArray {
+		return nil, invalid.Errorf("%q: %s instead of a list of numbers", f.key, shown(v))
+	}
+	list := make([]float64, len(v.Elems))
+	for i := range v.Elems {
+		x, err := float(f, &v.Elems[i])
+		if err != nil {
+			return nil, err
+		}
+		list[i] = x
+	}
+	return list, nil
 }
 
 // same returns the value that all of a list share, 0 when there is none.

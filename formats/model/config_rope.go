@@ -22,6 +22,11 @@ func (p *Rope) fields() []field {
 		{"attention_factor", &p.AttentionFactor, 0},
 		{"partial_rotary_factor", &p.PartialRotaryFactor, 0},
 		{"llama_4_scaling_beta", &p.Llama4Beta, 0},
+		{"alpha", &p.Alpha, 0},
+		{"short_factor", &p.ShortFactor, 0},
+		{"long_factor", &p.LongFactor, 0},
+		{"short_mscale", &p.ShortMScale, 0},
+		{"long_mscale", &p.LongMScale, 0},
 	}
 }
 

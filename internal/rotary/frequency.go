@@ -2,9 +2,10 @@ package rotary
 
 import "math"
 
-// Default are theta^(−2i/d) for the d/2 pairs of d channels.
+// Default are theta^(−2i/d) for the pairs of d channels; where d is odd, the last pair has
+// a channel more than d (MiMo's third of a small head).
 func Default(theta float64, d int) []float64 {
-	f := make([]float64, d/2)
+	f := make([]float64, (d+1)/2)
 	for i := range f {
 		f[i] = math.Pow(theta, -2*float64(i)/float64(d))
 	}
