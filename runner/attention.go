@@ -180,6 +180,7 @@ type heads struct {
 	size, valueSize int
 	scale           float32
 	window          int
+	keys            chosen // of the rows of the batch, within what the window leaves
 }
 
 // from is the first position that position pos sees.
@@ -216,12 +217,34 @@ func (h *heads) many(out []float32, ldo int, q []float32, ldq int, keys []float3
 			a, b := h.from(pos)-from, pos+1-from
 			clear(row[:a])
 			clear(row[b:])
+			if ids := h.keys.of(s.first + first + r); ids != nil {
+				among(row[a:b], ids, h.scale, sink)
+				continue
+			}
 			vec.Scale(row[a:b], h.scale)
 			softmax(row[a:b], sink)
 		}
 		v := gemm.Floats(values[from*ldv:], h.valueSize, width, ldv, true)
 		gemm.Mul(out[first*ldo:], ldo, sc, width, n, &v, one)
 	}
+}
+
+// among makes weights of those scores that ids name in ascending order, and zeros of the
+// others.
+func among(row []float32, ids []int32, scale float32, sink []float32) {
+	for i, id := range ids {
+		row[i] = row[id]
+	}
+	vec.Scale(row[:len(ids)], scale)
+	softmax(row[:len(ids)], sink)
+	end := len(row)
+	for i := len(ids) - 1; i >= 0; i-- {
+		id := int(ids[i])
+		row[id] = row[i]
+		clear(row[id+1 : end])
+		end = id
+	}
+	clear(row[:end])
 }
 
 // few computes the query heads that share a key head, for one row at position pos.

@@ -51,6 +51,7 @@ func TestBorders(t *testing.T) {
 	for _, dir := range dirs {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			m := open(t, dir)
+			runner.StableTies(m)
 			r := rand.New(rand.NewPCG(7, 8))
 			var texts [][]int
 			for _, n := range lengths {

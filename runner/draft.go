@@ -35,7 +35,7 @@ func (g *Generator) mtpRows(h []float32, next []int, pos int) ([]float32, error)
 		return nil, err
 	}
 	t.join(g.walk.pass, z, emb, h, n)
-	return z, g.through([]*layer{t.layer}, z, next, pos, g.draft.head, t.norm)
+	return z, g.through([]*layer{t.layer}, z, next, pos, g.known-1, g.draft.head, t.norm)
 }
 
 // Draft predicts the k tokens behind tokens, the whole text so far, of which all but

@@ -153,6 +153,10 @@ func OpenAs(c *hf.Checkpoint, arrangement string) (*Model, error) {
 	return f.open(c, nil)
 }
 
+// StableTies makes a model choose the first of keys whose scores are equal. As it is, it
+// chooses as torch does, by the number of tokens that are known of the text.
+func StableTies(m *Model) { m.stableTies = true }
+
 // streams are two of so many numbers.
 type streams int
 

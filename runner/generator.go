@@ -33,8 +33,10 @@ type Generator struct {
 	w    *resident
 	text *memory // what mixers keep
 	pos  int     // tokens that were run
-	mtp  bool
-	head *part // and the final norm
+	// known are the tokens of a prompt that is being run.
+	known int
+	mtp   bool
+	head  *part // and the final norm
 
 	draft struct {
 		head   *part
@@ -114,6 +116,8 @@ func (g *Generator) Prefill(tokens []int) ([]float32, error) {
 		return nil, invalid.Errorf("the prompt is empty")
 	}
 	const step = 512
+	g.known = g.pos + len(tokens)
+	defer func() { g.known = 0 }()
 	for len(tokens) > 0 {
 		n := min(step, len(tokens))
 		if err := g.run(tokens[:n], false); err != nil {
@@ -172,7 +176,7 @@ func (g *Generator) run(tokens []int, few bool) error {
 	if few {
 		g.text.mark(g.m.layers)
 	}
-	if err := g.through(g.m.layers, x, tokens, g.pos, g.head, g.m.norm); err != nil {
+	if err := g.through(g.m.layers, x, tokens, g.pos, g.known, g.head, g.m.norm); err != nil {
 		return err
 	}
 	if i := vec.FirstNonFinite(x); i >= 0 {
@@ -198,9 +202,9 @@ func (g *Generator) embed(dst []float32, table *matrix, id int) error {
 	return err
 }
 
-// through passes hidden states of tokens, which go on at position pos, through layers
-// and the norm behind them, which comes with a part.
-func (g *Generator) through(ls []*layer, h []float32, tokens []int, pos int, head *part, last *norm) error {
+// through passes hidden states of tokens, which go on at position pos of a text of which
+// so many are known, through layers and the norm behind them, which comes with a part.
+func (g *Generator) through(ls []*layer, h []float32, tokens []int, pos, known int, head *part, last *norm) error {
 	w, n, width := g.walk, len(tokens), g.m.Width()
 	mark := w.arena.mark()
 	defer w.arena.release(mark)
@@ -211,7 +215,7 @@ func (g *Generator) through(ls []*layer, h []float32, tokens []int, pos int, hea
 	}
 	w.x, w.tokens, w.chunk = &Rows{n: n, width: width, mem: x}, tokens, n
 	w.groups = func(int) []group {
-		return []group{{n: n, segs: []segment{{n: n, pos: pos, memory: g.text}}}}
+		return []group{{n: n, segs: []segment{{n: n, pos: pos, memory: g.text, known: known}}}}
 	}
 	if err := w.through(ls); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 
 	"quern/formats/model"
 	"quern/gemm"
+	"quern/internal/sparse"
 	"quern/internal/vec"
 )
 
@@ -31,6 +32,7 @@ type latent struct {
 	rope                     *rope // nil: nothing rotates
 	interleaved              bool
 	scale                    float32
+	keys                     selection // nil: a row sees all that came before
 	module                   string
 }
 
@@ -75,13 +77,22 @@ func (a *latent) needs(p *part) {
 	p.vectors(a.qABias, a.kvABias, a.oBias)
 	a.qNorm.needs(p)
 	a.kvNorm.needs(p)
+	if a.keys != nil {
+		a.keys.needs(p)
+	}
 }
 
 func (a *latent) scratch() int {
-	return a.heads*(2*(a.nope+a.valueSize)+a.rotated) + 2*a.rank + a.rotated
+	n := a.heads*(2*(a.nope+a.valueSize)+a.rotated) + 2*a.rank + a.rotated
+	if a.keys != nil {
+		n += a.keys.scratch()
+	}
+	return n
 }
 
-func (a *latent) newState() state { return &kvCache{wa: a.rank, wb: a.rotated} }
+func (a *latent) newState() state {
+	return withSelection(&kvCache{wa: a.rank, wb: a.rotated}, a.keys)
+}
 
 func (a *latent) mix(p *pass, y, x []float32, b *batch) error {
 	rows, segs := b.n, b.segs
@@ -90,18 +101,23 @@ func (a *latent) mix(p *pass, y, x []float32, b *batch) error {
 	qk := a.nope + a.rotated
 	q := p.arena.floats(rows * a.heads * qk)
 	kva := p.arena.floats(rows * (a.rank + a.rotated))
+	var qa []float32
 	if a.q != nil {
 		p.observe(x, rows, a.q, a.kvA)
 		p.linear(q, x, rows, a.q, nil)
 	} else {
 		p.observe(x, rows, a.qA, a.kvA)
-		qa := p.arena.floats(rows * a.qA.out)
+		qa = p.arena.floats(rows * a.qA.out)
 		p.linear(qa, x, rows, a.qA, a.qABias)
 		p.normalize(qa, qa, rows, a.qA.out, a.qNorm)
 		p.observe(qa, rows, a.qB)
 		p.linear(q, qa, rows, a.qB, nil)
 	}
 	p.linear(kva, x, rows, a.kvA, a.kvABias)
+	keys, err := selects(p, a, a.keys, x, qa, b)
+	if err != nil {
+		return err
+	}
 	lat, shared := p.arena.floats(rows*a.rank), p.arena.floats(rows*a.rotated)
 	a.position(p, q, lat, shared, kva, segs)
 	p.grow(q, a.heads*qk, a.rope.query, segs)
@@ -115,9 +131,9 @@ func (a *latent) mix(p *pass, y, x []float32, b *batch) error {
 	}
 	if p.few {
 		p.observe(lat, rows, a.kvB)
-		a.absorbed(p, out, q, segs)
+		a.absorbed(p, out, q, keys, segs)
 	} else {
-		a.expanded(p, out, q, lat, shared, rows, segs)
+		a.expanded(p, out, q, lat, shared, keys, rows, segs)
 	}
 	a.gated(p, out, x, rows)
 	p.observe(out, rows, a.o)
@@ -165,9 +181,9 @@ func (a *latent) rotate(x, at []float32) {
 }
 
 // expanded makes the keys and values of every head, as in training.
-func (a *latent) expanded(p *pass, out, q, lat, shared []float32, rows int, segs []segment) {
+func (a *latent) expanded(p *pass, out, q, lat, shared []float32, keys chosen, rows int, segs []segment) {
 	qk, kv, d := a.nope+a.rotated, a.nope+a.valueSize, a.rotated
-	h := heads{size: qk, valueSize: a.valueSize, scale: a.scale}
+	h := heads{size: qk, valueSize: a.valueSize, scale: a.scale, keys: keys}
 	var fresh []float32 // of rows without a cache
 	p.observe(lat, rows, a.kvB)
 	for _, s := range segs {
@@ -185,10 +201,10 @@ func (a *latent) expanded(p *pass, out, q, lat, shared []float32, rows int, segs
 			}
 			wide, pe = fresh[s.first*a.heads*kv:], shared[s.first*d:]
 		}
-		keys := p.arena.floats(p.workers * total * qk)
+		all := p.arena.floats(p.workers * total * qk)
 		scores := p.arena.floats(p.workers * queryBlock * total)
 		p.jobs(a.heads, s.n*total*qk, func(head, worker int) {
-			k := keys[worker*total*qk:][:total*qk]
+			k := all[worker*total*qk:][:total*qk]
 			for i := range total {
 				copy(k[i*qk:], wide[(i*a.heads+head)*kv:][:a.nope])
 				copy(k[i*qk+a.nope:], pe[i*d:][:d])
@@ -205,7 +221,7 @@ func (a *latent) expanded(p *pass, out, q, lat, shared []float32, rows int, segs
 // absorbed takes the queries to the latents instead of the latents to keys: the same
 // sums in another order, for few rows and many cached positions. All heads then share
 // one key, so that the cache is read once for eight of them.
-func (a *latent) absorbed(p *pass, out, q []float32, segs []segment) {
+func (a *latent) absorbed(p *pass, out, q []float32, keys chosen, segs []segment) {
 	qk, kv, d := a.nope+a.rotated, a.nope+a.valueSize, a.rotated
 	w := p.weights.matrix(a.kvB)
 	one := gemm.Options{Workers: 1}
@@ -222,19 +238,24 @@ func (a *latent) absorbed(p *pass, out, q []float32, segs []segment) {
 		toLatent := p.arena.floats(s.n * a.heads * a.rank)
 		fromLatent := p.arena.floats(s.n * a.heads * a.rank)
 		p.jobs(a.heads, s.n*a.nope*a.rank, func(h, _ int) {
-			keys := part(h, 0, a.nope)
-			keys.Transposed, keys.Out, keys.In = true, a.rank, a.nope
-			gemm.MulFew(toLatent[h*a.rank:], a.heads*a.rank, q[(s.first*a.heads+h)*qk:], a.heads*qk, s.n, &keys, one)
+			up := part(h, 0, a.nope)
+			up.Transposed, up.Out, up.In = true, a.rank, a.nope
+			gemm.MulFew(toLatent[h*a.rank:], a.heads*a.rank, q[(s.first*a.heads+h)*qk:], a.heads*qk, s.n, &up, one)
 		})
 		cache := s.kv(a)
 		blocks := (a.heads + 7) / 8
 		total := s.pos + s.n
 		scores := p.arena.floats(blocks * 8 * total)
 		for r := range s.n {
-			width := s.pos + r + 1
-			lat := gemm.Floats(cache.a, width, a.rank, a.rank, false)
-			pe := gemm.Floats(cache.b, width, d, d, false)
-			values := gemm.Floats(cache.a, a.rank, width, a.rank, true)
+			width, latents, rotated := s.pos+r+1, cache.a, cache.b
+			if ids := keys.of(s.first + r); ids != nil {
+				width = len(ids)
+				latents = sparse.Gather(p.arena.floats(width * a.rank)[:0], latents, a.rank, ids)
+				rotated = sparse.Gather(p.arena.floats(width * d)[:0], rotated, d, ids)
+			}
+			lat := gemm.Floats(latents, width, a.rank, a.rank, false)
+			pe := gemm.Floats(rotated, width, d, d, false)
+			values := gemm.Floats(latents, a.rank, width, a.rank, true)
 			p.jobs(blocks, 16*width*a.rank, func(b, _ int) {
 				n := min(8, a.heads-8*b)
 				sc := scores[b*8*total:][:n*width]

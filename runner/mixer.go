@@ -84,6 +84,16 @@ type segment struct {
 	first, n int     // rows of the batch
 	pos      int     // position of the first
 	memory   *memory // nil: the text begins and ends with the rows
+	known    int     // tokens of the text, those behind the rows too, as of a prompt; 0: those of the rows
+}
+
+// knows is how many tokens of the text are known when the row at position pos is run: of
+// few rows, which may be taken back, none behind it.
+func (s *segment) knows(pos int, few bool) int {
+	if few {
+		return pos + 1
+	}
+	return max(s.known, s.pos+s.n)
 }
 
 // kv is the cache of keys and values of a mixer, nil when there is no memory.

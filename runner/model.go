@@ -30,6 +30,10 @@ type Model struct {
 	longest     int       // text that is computed; 0: any
 	static      []*matrix // weights with a static scale for their input
 	remarks     []string
+
+	// stableTies makes selections of keys take the first of equal scores, so that they do
+	// not depend on how much of a text is known. Tests set it.
+	stableTies bool
 }
 
 // Open lays out a checkpoint. An architecture that is not computed, tensors that are

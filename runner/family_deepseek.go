@@ -1,0 +1,76 @@
+package runner
+
+import (
+	"maps"
+
+	"quern/formats/model"
+)
+
+// DeepSeek's sparse attention, and GLM's. (Sources: modeling files of deepseek_v32 and
+// glm_moe_dsa in transformers 5.24.0.)
+func init() {
+	maps.Copy(families, map[string]family{
+		"deepseek_v32": {
+			latent: true, mixers: indexedAttention(false), biases: lora, biasField: "attention_bias", mlpBias: true,
+			router: sigmoidBiasTopK, computes: indexerFields, judges: indexerRope(false),
+		},
+		"glm_moe_dsa": {
+			latent: true, mixers: indexedAttention(true), biases: lora, biasField: "attention_bias", mlpBias: true,
+			router: sigmoidBiasTopK, computes: indexerFields, judges: indexerRope(true),
+		},
+	})
+}
+
+// indexerFields are read by formats/model. (That drafts beyond the first take the choice
+// of the first, index_share_for_mtp_iteration, is a matter of speed.)
+var indexerFields = set(`
+	index_topk index_n_heads index_head_dim index_topk_pattern index_topk_freq index_skip_topk_offset index_share_for_mtp_iteration
+	moe_router_dtype
+`)
+
+// indexerRope judges what a config says of an indexer that rotates in pairs, or in halves.
+func indexerRope(pairs bool) map[string]func(v value) bool {
+	return map[string]func(v value) bool{
+		"indexer_rope_interleave": func(v value) bool { return v.on() == pairs },
+		"indexer_types": func(v value) bool {
+			for _, t := range v.cfg.IndexerTypes {
+				if t != "full" && t != "shared" {
+					return false
+				}
+			}
+			return true
+		},
+		"index_topk_pattern": func(v value) bool {
+			for _, t := range v.cfg.IndexPattern {
+				if t != 'F' && t != 'S' {
+					return false
+				}
+			}
+			return len(v.cfg.IndexPattern) >= v.cfg.NumHiddenLayers
+		},
+	}
+}
+
+// indexedAttention is latent attention over keys that an indexer chooses, which rotates in
+// pairs, or in halves.
+func indexedAttention(pairs bool) mixers {
+	lay := func(s *site) (mixer, error) {
+		m, err := newLatent(s)
+		if err != nil {
+			return nil, err
+		}
+		a := m.(*latent)
+		a.keys, err = s.selection(a.rope, pairs, false, indexerEps)
+		return a, err
+	}
+	return mixers{"indexed_attention": lay, "full_attention": lay}
+}
+
+// indexerEps is the epsilon of the norm of an indexer's keys.
+const indexerEps = 1e-6
+
+// layerNorm is a norm with mean and bias, whatever the norms of the family are.
+func (s *site) layerNorm(part string, n int, eps float32) *norm {
+	at := func(role model.Role) *vector { return s.vector(key{role: role, layer: s.layer, part: part}, n) }
+	return &norm{kind: layerNorm, weight: at(model.Norm), bias: at(model.Bias), eps: eps}
+}
