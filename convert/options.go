@@ -10,6 +10,7 @@ import (
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/fp8"
+	"quern/group"
 	"quern/scheme"
 )
 
@@ -26,6 +27,8 @@ type QuantizeOptions struct {
 	Container     *container.Container // how they are laid out; nil: the scheme's default
 	UE8M0         bool                 // scales are powers of two
 	Search        fp8.Search           // how each tile's scale is chosen
+	MXScale       group.ScaleRule      // MXFP4: how a group's power of two is chosen
+	Range         *group.Range         // INT4: what a group's largest weight becomes; nil: as the weights ask, see [quantizer.chooseRange]
 	Keep          []string             // globs of module paths that stay as they are; * crosses dots
 	PartialExpert bool                 // allow Keep to name some experts of a layer only
 	KeepBF16      bool                 // kept F32, F16 and F64 matrices and norms become BF16
@@ -69,9 +72,17 @@ func (o QuantizeOptions) list() []plan.Option {
 		list = append(list, plan.Option{Name: "to", Value: s.Name})
 	}
 	if o.Container != nil && o.Container != container.DeepSeek {
-		i, _ := slices.BinarySearchFunc(list, "container", func(x plan.Option, name string) int { return strings.Compare(x.Name, name) })
-		list = slices.Insert(list, i, plan.Option{Name: "container", Value: o.Container.Name})
+		list = append(list, plan.Option{Name: "container", Value: o.Container.Name})
 	}
+	switch o.scheme() { // settings that others do not have
+	case scheme.MXFP4:
+		list = append(list, plan.Option{Name: "mx-scale", Value: o.MXScale.String()})
+	case scheme.INT4:
+		if o.Range != nil {
+			list = append(list, plan.Option{Name: "int4-range", Value: o.Range.String()})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b plan.Option) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
 
@@ -85,7 +96,11 @@ func (o *QuantizeOptions) scheme() *scheme.Scheme {
 
 // params are the settings of the scheme.
 func (o *QuantizeOptions) params(form *container.Form) scheme.Params {
-	return scheme.Params{UE8M0: o.UE8M0, Search: o.Search, Divides: form.Divides}
+	p := scheme.Params{UE8M0: o.UE8M0, Search: o.Search, Rule: o.MXScale, Divides: form.Divides}
+	if o.Range != nil {
+		p.Range = *o.Range
+	}
+	return p
 }
 
 // searches are the names of the searches.

@@ -26,15 +26,17 @@ func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
 		return nil, err
 	}
 	p := plan.New(c)
-	p.Tool, p.Command, p.Options = tool, "quantize", o.list()
+	p.Tool, p.Command = tool, "quantize"
 	for _, stage := range []plan.Stage{
 		q.calibrated, remarks(c), staleWords, dropOrphans, q.keepsMatch, q.splitExperts, q.pairScales, q.decide, q.something,
-		q.surveys, q.rewrite, q.inputScales, q.cacheScales, castKept(o.KeepBF16), checkFinite, coverage, q.config,
+		q.chooseRange, q.surveys, q.rewrite, q.inputScales, q.cacheScales, castKept(o.KeepBF16), checkFinite, coverage, q.config,
 	} {
 		if err := stage(p); err != nil {
 			return nil, err
 		}
 	}
+	o.Range = q.Range
+	p.Options = o.list()
 	if err := p.Pack(o.ShardSize); err != nil {
 		return nil, err
 	}
@@ -68,7 +70,7 @@ func (q *quantizer) choose() error {
 	q.Container, q.form = c, c.Forms[q.Scheme.Name]
 	// A square that every grain and group divides: what is wrong are settings then.
 	if err := q.Scheme.Check(q.params(q.form), 1<<12, 1<<12); err != nil {
-		return &UsageError{fmt.Sprintf("--to %s with --scale-fmt or --search: %v", q.Scheme.Name, err)}
+		return &UsageError{fmt.Sprintf("--to %s with --scale-fmt, --search, --mx-scale or --int4-range: %v", q.Scheme.Name, err)}
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ type Scheme struct {
 const Allowed = 0.1
 
 // All are the schemes in the order in which people are told of them.
-var All = []*Scheme{BlockFP8, TensorFP8, NVFP4}
+var All = []*Scheme{BlockFP8, ChannelFP8, TensorFP8, MXFP8, NVFP4, MXFP4, INT4}
 
 // Find returns the scheme of a name. "" is block FP8: plans wrote no name when there was
 // no other.

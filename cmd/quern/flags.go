@@ -10,6 +10,7 @@ import (
 	"quern/convert"
 	layout "quern/convert/container"
 	"quern/fp8"
+	"quern/group"
 	"quern/internal/ui"
 	"quern/scheme"
 )
@@ -116,9 +117,11 @@ func choice(c *cli.Context, flag string, values ...string) (string, error) {
 // quantizeFlags are the choices that affect bytes.
 func quantizeFlags() []cli.Flag {
 	return append([]cli.Flag{
-		&cli.StringFlag{Name: "to", Usage: "`" + strings.Join(scheme.Names(), "|") + "`how linears are written; nvfp4 means the routed experts", Value: scheme.BlockFP8.Name},
+		&cli.StringFlag{Name: "to", Usage: "`" + strings.Join(scheme.Names(), "|") + "`how linears are written; " + expertSchemes() + " mean the routed experts", Value: scheme.BlockFP8.Name},
 		&cli.StringFlag{Name: "container", Usage: "`" + strings.Join(layout.Names(), "|") + "`how tensors are called and config.json says so", DefaultText: "what suits --to"},
 		&cli.StringFlag{Name: "scale-fmt", Usage: "`float|ue8m0`scales as they come out, or powers of two as DeepSeek-V3.1 has them and Blackwell wants them", Value: "float"},
+		&cli.StringFlag{Name: "mx-scale", Usage: "`even|rceil|floor`mxfp4: the power of two of a group from its largest weight, as compressed-tensors, ModelOpt or OCP have it", Value: "even"},
+		&cli.StringFlag{Name: "int4-range", Usage: "`7.5|7`int4: what the largest weight of a group becomes; with 7 a checkpoint that was INT4 comes back bit for bit", DefaultText: "7 for such a checkpoint, 7.5 for others"},
 		&cli.StringFlag{Name: "search", Usage: "`none|mse|weighted`scales from the largest weight of each tile, or the ones near it with the least squared error, each square weighted by what its input channel carries", Value: "none", DefaultText: "none; with --calibration weighted"},
 		&cli.StringFlag{Name: "calibration", Usage: "`FILE`activations of this model, as quern calibrate measures them"},
 		&cli.StringFlag{Name: "act-scales", Usage: "`dynamic|static`activations are scaled as they come, or by what the calibration has met", Value: "dynamic"},
@@ -165,6 +168,9 @@ func quantizeOptions(c *cli.Context) (convert.QuantizeOptions, error) {
 	if o.Container, err = layout.For(c.String("container"), o.Scheme); err != nil {
 		return o, usagef("--container %s: %v", c.String("container"), err)
 	}
+	if err := groupOptions(c, &o); err != nil {
+		return o, err
+	}
 	search, err := choice(c, "search", "none", "mse", "weighted")
 	if err != nil {
 		return o, err
@@ -174,6 +180,41 @@ func quantizeOptions(c *cli.Context) (convert.QuantizeOptions, error) {
 		return o, err
 	}
 	return o, calibration(c, &o)
+}
+
+// expertSchemes are those that alone mean the routed experts.
+func expertSchemes() string {
+	var names []string
+	for _, s := range scheme.All {
+		if s.Experts {
+			names = append(names, s.Name)
+		}
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// groupOptions reads the flags of schemes with groups.
+func groupOptions(c *cli.Context, o *convert.QuantizeOptions) error {
+	rule, err := choice(c, "mx-scale", "even", "rceil", "floor")
+	if err != nil {
+		return err
+	}
+	o.MXScale = map[string]group.ScaleRule{"rceil": group.ScaleCeil, "floor": group.ScaleFloor}[rule]
+	if !c.IsSet("int4-range") {
+		return nil
+	}
+	span, err := choice(c, "int4-range", "7.5", "7")
+	if err != nil {
+		return err
+	}
+	if o.Scheme != scheme.INT4 {
+		return usagef("--int4-range %s: only int4 has it, and --to is %s", span, o.Scheme.Name)
+	}
+	o.Range = new(group.Range)
+	if span == "7" {
+		*o.Range = group.Range7
+	}
+	return nil
 }
 
 // calibration opens the calibration file, if one is given.

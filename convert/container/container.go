@@ -56,7 +56,7 @@ type Described struct {
 }
 
 // All are the containers. The first that holds a scheme is its default.
-var All = []*Container{DeepSeek, ModelOpt}
+var All = []*Container{DeepSeek, ModelOpt, MXFP8, CompressedTensors}
 
 // Names are the names of all containers.
 func Names() []string {
