@@ -7,6 +7,7 @@ import (
 	"quern/convert/plan"
 	"quern/formats/model"
 	"quern/internal/invalid"
+	"quern/scheme"
 )
 
 // inputScales is the stage that gives each module with codes the scale of what it
@@ -31,7 +32,7 @@ func (q *quantizer) inputScales(p *plan.Plan) error {
 		}
 		out = append(out, *t)
 		weight := q.lastScale(p, i)
-		if weight == nil || !q.StaticActivations && q.form.InputScale == 0 {
+		if weight == nil || !q.scalesInputs(weight) {
 			continue
 		}
 		s, err := q.inputScale(weight, largest)
@@ -86,6 +87,21 @@ func (q *quantizer) lastScale(p *plan.Plan, i int) *plan.Tensor {
 	return nil
 }
 
+// formOf is the form that the codes of t have.
+func (q *quantizer) formOf(t *plan.Tensor) *container.Form {
+	s, err := scheme.Find(t.Quant.Scheme) // "" also of codes that are taken over
+	if err != nil {
+		panic(err) // a stage of this package wrote it
+	}
+	return q.form(s)
+}
+
+// scalesInputs reports whether weight t has a scale of its input.
+func (q *quantizer) scalesInputs(t *plan.Tensor) bool {
+	f := q.formOf(t)
+	return !f.Dynamic && (q.StaticActivations || f.InputScale != 0)
+}
+
 // inputs are what the experts of a layer have in common: the input of gate and up
 // is the layer's, that of down what they make of it.
 type inputs struct {
@@ -119,7 +135,7 @@ func (q *quantizer) largestInputs(p *plan.Plan) (map[inputs]float32, error) {
 // precision, too narrow cuts off.
 func (q *quantizer) inputScale(t *plan.Tensor, largest map[inputs]float32) (*plan.Tensor, error) {
 	if !q.StaticActivations {
-		s := constant(t, t.Meta.Module, "input_scale", q.form.InputScale)
+		s := constant(t, t.Meta.Module, "input_scale", q.formOf(t).InputScale)
 		s.Meta.ScaleOf = t.Name
 		return &s, nil
 	}
@@ -136,7 +152,7 @@ func (q *quantizer) inputScale(t *plan.Tensor, largest map[inputs]float32) (*pla
 			return nil, invalid.Errorf("calibration: module %q was never reached%s, so that nothing is known of its input: measure more text, leave --act-scales static out, or keep the module as it is with --keep", t.Meta.Module, alone(t))
 		}
 	}
-	s := constant(t, t.Meta.Module, "input_scale", scaleFor(amax, q.form.Reach))
+	s := constant(t, t.Meta.Module, "input_scale", scaleFor(amax, q.formOf(t).Reach))
 	s.Meta.ScaleOf, s.Uncovered = t.Name, !reached
 	return &s, nil
 }

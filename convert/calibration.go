@@ -81,11 +81,10 @@ func (q *quantizer) statistics(t *plan.Tensor) (module string, reached bool, err
 	return "", false, nil
 }
 
-// weigh sets how the scales of weight t are searched. Without statistics all
-// channels count alike.
+// weigh sets by which channels the scales of weight t are searched. Without statistics
+// all count alike.
 func (q *quantizer) weigh(t *plan.Tensor) error {
-	t.Quant.Search = q.Search
-	if q.Search != fp8.SearchWeighted {
+	if t.Quant.Search != fp8.SearchWeighted {
 		return nil
 	}
 	module, reached, err := q.statistics(t)

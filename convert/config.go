@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/internal/strictjson"
+	"quern/scheme"
 )
 
 // quantization is what the input's config says of its quantization, or nil.
@@ -28,10 +30,9 @@ func (q *quantizer) config(p *plan.Plan) error {
 	if !q.checkpoint.HasConfig {
 		return nil
 	}
-	d := &container.Described{Plan: p, Scheme: q.Scheme, Modules: list, Static: q.StaticActivations, Powers: true, Caches: q.CacheScales}
-	for i := range p.Tensors {
-		t := &p.Tensors[i]
-		d.Powers = d.Powers && (t.Quant.UE8M0 || !t.Coded())
+	d, err := q.described(p, list)
+	if err != nil {
+		return err
 	}
 	quant := q.Container.Config(d)
 	if q.Container.Beside != nil {
@@ -65,6 +66,42 @@ func (q *quantizer) config(p *plan.Plan) error {
 	}
 	p.Config = string(root.Indent("  ")) + "\n"
 	return nil
+}
+
+// described is what the container has to say of p.
+func (q *quantizer) described(p *plan.Plan, list *modules.List) (*container.Described, error) {
+	d := &container.Described{
+		Plan: p, Schemes: map[string]*scheme.Scheme{}, Banks: map[string]string{}, Modules: list,
+		Static: q.StaticActivations, Powers: true, Caches: q.CacheScales,
+	}
+	var used []*scheme.Scheme
+	for i := range p.Tensors {
+		t := &p.Tensors[i]
+		d.Powers = d.Powers && (t.Quant.UE8M0 || !t.Coded())
+		if m := &t.Meta; m.Role == model.RoutedExpert && m.Expert >= 0 {
+			if at := strings.LastIndex(m.Module, fmt.Sprintf(".%d.", m.Expert)); at >= 0 {
+				d.Banks[m.Module] = m.Module[:at]
+			}
+		}
+		if !t.Coded() {
+			continue
+		}
+		s, err := scheme.Find(t.Quant.Scheme)
+		if err != nil {
+			return nil, err
+		}
+		d.Schemes[t.Meta.Module] = s
+		if also := modules.Decoder(&t.Meta); list.Names(also) {
+			d.Schemes[also] = s
+		}
+		if !slices.Contains(used, s) {
+			used = append(used, s)
+		}
+	}
+	if len(used) == 1 {
+		d.Scheme = used[0]
+	}
+	return d, nil
 }
 
 // bf16Config is the stage that takes the quantization out of config.json.

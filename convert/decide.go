@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"quern/convert/container"
 	"quern/convert/plan"
 	"quern/formats/model"
 	"quern/fp8"
@@ -15,16 +16,15 @@ import (
 // is to be kept, and fused partners go together.
 func (q *quantizer) decide(p *plan.Plan) error {
 	q.quantized, q.asIs = make([]bool, len(p.Tensors)), map[string]bool{}
+	q.written = map[string]*scheme.Scheme{}
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
 		_, isFloat := plan.Elem(t.DType)
 		switch {
 		case t.Coded():
 			q.quantized[i] = true // nothing is gained by widening it again
-			if q.keepCodes(t) {
-				q.asIs[t.Meta.Module] = true
-			} else if q.Scheme != scheme.BlockFP8 && (!q.Requantize || q.spared(t) != "") {
-				return invalid.Errorf("tensor %q: it has FP8 codes, and %s is made from the weights that were rounded to them: start from the BF16 original, convert it to BF16 first (quern convert --to bf16), or keep it with --keep", t.Name, q.Scheme.Name)
+			if err := q.again(t); err != nil {
+				return err
 			}
 		case !isFloat && t.Meta.Role.Linear() && t.Meta.Param == "weight":
 			return invalid.Errorf("tensor %q: a %s weight of dtype %s cannot be quantized; only BF16, F16, F32, F64 and block FP8 can", t.Name, t.Meta.Role, t.DType)
@@ -36,12 +36,29 @@ func (q *quantizer) decide(p *plan.Plan) error {
 			p.Notes = append(p.Notes, fmt.Sprintf("%s is kept: its %s", t.Name, t.Why))
 		default:
 			if t.Why = q.keep(t); t.Why == "" {
-				q.quantized[i] = true
+				q.quantized[i], q.written[t.Name] = true, q.schemeOf(&t.Meta)
 			}
 		}
 	}
 	q.followPartners(p)
 	return q.wholeLayers(p)
+}
+
+// again decides what becomes of FP8 codes that the input has.
+func (q *quantizer) again(t *plan.Tensor) error {
+	s := q.schemeOf(&t.Meta)
+	switch kept := q.keepCodes(t); {
+	case kept && q.Container == container.DeepSeek: // whose form they have
+		q.asIs[t.Meta.Module] = true
+	case kept && q.form(scheme.BlockFP8) == nil:
+		return invalid.Errorf("tensor %q: it has FP8 codes that are to be kept, and container %s does not hold %s: convert it to BF16 first (quern convert --to bf16)", t.Name, q.Container.Name, scheme.BlockFP8.Name)
+	case kept: // taken over code by code, under the container's names
+	case q.Requantize:
+		q.written[t.Name] = s
+	case s != scheme.BlockFP8:
+		return invalid.Errorf("tensor %q: it has FP8 codes, and %s is made from the weights that were rounded to them: start from the BF16 original, convert it to BF16 first (quern convert --to bf16), keep it with --keep, or accept a second rounding with --requantize", t.Name, s.Name)
+	}
+	return nil
 }
 
 // keepsMatch is the stage that refuses patterns of --keep that no module answers to:
@@ -107,16 +124,8 @@ func (q *quantizer) option(t *plan.Tensor) string {
 		return q.spared(t)
 	case q.KeepMTP && t.Meta.MTP:
 		return "--mtp keep"
-	case q.KeepRagged && q.Scheme.Grain == scheme.BlockFP8.Grain && ragged(t.Shape):
+	case q.KeepRagged && q.schemeOf(&t.Meta).Grain == scheme.BlockFP8.Grain && ragged(t.Shape):
 		return "--ragged keep"
-	}
-	return ""
-}
-
-// spared says why the scheme alone does not mean t.
-func (q *quantizer) spared(t *plan.Tensor) string {
-	if q.Scheme.Experts && t.Meta.Role != model.RoutedExpert {
-		return "--to " + q.Scheme.Name + " means the routed experts"
 	}
 	return ""
 }
@@ -140,6 +149,7 @@ func (q *quantizer) followPartners(p *plan.Plan) {
 			continue
 		}
 		q.quantized[i] = false
+		delete(q.written, t.Name)
 		t.Why = "engines fuse it with " + first + ", which is kept"
 		p.Notes = append(p.Notes, fmt.Sprintf("%s is kept too: %s", t.Meta.Module, t.Why))
 	}

@@ -24,7 +24,8 @@ const tool = "quern " + Version
 // value is DeepSeek's recipe.
 type QuantizeOptions struct {
 	Scheme        *scheme.Scheme       // how linears are written; nil: scheme.BlockFP8
-	Container     *container.Container // how they are laid out; nil: the scheme's default
+	Roles         []RoleScheme         // roles that are written in another way
+	Container     *container.Container // how they are laid out; nil: the schemes' default
 	UE8M0         bool                 // scales are powers of two
 	Search        fp8.Search           // how each tile's scale is chosen
 	MXScale       group.ScaleRule      // MXFP4: how a group's power of two is chosen
@@ -74,13 +75,15 @@ func (o QuantizeOptions) list() []plan.Option {
 	if o.Container != nil && o.Container != container.DeepSeek {
 		list = append(list, plan.Option{Name: "container", Value: o.Container.Name})
 	}
-	switch o.scheme() { // settings that others do not have
-	case scheme.MXFP4:
+	// Settings that others do not have.
+	if slices.Contains(o.Schemes(), scheme.MXFP4) {
 		list = append(list, plan.Option{Name: "mx-scale", Value: o.MXScale.String()})
-	case scheme.INT4:
-		if o.Range != nil {
-			list = append(list, plan.Option{Name: "int4-range", Value: o.Range.String()})
-		}
+	}
+	if o.Range != nil && slices.Contains(o.Schemes(), scheme.INT4) {
+		list = append(list, plan.Option{Name: "int4-range", Value: o.Range.String()})
+	}
+	if len(o.Roles) > 0 {
+		list = append(list, plan.Option{Name: "role", Value: o.roleText()})
 	}
 	slices.SortStableFunc(list, func(a, b plan.Option) int { return strings.Compare(a.Name, b.Name) })
 	return list
@@ -94,11 +97,49 @@ func (o *QuantizeOptions) scheme() *scheme.Scheme {
 	return o.Scheme
 }
 
-// params are the settings of the scheme.
-func (o *QuantizeOptions) params(form *container.Form) scheme.Params {
-	p := scheme.Params{UE8M0: o.UE8M0, Search: o.Search, Rule: o.MXScale, Divides: form.Divides}
-	if o.Range != nil {
-		p.Range = *o.Range
+// roleText is all of Roles, sorted: their order changes nothing.
+func (o *QuantizeOptions) roleText() string {
+	var list []string
+	for _, r := range o.Roles {
+		list = append(list, r.String())
+	}
+	slices.Sort(list)
+	return strings.Join(list, " ")
+}
+
+// A setting is an option that schemes have or have not.
+type setting struct {
+	flag  string
+	given bool
+	set   func(*scheme.Params)
+}
+
+// settings are those that schemes may have.
+func (o *QuantizeOptions) settings() []setting {
+	return []setting{
+		{"--scale-fmt", o.UE8M0, func(p *scheme.Params) { p.UE8M0 = o.UE8M0 }},
+		{"--search", o.Search != fp8.SearchNone, func(p *scheme.Params) { p.Search = o.Search }},
+		{"--mx-scale", o.MXScale != 0, func(p *scheme.Params) { p.Rule = o.MXScale }},
+		{"--int4-range", o.Range != nil, func(p *scheme.Params) { p.Range = *o.Range }},
+	}
+}
+
+// has reports whether a scheme has a setting. It asks with a square that every grain and
+// group divides, so that nothing else can be wrong.
+func (x *setting) has(s *scheme.Scheme) bool {
+	var p scheme.Params
+	x.set(&p)
+	return s.Check(p, 1<<12, 1<<12) == nil
+}
+
+// params are the settings of a scheme in the form that a container has for it. Those
+// that it does not have are another's, see choose.
+func (o *QuantizeOptions) params(s *scheme.Scheme, form *container.Form) scheme.Params {
+	p := scheme.Params{Divides: form.Divides, Expanded: form.Expanded}
+	for _, x := range o.settings() {
+		if x.given && x.has(s) {
+			x.set(&p)
+		}
 	}
 	return p
 }

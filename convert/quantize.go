@@ -2,6 +2,7 @@ package convert
 
 import (
 	"fmt"
+	"slices"
 
 	"quern/convert/container"
 	"quern/convert/plan"
@@ -28,7 +29,7 @@ func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
 	p := plan.New(c)
 	p.Tool, p.Command = tool, "quantize"
 	for _, stage := range []plan.Stage{
-		q.calibrated, remarks(c), staleWords, dropOrphans, q.keepsMatch, q.splitExperts, q.pairScales, q.decide, q.something,
+		q.calibrated, remarks(c), staleWords, dropOrphans, q.keepsMatch, q.rolesMatch, q.splitExperts, q.pairScales, q.decide, q.something,
 		q.chooseRange, q.surveys, q.rewrite, q.inputScales, q.cacheScales, castKept(o.KeepBF16), checkFinite, coverage, q.config,
 	} {
 		if err := stage(p); err != nil {
@@ -47,13 +48,13 @@ func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
 type quantizer struct {
 	QuantizeOptions
 	checkpoint *hf.Checkpoint
-	form       *container.Form // what tensors of the scheme are called
 
-	survey    map[string]string // weight name to the survey that it needs
-	scales    map[string]int    // weight name to the index of its scale tensor
-	quantized []bool            // by tensor: it gets codes, or has them
-	listed    *moduleList       // modules that the input's own config says are not quantized
-	asIs      map[string]bool   // modules whose codes and scales stay byte for byte
+	written   map[string]*scheme.Scheme // weight name to the scheme of its codes, but for those asIs and taken over
+	survey    map[string]string         // weight name to the survey that it needs
+	scales    map[string]int            // weight name to the index of its scale tensor
+	quantized []bool                    // by tensor: it gets codes, or has them
+	listed    *moduleList               // modules that the input's own config says are not quantized
+	asIs      map[string]bool           // modules whose codes and scales stay byte for byte
 }
 
 // choose completes what the options leave open.
@@ -63,17 +64,21 @@ func (q *quantizer) choose() error {
 	if q.Container != nil {
 		name = q.Container.Name
 	}
-	c, err := container.For(name, q.Scheme)
+	c, err := container.For(name, q.Schemes()...)
 	if err != nil {
 		return &UsageError{err.Error()}
 	}
-	q.Container, q.form = c, c.Forms[q.Scheme.Name]
-	// A square that every grain and group divides: what is wrong are settings then.
-	if err := q.Scheme.Check(q.params(q.form), 1<<12, 1<<12); err != nil {
-		return &UsageError{fmt.Sprintf("--to %s with --scale-fmt, --search, --mx-scale or --int4-range: %v", q.Scheme.Name, err)}
+	q.Container = c
+	for _, x := range q.settings() {
+		if x.given && !slices.ContainsFunc(q.Schemes(), x.has) {
+			return &UsageError{fmt.Sprintf("--to %s with %s: a setting that this scheme does not have", q.Scheme.Name, x.flag)}
+		}
 	}
 	return nil
 }
+
+// form is what tensors of a scheme are called.
+func (q *quantizer) form(s *scheme.Scheme) *container.Form { return q.Container.Forms[s.Name] }
 
 // pairScales finds the scale of each FP8 weight and refuses what lacks its
 // other half.
@@ -119,14 +124,11 @@ func (q *quantizer) rewrite(p *plan.Plan) error {
 // surveys is the stage that lists the largest magnitudes that the scheme begins with:
 // of each weight, or of all that engines fuse.
 func (q *quantizer) surveys(p *plan.Plan) error {
-	if !q.Scheme.Survey {
-		return nil
-	}
 	q.survey = map[string]string{}
 	at := map[string]int{}
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
-		if !q.quantized[i] || q.asIs[t.Meta.Module] {
+		if s := q.written[t.Name]; s == nil || !s.Survey {
 			continue
 		}
 		name := t.Meta.Fused
@@ -187,7 +189,7 @@ func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, erro
 	if len(t.Shape) != 2 {
 		return nil, invalid.Errorf("tensor %q: FP8 experts in one tensor of shape %v are divided only for qwen3_5_moe; convert it to BF16 first (quern convert --to bf16)", t.Name, t.Shape)
 	}
-	if q.Requantize {
+	if q.written[t.Name] != nil {
 		scale := from.Source
 		t.Op, t.Scale, t.Grid = plan.Requantize, &scale, &grid
 		return q.coding(t)
@@ -199,7 +201,8 @@ func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, erro
 		return nil, invalid.Errorf("tensor %q: its %s scales %q are no powers of two by their form: --scale-fmt ue8m0 would round the weights a second time (28.4 dB instead of 31.5); leave it out, start from the BF16 original, or accept it with --requantize", t.Name, from.DType, from.Name)
 	}
 	t.Op, t.Quant.UE8M0, t.Why = plan.Copy, power, ""
-	s := q.output(&t, 1, &scheme.BlockFP8.Outputs(scheme.Params{}, t.Shape[0], t.Shape[1])[1])
+	form := q.form(scheme.BlockFP8)
+	s := output(form, &t, 1, &scheme.BlockFP8.Outputs(scheme.Params{Expanded: form.Expanded}, t.Shape[0], t.Shape[1])[1])
 	s.Op, s.Source = plan.Widen, from.Source
 	return []plan.Tensor{t, s}, nil
 }
@@ -207,26 +210,28 @@ func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, erro
 // coding makes weight t, whose Op says from what, the codes of the scheme, and returns
 // it with its scales.
 func (q *quantizer) coding(t plan.Tensor) ([]plan.Tensor, error) {
-	params := q.params(q.form)
-	if err := q.Scheme.Check(params, t.Shape[0], t.Shape[1]); err != nil {
+	is := q.written[t.Name]
+	form := q.form(is)
+	params := q.params(is, form)
+	if err := is.Check(params, t.Shape[0], t.Shape[1]); err != nil {
 		return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
 	}
-	outputs := q.Scheme.Outputs(params, t.Shape[0], t.Shape[1])
+	outputs := is.Outputs(params, t.Shape[0], t.Shape[1])
 	list := make([]plan.Tensor, len(outputs))
 	for n := range outputs {
-		list[n] = q.output(&t, n, &outputs[n])
+		list[n] = output(form, &t, n, &outputs[n])
 	}
 	w := &list[0]
-	if q.Scheme != scheme.BlockFP8 {
-		w.Quant.Scheme = q.Scheme.Name
+	if is != scheme.BlockFP8 {
+		w.Quant.Scheme = is.Name
 	}
 	w.Quant.Params, w.Quant.Survey = params, q.survey[t.Name]
 	return list, q.weigh(w)
 }
 
-// output is tensor n of what weight t becomes.
-func (q *quantizer) output(t *plan.Tensor, n int, o *scheme.Output) plan.Tensor {
-	suffix := q.form.Suffixes[o.Kind]
+// output is tensor n of what weight t becomes, under the names of form.
+func output(form *container.Form, t *plan.Tensor, n int, o *scheme.Output) plan.Tensor {
+	suffix := form.Suffixes[o.Kind]
 	if n == 0 {
 		w := *t
 		w.Name, w.DType, w.Shape, w.Why = t.Name+suffix, o.DType, o.Shape, ""

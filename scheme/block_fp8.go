@@ -21,10 +21,14 @@ var BlockFP8 = &Scheme{
 		}
 		return nil
 	},
-	Outputs: func(_ Params, rows, cols int64) []Output {
+	Outputs: func(p Params, rows, cols int64) []Output {
+		shape := []int64{ceilDiv(rows, fp8.Tile), ceilDiv(cols, fp8.Tile)}
+		if p.Expanded {
+			shape = []int64{shape[0], 1, shape[1], 1}
+		}
 		return []Output{
 			{Kind: Codes, DType: safetensors.F8E4M3, Shape: []int64{rows, cols}, TileRows: 1, TileCols: 1, Bits: 8},
-			{Kind: Scale, DType: safetensors.F32, Shape: []int64{ceilDiv(rows, fp8.Tile), ceilDiv(cols, fp8.Tile)}, TileRows: fp8.Tile, TileCols: fp8.Tile, Bits: 32},
+			{Kind: Scale, DType: safetensors.F32, Shape: shape, TileRows: fp8.Tile, TileCols: fp8.Tile, Bits: 32},
 		}
 	},
 	Coder: newTileCoder,

@@ -17,7 +17,7 @@ var NVFP4 = &Scheme{
 	Survey:  true,
 	Grain:   Grain{Rows: 1},
 	Check: func(p Params, _, cols int64) error {
-		if p.UE8M0 || p.Rule != 0 || p.Range != 0 {
+		if p.UE8M0 || p.Rule != 0 || p.Range != 0 || p.Expanded {
 			return errSetting
 		}
 		return wholeGroups("nvfp4", 16, cols)

@@ -80,6 +80,9 @@ type Params struct {
 	Rule    group.ScaleRule `json:"rule,omitempty"`    // MXFP4: from the largest magnitude of a group
 	Range   group.Range     `json:"range,omitempty"`   // INT4: what the largest magnitude becomes
 	Divides bool            `json:"divides,omitempty"` // NVFP4: the tensor's scale is stored inverse (compressed-tensors)
+	// Expanded, of block FP8: scales have the four dimensions [⌈o/128⌉,1,⌈i/128⌉,1] of
+	// ModelOpt's FP8_PB_WO.
+	Expanded bool `json:"expanded,omitempty"`
 }
 
 // Grain is what the rows and columns of a part are multiples of, but for the last ones

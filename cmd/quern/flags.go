@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -118,6 +119,7 @@ func choice(c *cli.Context, flag string, values ...string) (string, error) {
 func quantizeFlags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: "to", Usage: "`" + strings.Join(scheme.Names(), "|") + "`how linears are written; " + expertSchemes() + " mean the routed experts", Value: scheme.BlockFP8.Name},
+		&cli.StringSliceFlag{Name: "role", Usage: "`ROLE=SCHEME|keep`write the linears of a role in another way: " + strings.Join(convert.RoleNames(), ", ") + "; may be repeated"},
 		&cli.StringFlag{Name: "container", Usage: "`" + strings.Join(layout.Names(), "|") + "`how tensors are called and config.json says so", DefaultText: "what suits --to"},
 		&cli.StringFlag{Name: "scale-fmt", Usage: "`float|ue8m0`scales as they come out, or powers of two as DeepSeek-V3.1 has them and Blackwell wants them", Value: "float"},
 		&cli.StringFlag{Name: "mx-scale", Usage: "`even|rceil|floor`mxfp4: the power of two of a group from its largest weight, as compressed-tensors, ModelOpt or OCP have it", Value: "even"},
@@ -165,7 +167,10 @@ func quantizeOptions(c *cli.Context) (convert.QuantizeOptions, error) {
 	if o.Scheme, err = scheme.Find(to); err != nil {
 		return o, err
 	}
-	if o.Container, err = layout.For(c.String("container"), o.Scheme); err != nil {
+	if o.Roles, err = rolesOf(c); err != nil {
+		return o, err
+	}
+	if o.Container, err = layout.For(c.String("container"), o.Schemes()...); err != nil {
 		return o, usagef("--container %s: %v", c.String("container"), err)
 	}
 	if err := groupOptions(c, &o); err != nil {
@@ -207,7 +212,7 @@ func groupOptions(c *cli.Context, o *convert.QuantizeOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.Scheme != scheme.INT4 {
+	if !slices.Contains(o.Schemes(), scheme.INT4) {
 		return usagef("--int4-range %s: only int4 has it, and --to is %s", span, o.Scheme.Name)
 	}
 	o.Range = new(group.Range)
@@ -215,6 +220,18 @@ func groupOptions(c *cli.Context, o *convert.QuantizeOptions) error {
 		*o.Range = group.Range7
 	}
 	return nil
+}
+
+// rolesOf reads --role.
+func rolesOf(c *cli.Context) (list []convert.RoleScheme, err error) {
+	for _, text := range c.StringSlice("role") {
+		r, err := convert.ParseRole(text)
+		if err != nil {
+			return nil, usagef("%v", err)
+		}
+		list = append(list, r)
+	}
+	return list, nil
 }
 
 // calibration opens the calibration file, if one is given.

@@ -21,6 +21,8 @@ type Container struct {
 
 	// Forms are the schemes that it holds, by name.
 	Forms map[string]*Form
+	// Mixes: it holds several schemes in one checkpoint.
+	Mixes bool
 
 	// Config is the quantization_config of config.json.
 	Config func(d *Described) strictjson.Value
@@ -37,6 +39,10 @@ type Form struct {
 	Suffixes map[scheme.Kind]string
 	// Divides: scales of tensors are stored inverse (scheme.Params.Divides).
 	Divides bool
+	// Expanded: scales of tiles have four dimensions (scheme.Params.Expanded).
+	Expanded bool
+	// Dynamic: inputs are always scaled as they come, whatever a calibration has met.
+	Dynamic bool
 	// Reach is the largest magnitude of an input that its scale 1 stands for, by which
 	// the calibration's is divided.
 	Reach float32
@@ -48,7 +54,9 @@ type Form struct {
 // Described is what a container has to say of an output.
 type Described struct {
 	Plan    *plan.Plan
-	Scheme  *scheme.Scheme // of what is quantized
+	Scheme  *scheme.Scheme            // of what is quantized; nil where schemes are mixed
+	Schemes map[string]*scheme.Scheme // by module with codes, and by the names in Modules that stand for one
+	Banks   map[string]string         // module of an expert to that of all experts of its layer
 	Modules *modules.List
 	Static  bool // inputs have fixed scales
 	Powers  bool // all scales are powers of two
@@ -67,11 +75,20 @@ func Names() []string {
 	return names
 }
 
-// For returns the container of a name that holds scheme s; "" is the scheme's default.
-func For(name string, s *scheme.Scheme) (*Container, error) {
-	var holding []string
+// Holds reports whether a container can have matrices of all schemes side by side.
+func (c *Container) Holds(schemes ...*scheme.Scheme) bool {
+	return (c.Mixes || len(schemes) < 2) && !slices.ContainsFunc(schemes, func(s *scheme.Scheme) bool { return c.Forms[s.Name] == nil })
+}
+
+// For returns the container of a name that holds all schemes, each of which is named
+// once; "" is their default.
+func For(name string, schemes ...*scheme.Scheme) (*Container, error) {
+	var holding, what []string
+	for _, s := range schemes {
+		what = append(what, s.Name)
+	}
 	for _, c := range All {
-		if c.Forms[s.Name] == nil {
+		if !c.Holds(schemes...) {
 			continue
 		}
 		if holding = append(holding, c.Name); name == "" || name == c.Name {
@@ -82,7 +99,7 @@ func For(name string, s *scheme.Scheme) (*Container, error) {
 	case name != "" && !slices.Contains(Names(), name):
 		return nil, fmt.Errorf("there is no container %q: known are %s", name, strings.Join(Names(), ", "))
 	case len(holding) == 0:
-		return nil, fmt.Errorf("no container holds %s yet", s.Name)
+		return nil, fmt.Errorf("no container holds %s", strings.Join(what, " beside "))
 	}
-	return nil, fmt.Errorf("container %s does not hold %s: %s does", name, s.Name, strings.Join(holding, " or "))
+	return nil, fmt.Errorf("container %s does not hold %s: %s does", name, strings.Join(what, " beside "), strings.Join(holding, " or "))
 }

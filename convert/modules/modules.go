@@ -95,6 +95,13 @@ func (l *List) Entries() []string {
 	return out
 }
 
+// Names reports whether name is one that engines ask for a module with codes by and
+// that the checkpoint does not have.
+func (l *List) Names(name string) bool {
+	_, ok := slices.BinarySearch(l.alsoQuantized, name)
+	return ok
+}
+
 func sorted(set map[string]bool) []string {
 	out := make([]string, 0, len(set))
 	for m := range set {
