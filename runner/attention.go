@@ -91,7 +91,7 @@ func (g *grouped) mix(p *pass, y, x []float32, b *batch) error {
 	p.linear(v, x, rows, g.v, g.vBias)
 	g.position(p, q, rows, g.heads, g.qNorm, segs)
 	g.position(p, k, rows, g.kvHeads, g.kNorm, segs)
-	p.grow(q, qw, g.rope.query, segs)
+	p.grow(q, qw, g.rope.growth(), segs)
 	p.cached(g.module, "k", k, rows, kw)
 	p.cached(g.module, "v", v, rows, kw)
 	out := p.arena.floats(rows * qw)

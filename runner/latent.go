@@ -120,7 +120,7 @@ func (a *latent) mix(p *pass, y, x []float32, b *batch) error {
 	}
 	lat, shared := p.arena.floats(rows*a.rank), p.arena.floats(rows*a.rotated)
 	a.position(p, q, lat, shared, kva, segs)
-	p.grow(q, a.heads*qk, a.rope.query, segs)
+	p.grow(q, a.heads*qk, a.rope.growth(), segs)
 	p.cached(a.module, "kv_latent", lat, rows, a.rank)
 	p.cached(a.module, "k", shared, rows, a.rotated)
 	out := p.arena.floats(rows * a.heads * a.valueSize)

@@ -195,6 +195,14 @@ func longRope(r *rope, p model.Rope, theta float64, d int) ([]float64, error) {
 	return freq, nil
 }
 
+// growth is what queries are multiplied by at a position; nil: nothing. So with no rope.
+func (r *rope) growth() func(position int) float32 {
+	if r == nil {
+		return nil
+	}
+	return r.query
+}
+
 // grow multiplies the queries of rows, so many numbers each, by what a function says of
 // their positions; nil: not at all.
 func (p *pass) grow(q []float32, width int, scale func(position int) float32, segs []segment) {
