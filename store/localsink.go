@@ -111,6 +111,15 @@ func (s *sink) Free() (int64, error) {
 }
 
 func (s *sink) Create(_ context.Context, name string) (Part, error) {
+	p, err := s.create(name, name+Partial)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// create begins the file of a name, as which it is called partial.
+func (s *sink) create(name, partial string) (*part, error) {
 	path, err := s.path(name)
 	if err != nil {
 		return nil, err
@@ -120,9 +129,13 @@ func (s *sink) Create(_ context.Context, name string) (Part, error) {
 			return nil, fmt.Errorf("creating folder %q: %w", dir, err)
 		}
 	}
-	f, err := s.fs.Create(path + Partial)
+	begun, err := s.path(partial)
 	if err != nil {
-		return nil, fmt.Errorf("creating %q: %w", path+Partial, err)
+		return nil, err
+	}
+	f, err := s.fs.Create(begun)
+	if err != nil {
+		return nil, fmt.Errorf("creating %q: %w", begun, err)
 	}
 	return &part{file: f, fs: s.fs, path: path}, nil
 }

@@ -14,6 +14,10 @@ const Partial = blockio.Partial
 // ErrNotFolder is matched by the error of listing what is a file.
 var ErrNotFolder = errors.New("not a folder")
 
+// ErrDiffers is matched, beside invalid.Input, by the error of a file that another
+// process has finished first, with other bytes.
+var ErrDiffers = blockio.ErrDiffers
+
 // ErrLocked is matched by the error of a log that another process holds.
 var ErrLocked = blockio.ErrLocked
 
@@ -48,6 +52,12 @@ type Sink interface {
 	Free() (int64, error)
 	// Log opens the log of a name, new or an earlier run's, and takes its lock.
 	Log(name string) (Log, error)
+	// Shared is the same sink for one of several processes that write at once: what it
+	// has begun has names of its own, which end with .ID and [Partial], directly in
+	// the folder, and lasts until it is finished or someone removes it. Of two
+	// processes that finish a file, the first one's stays: Commit compares, and an
+	// equal one is as good. Otherwise it is ErrDiffers.
+	Shared(id string) Sink
 	// Relation says how the sink lies to a folder that is read.
 	Relation(f Folder) (Relation, error)
 }

@@ -24,6 +24,8 @@ type FS interface {
 	// Real is the path without links, of something that is there.
 	Real(name string) (string, error)
 	Rename(from, to string) error
+	// Link gives a file a second name; one that is taken is fs.ErrExist.
+	Link(from, to string) error
 	Remove(name string) error
 	// Retire removes a locked file and closes it, in the order that the system
 	// allows: where an open file can lose its name, it does so before the lock ends,

@@ -63,6 +63,7 @@ func (osFS) Real(name string) (string, error) {
 }
 
 func (osFS) Rename(from, to string) error   { return plain(os.Rename(from, to)) }
+func (osFS) Link(from, to string) error     { return plain(os.Link(from, to)) }
 func (osFS) Remove(name string) error       { return plain(os.Remove(name)) }
 func (osFS) MkdirAll(dir string) error      { return plain(os.MkdirAll(dir, 0o755)) }
 func (osFS) SyncDir(dir string) error       { return syncDir(dir) }

@@ -32,6 +32,7 @@ const (
 	Close    Kind = "close"
 	Lock     Kind = "lock"
 	Rename   Kind = "rename"
+	Link     Kind = "link"
 	Remove   Kind = "remove"
 	Mkdir    Kind = "mkdir"
 	SyncDir  Kind = "syncdir"
@@ -193,6 +194,13 @@ func (f *FS) Rename(from, to string) error {
 		return ErrOpen
 	}
 	return f.under().Rename(from, to)
+}
+
+func (f *FS) Link(from, to string) error {
+	if x := f.call(Link, from, 0); x != nil {
+		return x.Err
+	}
+	return f.under().Link(from, to)
 }
 
 func (f *FS) Remove(name string) error {

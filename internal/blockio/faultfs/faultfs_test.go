@@ -62,6 +62,7 @@ func everything(fsys blockio.FS, dir string) error {
 		f.Sync,
 		f.Close,
 		func() error { return fsys.Rename(name, name+"2") },
+		func() error { return fsys.Link(name+"2", name+"3") },
 		func() error { return fsys.SyncDir(sub) },
 		func() error { return fsys.Remove(name + "2") },
 	}
@@ -75,7 +76,7 @@ func everything(fsys blockio.FS, dir string) error {
 
 var kinds = []faultfs.Kind{
 	faultfs.Open, faultfs.Create, faultfs.Append, faultfs.Stat, faultfs.Read, faultfs.Write, faultfs.Truncate, faultfs.Reserve,
-	faultfs.Sync, faultfs.Close, faultfs.Lock, faultfs.Rename, faultfs.Remove, faultfs.Mkdir, faultfs.SyncDir, faultfs.Free, faultfs.List, faultfs.Real,
+	faultfs.Sync, faultfs.Close, faultfs.Lock, faultfs.Rename, faultfs.Link, faultfs.Remove, faultfs.Mkdir, faultfs.SyncDir, faultfs.Free, faultfs.List, faultfs.Real,
 }
 
 func TestEachKindFails(t *testing.T) {
