@@ -38,6 +38,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"quern/convert/serving"
 	"quern/formats/hf"
@@ -57,6 +58,7 @@ type Report struct {
 	Baseline   string      `json:"baseline,omitempty"`
 	Tensors    int         `json:"tensors"`
 	Bytes      int64       `json:"bytes"`                // of the tensors' data
+	Subject    *Subject    `json:"subject,omitempty"`
 	Renumbered *Renumbered `json:"renumbered,omitempty"` // experts, against the baseline
 	// Unrelated says that the baseline is another model of the same shape, if so.
 	Unrelated string         `json:"unrelated,omitempty"`
@@ -67,6 +69,10 @@ type Report struct {
 	Engines   []serving.Note `json:"engines,omitempty"` // what they do with the checkpoint
 	Behaviour
 	Warnings []string `json:"warnings,omitempty"`
+
+	// Date is when the report was made, for the page alone: the same checkpoints give the
+	// same JSON on any day.
+	Date time.Time `json:"-"`
 
 	asked bool // the limit of the gate evidence is somebody's
 }
@@ -123,6 +129,9 @@ func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool)
 		r.Warnings = x.warnings()
 	}
 	r.Sizes = sizes(base, cand)
+	if whole {
+		r.Subject = subject(mine)
+	}
 	var w *comparison
 	if base != nil {
 		r.Baseline = base.Path

@@ -41,6 +41,9 @@ type TensorError struct {
 	// maximum give. It is worked out only for tensors below 31 dB, and nil too
 	// where that would be exact.
 	Ideal *float64 `json:"ideal_sqnr_db,omitempty"`
+	// Short says that SQNR is below the limit of the gate sqnr.
+	Short bool `json:"below_limit,omitempty"`
+	Layer int  `json:"layer"` // -1 of tensors that are of none
 
 	limit float64 // dB that SQNR has to reach
 }
@@ -72,14 +75,14 @@ func (x *comparison) report() *WeightsReport {
 		switch e := x.equals[i]; {
 		case e != nil && through && e.back != nil && e.count > 0:
 			r.Returned++
-			sum, t = &e.back.sum, TensorError{Name: e.tensor.Name, Role: role(e.tensor), limit: e.back.limit()}
+			sum, t = &e.back.sum, TensorError{Name: e.tensor.Name, Role: role(e.tensor), Layer: e.tensor.Meta.Layer, limit: e.back.limit()}
 		case e != nil:
 			r.Kept++
 			continue
 		case c == nil:
 			continue
 		default:
-			sum, t = &c.sum, TensorError{Name: c.codes.weight.Name, Role: role(c.codes.weight), Ideal: c.ideal, limit: c.limit()}
+			sum, t = &c.sum, TensorError{Name: c.codes.weight.Name, Role: role(c.codes.weight), Layer: c.codes.weight.Meta.Layer, Ideal: c.ideal, limit: c.limit()}
 		}
 		t.SQNR, t.Relative, t.Cosine, t.MaxAbs = sum.sqnr(), sum.relative(), sum.cosine(), sum.maxAbs()
 		r.Tensors = append(r.Tensors, t)
@@ -143,7 +146,7 @@ func (r *WeightsReport) gate(limit func(*TensorError) float64) Gate {
 		if i == 0 || v-l < g.Value-g.Limit {
 			g.Value, g.Limit = v, l
 		}
-		if !(v >= l) {
+		if t.Short = !(v >= l); t.Short {
 			f.fail("%s", t.shortfall(l))
 		}
 	}

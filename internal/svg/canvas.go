@@ -19,9 +19,10 @@ svg .axis{stroke:var(--muted);stroke-width:1}
 svg .mark{stroke:var(--ink);stroke-width:1;stroke-dasharray:3 3}
 svg .limit{stroke:var(--bad);stroke-width:1.5}
 svg .edge{stroke:var(--ink);stroke-width:1.5}
-svg text.limit,svg.chart text.limit{fill:var(--bad);stroke:none}
+svg text.limit,svg.chart text.limit{fill:var(--bad)}
 svg .fill{fill:var(--accent)}
 svg .bad{fill:var(--bad)}
+svg .failed{fill:var(--bad);stroke:var(--paper);stroke-width:1}
 svg .hollow{fill:var(--paper);stroke:var(--muted);stroke-width:1.5}
 svg .faint{fill:var(--accent);fill-opacity:.5}
 svg .line{stroke:var(--accent);stroke-width:1.5}
@@ -31,7 +32,8 @@ svg .track{fill:var(--rule)}
 div.heat{display:flex;gap:6px;align-items:flex-start}
 div.heat .map{overflow-x:auto;flex:1;min-width:0}
 div.heat svg{display:block}
-svg .never{stroke:var(--muted);stroke-opacity:.7;stroke-width:.2}
+p.rows{font-size:11px;color:var(--muted);margin:.3rem 0 0}
+svg .never{stroke:var(--ink);stroke-width:.3}
 svg .h0{stroke:var(--accent);stroke-opacity:.05}svg rect.h0{fill:var(--accent);fill-opacity:.05;stroke:none}
 svg .h1{stroke:var(--accent);stroke-opacity:.14}svg rect.h1{fill:var(--accent);fill-opacity:.14;stroke:none}
 svg .h2{stroke:var(--accent);stroke-opacity:.24}svg rect.h2{fill:var(--accent);fill-opacity:.24;stroke:none}

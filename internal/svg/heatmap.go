@@ -24,6 +24,7 @@ const (
 type HeatMap struct {
 	Title, Desc string
 	Columns     string // what columns are, written below them
+	RowName     string // what rows are, written above their labels
 	Rows        []int  // numbers, as many as there are rows
 	// Levels has a shade for each cell, by row. Rows may differ in length.
 	Levels [][]int8
@@ -61,6 +62,9 @@ func (h *HeatMap) HTML() template.HTML {
 		least, most = 18, 40
 	}
 	c := &canvas{}
+	if h.RowName != "" {
+		fmt.Fprintf(c, `<p class="rows" aria-hidden="true">%s</p>`, words(h.RowName))
+	}
 	c.WriteString(`<div class="heat">`)
 	h.labels(c, size)
 	fmt.Fprintf(c, `<div class="map" tabindex="0" role="group" aria-label="%s"><svg class="chart cells" role="img" shape-rendering="crispEdges" style="width:100%%;min-width:%dpx;max-width:%dpx;height:%dpx"`,
@@ -155,7 +159,7 @@ func (h *HeatMap) cells(c *canvas, columns, size int) {
 			if level >= 0 {
 				c.rect(shade(level), at, top, w, float64(size), "")
 			}
-			s, class := "–", ""
+			s, class := "–", "label"
 			if level != Never && y < len(h.Text) && x < len(h.Text[y]) {
 				s, class = h.Text[y][x], "label"
 			}

@@ -89,7 +89,7 @@ func TestHeatMapPaths(t *testing.T) {
 func TestHeatMapCells(t *testing.T) {
 	h := HeatMap{Title: "t", Rows: []int{1, 2}, Levels: [][]int8{{0, Never, 7}, {3, Absent}}, Text: [][]string{{"a", "b", hostile}, {"c", "d"}}}
 	n := count(t, h.HTML())
-	if n["rect.h0"] != 1 || n["rect.h7"] != 1 || n["rect.h3"] != 1 || n["rect"] != 3 || n["text.over"] != 1 || n["text.label"] != 2 || n["path"] != 0 {
+	if n["rect.h0"] != 1 || n["rect.h7"] != 1 || n["rect.h3"] != 1 || n["rect"] != 3 || n["text.over"] != 1 || n["text.label"] != 3 || n["path"] != 0 {
 		t.Errorf("%v", n)
 	}
 	if s := string(h.HTML()); strings.Contains(s, ">b<") || strings.Contains(s, ">d<") {

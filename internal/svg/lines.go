@@ -12,6 +12,7 @@ type Kind int
 const (
 	Solid  Kind = iota // filled circles, a line: what a report is about
 	Hollow             // hollow squares, a dashed line: what it is compared with
+	Failed             // larger points in the colour of failure, never joined
 )
 
 // Point is a value, with its uncertainty where there is one.
@@ -40,7 +41,7 @@ func (l *Lines) HTML() template.HTML {
 		for _, m := range l.Marks {
 			if finite(m.At) {
 				c.line("limit", 0, y(m.At), 1, y(m.At))
-				c.text("limit", "end", 1, 0, y(m.At)-4, m.Label)
+				c.text("limit on", "end", 1, 0, y(m.At)-6, m.Label)
 			}
 		}
 		for _, s := range l.Series {
@@ -50,7 +51,7 @@ func (l *Lines) HTML() template.HTML {
 }
 
 func (l *Lines) series(c *canvas, s *Series, y func(float64) float64) {
-	class := [...]string{"line", "line2"}[s.Kind]
+	class := [...]string{"line", "line2", "line"}[s.Kind]
 	ok := func(p *Point) bool { return finite(p.X) && finite(p.Y) }
 	if s.Join {
 		for i := 1; i < len(s.Points); i++ {
@@ -86,13 +87,17 @@ func (c *canvas) marker(k Kind, x, y, size float64, title string) {
 			pct(x), num(y-size), num(2*size), num(2*size), num(-size), title)
 		return
 	}
+	if k == Failed {
+		fmt.Fprintf(c, `<circle class="failed" cx="%s" cy="%s" r="%s">%s</circle>`, pct(x), num(y), num(size+2), title)
+		return
+	}
 	fmt.Fprintf(c, `<circle class="fill" cx="%s" cy="%s" r="%s">%s</circle>`, pct(x), num(y), num(size), title)
 }
 
 // Key is the sign of a kind of series, for a legend. The text beside it says what it is.
 func Key(k Kind) template.HTML {
 	c := &canvas{}
-	fmt.Fprintf(c, `<svg class="key" width="26" height="10" aria-hidden="true"><line class="%s" x1="0" y1="5" x2="26" y2="5"/>`, [...]string{"line", "line2"}[k])
+	fmt.Fprintf(c, `<svg class="key" width="26" height="10" aria-hidden="true"><line class="%s" x1="0" y1="5" x2="26" y2="5"/>`, [...]string{"line", "line2", "none"}[k])
 	c.marker(k, 0.5, 5, 3, "")
 	c.WriteString("</svg>")
 	return c.html()

@@ -20,6 +20,13 @@ type Strip struct {
 type StripRow struct {
 	Label, Note string // above the row, left and right
 	Values      []float64
+	Failed      []Named // of the values, those to be pointed at
+}
+
+// Named is a value and what a pointer that rests on it shows.
+type Named struct {
+	Value float64
+	Title string
 }
 
 const (
@@ -49,8 +56,19 @@ func (s *Strip) HTML() template.HTML {
 		if m.Limit {
 			class = "limit"
 		}
-		c.line(class, x, -4, x, height)
-		c.text(class, "middle", x, 0, -8, m.Label)
+		// Down the bodies of rows alone: labels stand between them.
+		c.line(class, x, -4, x, 0)
+		for i := range s.Rows {
+			c.line(class, x, float64(i*stripRow+stripTop), x, float64((i+1)*stripRow))
+		}
+		anchor := "middle"
+		switch { // what hangs over an edge would be cut on a phone
+		case x < 0.06:
+			anchor = "start"
+		case x > 0.94:
+			anchor = "end"
+		}
+		c.text(class, anchor, x, 0, -8, m.Label)
 	}
 	for i := range s.Rows {
 		s.row(c, &s.Rows[i], float64(i*stripRow))
@@ -80,6 +98,12 @@ func (s *Strip) row(c *canvas, r *StripRow, top float64) {
 	}
 	m := s.X.at(median(values))
 	c.line("axis", m, middle-stripBody/2, m, middle+stripBody/2)
+	for i, f := range r.Failed {
+		if finite(f.Value) {
+			dy := float64(i*7%5-2) * 3.5
+			fmt.Fprintf(c, `<circle class="failed" cx="%s" cy="%s" r="4.5"><title>%s</title></circle>`, pct(s.X.at(f.Value)), num(middle+dy), words(f.Title))
+		}
+	}
 }
 
 // density draws bars that are as high as there are values.
@@ -118,7 +142,10 @@ type Intervals struct {
 	Marks       []Mark
 }
 
-const intervalRow = 36
+const (
+	intervalRow = 36 // pixels a row
+	intervalTop = 16 // of which for its label
+)
 
 // HTML draws v.
 func (v *Intervals) HTML() template.HTML {
@@ -134,7 +161,9 @@ func (v *Intervals) HTML() template.HTML {
 		c.line("grid", x, 0, x, height)
 	}
 	for _, m := range v.Marks {
-		c.line("mark", v.X.at(m.At), 0, v.X.at(m.At), height)
+		for i := range v.Rows {
+			c.line("mark", v.X.at(m.At), float64(i*intervalRow+intervalTop), v.X.at(m.At), float64((i+1)*intervalRow))
+		}
 	}
 	for i, r := range v.Rows {
 		top := float64(i * intervalRow)
@@ -143,7 +172,7 @@ func (v *Intervals) HTML() template.HTML {
 		if !finite(r.Value) {
 			continue
 		}
-		y, class := top+25, [...]string{"line", "line2"}[r.Kind]
+		y, class := top+25, [...]string{"line", "line2", "line"}[r.Kind]
 		if e := r.Err; finite(e) && e > 0 {
 			from, to := v.X.at(r.Value-e), v.X.at(r.Value+e)
 			c.line(class, from, y, to, y)

@@ -179,11 +179,11 @@ func TestStrip(t *testing.T) {
 	}
 	s := Strip{
 		Title: "t", X: Linear(30, 33, 3, nil), Marks: []Mark{{31, "31 dB", true}},
-		Rows: []StripRow{{Label: hostile, Note: hostile, Values: []float64{31, 32, math.NaN(), 99, -99}}, {Label: "many", Values: many}, {Label: "none"}},
+		Rows: []StripRow{{Label: hostile, Note: hostile, Values: []float64{31, 32, math.NaN(), 99, -99}}, {Label: "many", Values: many, Failed: []Named{{30.5, hostile}, {Value: math.NaN()}}}, {Label: "none"}},
 	}
 	markup := s.HTML()
 	n := count(t, markup)
-	if n["circle.faint"] != 4 || n["rect.faint"] < 10 || n["rect.faint"] > stripBins || n["line.limit"] != 1 {
+	if n["circle.faint"] != 4 || n["rect.faint"] < 10 || n["rect.faint"] > stripBins || n["line.limit"] != 1+len(s.Rows) || n["circle.failed"] != 1 { // the limit is not drawn through labels
 		t.Errorf("%v", n)
 	}
 	if len(markup) > 10_000 {
@@ -200,7 +200,7 @@ func TestIntervals(t *testing.T) {
 		Rows: []Interval{{Label: hostile, Kind: Solid, Value: 5, Err: 1}, {Kind: Hollow, Value: 2}, {Value: math.NaN()}},
 	}
 	n := count(t, v.HTML())
-	if n["circle"] != 1 || n["rect.hollow"] != 1 || n["line.line"] != 1 || n["line.mark"] != 1 {
+	if n["circle"] != 1 || n["rect.hollow"] != 1 || n["line.line"] != 1 || n["line.mark"] != len(v.Rows) {
 		t.Errorf("%v", n)
 	}
 }

@@ -16,7 +16,7 @@ func model(r *verify.Report) *section {
 	if m == nil {
 		return nil
 	}
-	s := &section{ID: "model", Title: "Predictions"}
+	s := &section{ID: "model", Title: "Predictions", Sum: "perplexity " + digits(m.PPLQuant, 4) + ", baseline " + digits(m.PPLBase, 4)}
 	s.prose(perplexityWords(m))
 	t := newTable("Perplexity", "", ">baseline", ">checkpoint", ">difference")
 	pair := func(name, note, base, quant, diff string) {

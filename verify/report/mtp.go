@@ -17,7 +17,7 @@ func prediction(r *verify.Report) *section {
 	if m == nil || m.Tokens == 0 {
 		return nil
 	}
-	s := &section{ID: "mtp", Title: "Multi-token prediction"}
+	s := &section{ID: "mtp", Title: "Multi-token prediction", Sum: "acceptance " + percent(m.AcceptanceQuant) + ", baseline " + percent(m.AcceptanceBase)}
 	s.prose(fmt.Sprintf("The share of drafted tokens that the main model then says itself. With one draft a step, a pass makes 1 + acceptance tokens: %s with the baseline, %s with the checkpoint.",
 		digits(1+m.AcceptanceBase, 4), digits(1+m.AcceptanceQuant, 4)))
 	lo, hi, ok := svg.Span([]float64{

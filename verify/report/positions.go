@@ -16,7 +16,7 @@ func positions(r *verify.Report) *section {
 	if len(r.Positions) == 0 {
 		return nil
 	}
-	s := &section{ID: "positions", Title: "By position"}
+	s := &section{ID: "positions", Title: "By position", Sum: page.Plural(int64(len(r.Positions)), "range", "ranges")}
 	s.prose("Positions count from the start of a chunk: those to the right have more text before them.")
 	list := few(r.Positions, 64)
 	if len(list) > 1 {
@@ -97,7 +97,7 @@ func texts(r *verify.Report) *section {
 	if len(r.Texts) == 0 {
 		return nil
 	}
-	s := &section{ID: "texts", Title: "By text"}
+	s := &section{ID: "texts", Title: "By text", Sum: page.Plural(int64(len(r.Texts)), "text", "texts")}
 	shown := few(r.Texts, maxTexts)
 	if len(shown) > 1 {
 		s.add(block{Figure: textRatios(few(shown, 24))})

@@ -10,7 +10,7 @@ import (
 
 // repeat says what one has to know to get the same figures again.
 func repeat(r *verify.Report) *section {
-	s := &section{ID: "repeat", Title: "To repeat this"}
+	s := &section{ID: "repeat", Title: "To repeat this", Sum: "command, texts, versions"}
 	t := newTable("", "", "")
 	t.row("checkpoint", code(r.Checkpoint))
 	if r.Tensors > 0 {

@@ -26,6 +26,7 @@ func HTML(w io.Writer, r *verify.Report) error {
 	d := document{
 		CSS:     template.CSS(pageCSS + svg.Style), // #nosec: both are constants
 		Verdict: verdict(r),
+		Badges:  badges(r),
 		Facts:   facts(r),
 		Figures: keyFigures(r),
 	}
@@ -54,6 +55,7 @@ type document struct {
 	Title    string
 	Version  string
 	Verdict  judgement
+	Badges   []badge
 	Facts    []fact
 	Figures  []fact
 	Sections []*section
@@ -65,9 +67,10 @@ type fact struct{ Term, Text, Note string }
 // Wide reports whether f needs the room of two.
 func (f fact) Wide() bool { return len([]rune(f.Text)) > 13 || len([]rune(f.Term)) > 22 }
 
-// section is a part of the page with a heading.
+// section is a part of the page with a heading, which the reader can fold.
 type section struct {
 	ID, Title string
+	Sum       string // in a line, for those who do not open it; a section without is open
 	Blocks    []block
 }
 
@@ -184,6 +187,7 @@ type figure struct {
 	Chart  template.HTML
 	Legend []key
 	Note   string
+	Folded bool // opened by the reader
 }
 
 // key explains a sign.

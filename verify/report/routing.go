@@ -17,6 +17,8 @@ import (
 const (
 	maxCells  = 1 << 16
 	maxLayers = 256
+
+	openLayers = 16 // maps of more are folded: figures by layer stand for them
 )
 
 // routing shows whether tokens go to the same experts.
@@ -31,6 +33,9 @@ func routing(r *verify.Report) *section {
 	layers := few(x.Layers, maxLayers)
 	if len(layers) > 1 {
 		s.add(block{Figure: routingLines(layers)})
+		if f := imbalanceLines(layers); f != nil {
+			s.add(block{Figure: f})
+		}
 	}
 	var base, quant, agreement heat
 	for i := range layers {
@@ -80,6 +85,39 @@ func routingLines(layers []metrics.LayerRouting) *figure {
 	return &figure{
 		Title: "Agreement by layer", Chart: l.HTML(), Note: l.Desc + " The scale does not begin at 0.",
 		Legend: []key{{svg.Key(svg.Solid), "experts of a token"}, {svg.Key(svg.Hollow), "first expert of a token"}},
+	}
+}
+
+// imbalanceLines draws the busiest expert of each layer.
+func imbalanceLines(layers []metrics.LayerRouting) *figure {
+	base, quant := svg.Series{Kind: svg.Hollow, Join: true}, svg.Series{Kind: svg.Solid, Join: true}
+	values := []float64{1}
+	for i := range layers {
+		l := &layers[i]
+		for _, x := range []struct {
+			to   *svg.Series
+			load []int64
+		}{{&base, l.LoadBase}, {&quant, l.LoadQuant}} {
+			if len(x.load) == 0 {
+				continue
+			}
+			y := float64(slices.Max(x.load)) / mean(x.load)
+			x.to.Points = append(x.to.Points, svg.Point{X: float64(l.Layer), Y: y, Title: fmt.Sprintf("layer %d: %s", l.Layer, imbalance(x.load))})
+			values = append(values, y)
+		}
+	}
+	_, hi, _ := svg.Span(values)
+	if hi == 1 {
+		return nil
+	}
+	l := svg.Lines{Frame: svg.Frame{
+		Title: "Load of the busiest expert by layer", Height: 120, X: byLayer(layers[0].Layer, layers[len(layers)-1].Layer), Y: svg.Linear(0, hi, 4, nil),
+		Desc: "Its load over the mean of the layer: 1 is an even share.",
+	}, Series: []svg.Series{base, quant}}
+	l.Y.Name = "busiest expert / mean"
+	return &figure{
+		Title: "Busiest expert by layer", Chart: l.HTML(), Note: l.Desc,
+		Legend: []key{{svg.Key(svg.Solid), "checkpoint"}, {svg.Key(svg.Hollow), "baseline"}},
 	}
 }
 
@@ -222,8 +260,8 @@ func (h *heat) figure(title, note string, keys []key) []block {
 	case h.cells > maxCells:
 		return []block{{Prose: fmt.Sprintf("%s: %s are too many to draw; the JSON output has them.", title, page.Plural(int64(h.cells), "cell", "cells"))}}
 	}
-	m := svg.HeatMap{Title: title, Desc: note + " The table has the extremes of each layer.", Columns: "expert", Rows: h.rows, Levels: h.levels, Text: h.text}
-	return []block{{Figure: &figure{Title: title, Chart: m.HTML(), Legend: keys, Note: note + " Rows are layers."}}}
+	m := svg.HeatMap{Title: title, Desc: note + " The table has the extremes of each layer.", Columns: "expert", RowName: "layer", Rows: h.rows, Levels: h.levels, Text: h.text}
+	return []block{{Figure: &figure{Title: title, Chart: m.HTML(), Legend: keys, Note: note + " Rows are layers.", Folded: len(h.rows) > openLayers}}}
 }
 
 // loadMap is the map of one model's loads.

@@ -6,7 +6,10 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"time"
 
+	"quern/convert/serving"
+	arch "quern/formats/model"
 	"quern/verify"
 	"quern/verify/evaluation"
 	"quern/verify/metrics"
@@ -33,6 +36,12 @@ func made(s shape) *verify.Report {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	r := &verify.Report{Checkpoint: "/models/" + s.name + "-fp8", Baseline: "/models/" + s.name}
 	r.Weights = madeWeights(s, rnd)
+	r.Date = time.Date(2026, 11, 29, 8, 30, 0, 0, time.UTC)
+	r.Subject = &verify.Subject{Architecture: "DeepseekV3ForCausalLM", Parameters: arch.Parameters{Total: s.bytes / 2, Active: s.bytes / 36, MTP: s.bytes / 120}, Calibration: "5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c"}
+	r.Engines = []serving.Note{
+		{Engine: "vLLM 0.26", Severity: serving.Limits, Text: "needs a tensor-parallel size that divides 16", Source: "vllm 0.26, fp8.py"},
+		{Engine: "SGLang", Severity: serving.Informs, Text: "loads it as it is", Source: "sglang 0.5.20"},
+	}
 	r.Sizes = madeSizes(s)
 	r.Tensors = 2*r.Weights.Quantized + r.Weights.Kept
 	for _, x := range r.Sizes {
@@ -81,14 +90,16 @@ func madeSizes(s shape) []verify.RoleSize {
 
 func madeWeights(s shape, rnd *rand.Rand) *verify.WeightsReport {
 	w := &verify.WeightsReport{Kept: 8*(s.dense+s.moe) + 3}
+	layer := 0
 	put := func(role, name string, centre, width float64) {
 		db := max(centre+width*rnd.NormFloat64(), 31.02)
 		noise := math.Pow(10, -db/20)
 		w.Tensors = append(w.Tensors, verify.TensorError{
-			Name: name, Role: role, SQNR: &db, Relative: noise, Cosine: 1 - noise*noise/2, MaxAbs: 0.004 * math.Exp(0.3*rnd.NormFloat64()),
+			Name: name, Role: role, Layer: layer, SQNR: &db, Relative: noise, Cosine: 1 - noise*noise/2, MaxAbs: 0.004 * math.Exp(0.3*rnd.NormFloat64()),
 		})
 	}
 	for l := range s.dense + s.moe {
+		layer = l
 		at := fmt.Sprintf("model.layers.%d.", l)
 		for _, p := range []string{"q_a", "q_b", "kv_a", "kv_b", "o"} {
 			put("attention", at+"self_attn."+p+"_proj.weight", 31.8, 0.12)
@@ -273,7 +284,9 @@ func madeFailing(s shape) *verify.Report {
 	bad := 18.42
 	worst := r.Weights.Tensors[0]
 	worst.SQNR, worst.Relative, worst.Cosine, worst.Ideal = &bad, math.Pow(10, -bad/20), 0.9928, r.Weights.Tensors[1].SQNR
+	worst.Short = true
 	r.Weights.Tensors[0] = worst
+	r.Engines[0].Severity = serving.Misreads
 	r.Weights.WorstSQNR = &bad
 	for i := range r.Gates {
 		switch g := &r.Gates[i]; g.Name {

@@ -27,7 +27,10 @@ func sizes(r *verify.Report) *section {
 	if after == 0 {
 		return nil
 	}
-	s := &section{ID: "sizes", Title: "Sizes"}
+	s := &section{ID: "sizes", Title: "Sizes", Sum: ui.Bytes(after)}
+	if before > 0 {
+		s.Sum += ", " + percent(float64(after)/float64(before)) + " of " + ui.Bytes(before)
+	}
 	roles := slices.Clone(r.Sizes)
 	slices.SortStableFunc(roles, func(a, b verify.RoleSize) int {
 		return cmp.Or(cmp.Compare(b.Baseline, a.Baseline), cmp.Compare(b.Bytes, a.Bytes))

@@ -36,8 +36,8 @@ func tokens(r *verify.Report) *section {
 	if len(r.Worst) == 0 {
 		return nil
 	}
-	s := &section{ID: "tokens", Title: "Worst tokens"}
 	shown := few(r.Worst, maxTokens)
+	s := &section{ID: "tokens", Title: "Worst tokens", Sum: page.Plural(int64(len(shown)), "token", "tokens") + ", KLD up to " + figureOf(shown[0].KLD)}
 	text := fmt.Sprintf("The %s with the highest KL divergence, each with what stands before it and what both models expect there.", page.Plural(int64(len(shown)), "token", "tokens"))
 	if shown[0].Show != nil {
 		text += " Grey signs stand for white space (· space, ⏎ new line, ⇥ tab) and for characters that cannot be seen."

@@ -78,15 +78,6 @@ func allPassed(n, unchecked int) string {
 	return "All " + count(n) + " gates" + apply + " are passed."
 }
 
-// facts say what was looked at.
-func facts(r *verify.Report) []fact {
-	out := []fact{{Term: "checkpoint", Text: page.Visible(r.Checkpoint)}}
-	if r.Baseline != "" {
-		out = append(out, fact{Term: "baseline", Text: page.Visible(r.Baseline)})
-	}
-	return out
-}
-
 // keyFigures are the numbers that people look for first.
 func keyFigures(r *verify.Report) []fact {
 	var out []fact

@@ -17,6 +17,8 @@ const floorDB = 31
 
 const (
 	shownTensors = 20
+	openTensors  = 8   // more are folded where none of them has failed
+	shownFailed  = 200 // tensors that are pointed at in a chart
 	shownRoles   = 64
 )
 
@@ -41,6 +43,9 @@ func weights(r *verify.Report) *section {
 	if f := distribution(w); f != nil {
 		s.add(block{Figure: f})
 	}
+	if f := leastByLayer(w); f != nil {
+		s.add(block{Figure: f})
+	}
 	t := newTable("By role", "role", ">tensors", ">SQNR, dB", ">relative error", ">cosine", ">max error", "worst tensor")
 	t.Note = "Of all weights of a role together; max error is the largest |w − ŵ|."
 	for _, x := range few(w.Roles, shownRoles) {
@@ -48,7 +53,9 @@ func weights(r *verify.Report) *section {
 	}
 	s.add(t.stack().block())
 	if w.WorstSQNR != nil {
-		s.add(worstTensors(w).stack().block())
+		t := worstTensors(w).stack()
+		t.Folded = len(t.Rows) > openTensors && !w.Tensors[0].Short
+		s.add(t.block())
 	}
 	return s
 }
@@ -99,6 +106,8 @@ func cosine(x float64) string {
 func distribution(w *verify.WeightsReport) *figure {
 	byRole := map[string][]float64{}
 	exact := map[string]int{}
+	failed := map[string][]svg.Named{}
+	short := 0
 	var all []float64
 	beyond := 0
 	for i := range w.Tensors {
@@ -111,6 +120,11 @@ func distribution(w *verify.WeightsReport) *figure {
 		default:
 			byRole[t.Role] = append(byRole[t.Role], *t.SQNR)
 			all = append(all, *t.SQNR)
+			if t.Short {
+				if short++; short <= shownFailed {
+					failed[t.Role] = append(failed[t.Role], svg.Named{Value: *t.SQNR, Title: page.Visible(t.Name) + ": " + decibels(t.SQNR) + "\u202fdB"})
+				}
+			}
 		}
 	}
 	lo, hi, ok := svg.Span(all)
@@ -136,11 +150,14 @@ func distribution(w *verify.WeightsReport) *figure {
 		if least, _, ok := svg.Span(byRole[x.Role]); ok {
 			note += ", least " + fixed(least, 2)
 		}
-		strip.Rows = append(strip.Rows, svg.StripRow{Label: page.Visible(x.Role), Note: note, Values: byRole[x.Role]})
+		strip.Rows = append(strip.Rows, svg.StripRow{Label: page.Visible(x.Role), Note: note, Values: byRole[x.Role], Failed: failed[x.Role]})
 	}
 	note := "A point is a tensor; where there are more than 64 the height shows how many. The upright stroke is the median. Right is better."
 	if lo < strip.X.Lo || hi > strip.X.Hi {
 		note += " Tensors outside the scale lie on its edge."
+	}
+	if short > 0 {
+		note += fmt.Sprintf(" %s of the gate sqnr: %s. A pointer that rests on it shows its name.", page.Plural(int64(short), "tensor is below the limit", "tensors are below the limit"), pick(short, "the large point", "the large points"))
 	}
 	if beyond > 0 {
 		note += fmt.Sprintf(" %s no ratio and %s not shown.", page.Plural(int64(beyond), "tensor has", "tensors have"), pick(beyond, "is", "are"))
