@@ -18,6 +18,9 @@ type family struct {
 	// still is set when attention rotates nothing, ownEps when the norms of latents have
 	// rms_norm_eps.
 	still, ownEps bool
+	// oddRotation is set when the rotated part of a head may be odd: its last pair then has
+	// a channel more.
+	oddRotation bool
 	// mixers are the text mixers, by the types that layers have.
 	mixers mixers
 	// arrange lays out the blocks of a layer; nil: sequential.

@@ -177,7 +177,7 @@ func (m *Model) build(b *builder) error {
 	if outer.has(model.Head, "") || !m.cfg.TieEmbeddings {
 		m.head = outer.weight(model.Head, "")
 	}
-	ropes := newRopes(m.cfg, m.fam.latent)
+	ropes := newRopes(m.cfg, m.fam)
 	lay := func(i int) (*layer, error) {
 		s := site(i)
 		s.ropes = ropes

@@ -53,9 +53,9 @@ func (r *rope) upTo(n int) []float32 {
 // ropes are the ropes of a model: most have one, some one a layer type, with heads of
 // their own size.
 type ropes struct {
-	c      *model.Config
-	latent bool
-	made   map[ropeKey]*rope
+	c    *model.Config
+	fam  *family
+	made map[ropeKey]*rope
 }
 
 type ropeKey struct {
@@ -63,8 +63,8 @@ type ropeKey struct {
 	head      int // of which a part may rotate
 }
 
-func newRopes(c *model.Config, latent bool) *ropes {
-	return &ropes{c: c, latent: latent, made: map[ropeKey]*rope{}}
+func newRopes(c *model.Config, fam *family) *ropes {
+	return &ropes{c: c, fam: fam, made: map[ropeKey]*rope{}}
 }
 
 // of returns the rope of a layer type with heads of a size.
@@ -77,7 +77,7 @@ func (r *ropes) of(layerType string, head int) (*rope, error) {
 	if made := r.made[key]; made != nil {
 		return made, nil
 	}
-	made, err := newRope(r.c, p, r.latent, head)
+	made, err := newRope(r.c, p, r.fam, head)
 	if err == nil {
 		r.made[key] = made
 	}
@@ -99,16 +99,16 @@ func (r *ropes) longest() int {
 // 2309.00071) with the extensions of DeepSeek (mscale_all_dim scales the logits) and
 // gpt_oss (truncate). head is the size of heads, or that of the part of latent attention's
 // that rotates.
-func newRope(c *model.Config, p model.Rope, latent bool, head int) (*rope, error) {
-	d, odd := head, false
+func newRope(c *model.Config, p model.Rope, fam *family, head int) (*rope, error) {
+	d, latent := head, fam.latent
 	switch {
 	case latent, p.Type == "proportional":
 	case p.PartialRotaryFactor > 0:
-		d, odd = int(float64(head)*p.PartialRotaryFactor), true
+		d = int(float64(head) * p.PartialRotaryFactor)
 	case c.RotaryDim > 0:
 		d = c.RotaryDim
 	}
-	if d <= 0 || d%2 != 0 && !odd || !latent && (d+1)/2*2 > head {
+	if d <= 0 || d%2 != 0 && !fam.oddRotation || !latent && (d+1)/2*2 > head {
 		return nil, invalid.Errorf("config.json: %d rotated dimensions of heads of %d", d, head)
 	}
 	theta := p.Theta

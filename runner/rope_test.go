@@ -40,7 +40,7 @@ func TestRopeVectors(t *testing.T) {
 		{"gpt-oss", oss, false, map[int]float64{8: 5.081327e-2, 16: 4.564839e-4, 31: 3.023511e-7}, 1.3465735903, 0},
 	} {
 		c := &model.Config{QKRopeHeadDim: 64, HeadDim: 64}
-		r, err := newRope(c, x.rope, x.latent, 64)
+		r, err := newRope(c, x.rope, &family{latent: x.latent}, 64)
 		if err != nil {
 			t.Fatal(x.name, err)
 		}
@@ -60,11 +60,11 @@ func TestRopeVectors(t *testing.T) {
 
 func TestRopeTypes(t *testing.T) {
 	c := &model.Config{HeadDim: 8, MaxPositions: 64}
-	plain, err := newRope(c, model.Rope{Theta: 100}, false, 8)
+	plain, err := newRope(c, model.Rope{Theta: 100}, &family{}, 8)
 	if err != nil {
 		t.Fatal(err)
 	}
-	linear, err := newRope(c, model.Rope{Theta: 100, Type: "linear", Factor: 4}, false, 8)
+	linear, err := newRope(c, model.Rope{Theta: 100, Type: "linear", Factor: 4}, &family{}, 8)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestRopeTypes(t *testing.T) {
 		}
 	}
 	// Long wavelengths are stretched, short ones stay, those between are between.
-	l3, err := newRope(&model.Config{HeadDim: 128}, model.Rope{Theta: 5e5, Type: "llama3", Factor: 8, LowFreq: 1, HighFreq: 4, OriginalMax: 8192}, false, 128)
+	l3, err := newRope(&model.Config{HeadDim: 128}, model.Rope{Theta: 5e5, Type: "llama3", Factor: 8, LowFreq: 1, HighFreq: 4, OriginalMax: 8192}, &family{}, 128)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestRopeTypes(t *testing.T) {
 			t.Errorf("%d: %g of %g", i, got, f)
 		}
 	}
-	partial, err := newRope(c, model.Rope{PartialRotaryFactor: 0.5}, false, 8)
+	partial, err := newRope(c, model.Rope{PartialRotaryFactor: 0.5}, &family{}, 8)
 	if err != nil || partial.dims() != 4 {
 		t.Error(partial, err)
 	}
@@ -99,7 +99,7 @@ func TestRopeTypes(t *testing.T) {
 		{PartialRotaryFactor: 3},
 		{PartialRotaryFactor: 0.01},
 	} {
-		if _, err := newRope(c, bad, false, 8); !errors.Is(err, invalid.Input) {
+		if _, err := newRope(c, bad, &family{}, 8); !errors.Is(err, invalid.Input) {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
