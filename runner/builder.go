@@ -167,6 +167,20 @@ func (b *builder) numbers(k key, shape ...int) *vector {
 	return &vector{view: t.Source, n: n}
 }
 
+// flat returns the n numbers of k, in whatever shape they are stored.
+func (b *builder) flat(k key, n int) *vector {
+	if t := b.tensors[k]; t != nil && len(t.Shape) > 1 {
+		shape, count := make([]int, len(t.Shape)), int64(1)
+		for i, d := range t.Shape {
+			shape[i], count = int(d), count*d
+		}
+		if count == int64(n) {
+			return b.numbers(k, shape...)
+		}
+	}
+	return b.vector(k, n)
+}
+
 // optional returns the vector of k, nil when there is none.
 func (b *builder) optional(k key, n int) *vector {
 	if !b.has(k) {

@@ -46,18 +46,7 @@ func newDelta(s *site) (mixer, error) {
 // state is a vector of n numbers of a recurrent mixer, in whatever shape: A_log of Kimi
 // Linear is [1, 1, n, 1].
 func (s *site) state(part string, n int) *vector {
-	k := key{role: model.State, layer: s.layer, part: part}
-	var shape []int
-	if t := s.tensors[k]; t != nil && len(t.Shape) > 1 {
-		count := int64(1)
-		for _, d := range t.Shape {
-			shape, count = append(shape, int(d)), count*d
-		}
-		if count == int64(n) {
-			return s.numbers(k, shape...)
-		}
-	}
-	return s.vector(k, n)
+	return s.flat(key{role: model.State, layer: s.layer, part: part}, n)
 }
 
 func (d *delta) needs(p *part) {

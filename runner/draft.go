@@ -72,7 +72,7 @@ func (g *Generator) Draft(tokens []int, k int, pick func(logits []float32) int) 
 		if err := g.w.hold(g.mtpHead()); err != nil {
 			return nil, err
 		}
-		out = append(out, pick(g.multiply(g.draft.matrix, state, 1)))
+		out = append(out, pick(g.multiply(g.draft.matrix, nil, state, 1)))
 	}
 	return out, nil
 }

@@ -13,6 +13,8 @@ type experts struct {
 	parts   []*part // weights of each
 	shared  *mlp    // nil when there is none
 	gate    *matrix // of the shared expert (Qwen2-MoE), or nil
+	onInput bool    // weights multiply what experts read (Llama 4)
+	half    bool    // the mean of routed sum and shared expert (Cohere), not their sum
 	latent  *latentExperts
 }
 
@@ -37,7 +39,7 @@ func newExperts(s *site) (mixer, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &experts{router: r, experts: make([]*mlp, s.c.NumExperts), parts: make([]*part, s.c.NumExperts)}
+	x := &experts{router: r, onInput: s.fam.weighInput, experts: make([]*mlp, s.c.NumExperts), parts: make([]*part, s.c.NumExperts)}
 	for e := range x.experts {
 		if s.fam.clamped {
 			x.experts[e] = newClamped(s, e)
@@ -118,6 +120,9 @@ func (x *experts) mix(p *pass, y, in []float32, b *batch) error {
 		return nil
 	}
 	x.shared.forward(p, y, in, rows)
+	if x.half {
+		vec.Scale(y[:rows*hidden], 0.5)
+	}
 	if x.gate == nil {
 		return nil
 	}

@@ -39,6 +39,9 @@ func factorsOf(c *model.Config, fam *family) factors {
 			}
 		}
 	}
+	if fam.factors != nil {
+		fam.factors(c, &f)
+	}
 	return f
 }
 

@@ -26,12 +26,17 @@ type family struct {
 	// arrange lays out the blocks of a layer; nil: sequential.
 	arrange arrangement
 	norms   normKind
+	manner  // of grouped attention
 	// wideNorm is set when queries and keys are normalized over all heads at once.
 	wideNorm bool
 	// allWindow is set when sliding_window holds for every layer and not for those
 	// that layer_types names.
 	allWindow bool
-	router    *routers // nil: there are no experts
+	// routes changes a router that was laid out; nil: nothing.
+	routes func(s *site, r *router)
+	// weighInput is set when the weights of experts multiply what they read (Llama 4).
+	weighInput bool
+	router     *routers // nil: there are no experts
 	// normalized is set when the weights of the chosen experts are divided by their
 	// sum whatever the config says, and there is no factor.
 	normalized bool
@@ -54,6 +59,8 @@ type family struct {
 	// kind is the type of a layer, where another field says it than those that
 	// model.Config.LayerType reads; nil: that.
 	kind func(c *model.Config, layer int) string
+	// factors are changed by what other fields say than factorFields; nil: nothing.
+	factors func(c *model.Config, f *factors)
 	// frame is what lies around the layers; nil: one stream.
 	frame func(s *site) frame
 	// mtp lays out the layer of multi-token prediction; nil: nextn.

@@ -77,6 +77,7 @@ func (m *Model) NewGenerator(ctx context.Context, o GeneratorOptions) (*Generato
 	}
 	g.head = partOf(m.norm, m.frame)
 	g.head.matrices(m.head)
+	g.head.vectors(m.headBias)
 	common = append(common, g.head)
 	if g.mtp {
 		t := m.mtp
@@ -235,12 +236,16 @@ func (g *Generator) logits(x []float32, rows int) ([]float32, error) {
 	if err := g.w.hold(g.head); err != nil {
 		return nil, err
 	}
-	return g.multiply(g.m.head, x, rows), nil
+	return g.multiply(g.m.head, g.m.headBias, x, rows), nil
 }
 
-func (g *Generator) multiply(head *matrix, x []float32, rows int) []float32 {
+// multiply makes logits with an output head, which may have a bias.
+func (g *Generator) multiply(head *matrix, bias *vector, x []float32, rows int) []float32 {
 	out := make([]float32, rows*g.m.vocab)
 	gemm.MulFew(out, g.m.vocab, x, g.m.hidden, rows, g.w.matrix(head), gemm.Options{Workers: g.walk.workers})
+	if bias != nil {
+		shift(out, g.w.vector(bias), rows)
+	}
 	g.m.factors.finish(out)
 	return out
 }

@@ -3,19 +3,25 @@ package runner
 import (
 	"quern/formats/safetensors"
 	"quern/gemm"
+	"quern/internal/vec"
 	"quern/source"
 )
 
 // Head is an output head: a row of weights for each token of the vocabulary.
 type Head struct {
 	m       *matrix
+	bias    *vector // or nil
 	files   *source.Files
 	product product
 	factors *factors
 }
 
 // Head is the output head of the model. Of the options Workers, Device and Fast count.
-func (m *Model) Head(o Options) *Head { return m.headOf(m.head, o) }
+func (m *Model) Head(o Options) *Head {
+	h := m.headOf(m.head, o)
+	h.bias = m.headBias
+	return h
+}
 
 func (m *Model) headOf(w *matrix, o Options) *Head {
 	return &Head{m: w, files: m.files, product: product{workersOf(o.Workers), o.Fast, o.Device}, factors: &m.factors}
@@ -38,6 +44,7 @@ func (h *Head) TileRows(limit int64) int {
 type Tile struct {
 	First, N int // token ids
 	w        *gemm.Weight
+	bias     []float32 // or nil
 	head     *Head
 }
 
@@ -49,13 +56,29 @@ func (h *Head) Tile(first, n int, buf []byte) (*Tile, []byte, error) {
 		buf = make([]byte, n*per)
 	}
 	w, err := h.m.load(h.files, buf[:n*per], first, n)
-	return &Tile{First: first, N: n, w: w, head: h}, buf, err
+	t := &Tile{First: first, N: n, w: w, head: h}
+	if err == nil && h.bias != nil {
+		all, err := h.bias.load(h.files)
+		if err != nil {
+			return nil, buf, err
+		}
+		t.bias = all[first : first+n]
+	}
+	return t, buf, err
 }
 
 // Logits computes rows of N logits each from rows of hidden states.
 func (t *Tile) Logits(dst, x []float32, rows int) {
 	t.head.product.mul(dst, t.N, x, t.w.In, rows, t.w)
+	shift(dst, t.bias, rows)
 	t.head.factors.finish(dst[:rows*t.N])
+}
+
+// shift adds a bias to rows of logits; nil: nothing.
+func shift(dst, bias []float32, rows int) {
+	for r := range rows * min(len(bias), 1) {
+		vec.Add(dst[r*len(bias):][:len(bias)], bias)
+	}
 }
 
 // floats widens elements of a format that has no scales.

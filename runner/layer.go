@@ -56,6 +56,16 @@ func (s *site) bias(part string, n int) *vector {
 	return s.vector(key{role: model.Bias, layer: s.layer, part: part}, n)
 }
 
+// number is a field of the config, or what it means not to be there.
+func (s *site) number(key string, absent float64) float64 {
+	for k, v := range s.c.Fields() {
+		if n, ok := v.Float64(); ok && k == key {
+			return n
+		}
+	}
+	return absent
+}
+
 // kind is the type of the layer.
 func (s *site) kind() string { return s.fam.typeOf(s.c, s.layer) }
 

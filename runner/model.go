@@ -19,6 +19,7 @@ type Model struct {
 	files *source.Files
 
 	embed, head *matrix
+	headBias    *vector // or nil (PhiMoE)
 	norm        *norm
 	final       *part // norm, and what makes one state of the streams
 	frame       frame
@@ -177,6 +178,7 @@ func (m *Model) build(b *builder) error {
 	if outer.has(model.Head, "") || !m.cfg.TieEmbeddings {
 		m.head = outer.weight(model.Head, "")
 	}
+	m.headBias = b.optional(key{role: model.Bias, layer: -1, part: "lm_head"}, m.vocab)
 	ropes := newRopes(m.cfg, m.fam)
 	lay := func(i int) (*layer, error) {
 		s := site(i)

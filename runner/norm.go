@@ -2,6 +2,7 @@ package runner
 
 import (
 	"math"
+	"slices"
 
 	"quern/formats/model"
 	"quern/internal/vec"
@@ -19,10 +20,14 @@ const (
 // norm is a norm with its weights.
 type norm struct {
 	kind   normKind
-	weight *vector
+	weight *vector // nil: ones, so many as width says
 	bias   *vector // or nil
 	eps    float32
+	width  int
 }
+
+// bare is a norm without weights over n numbers.
+func bare(n int, eps float32) *norm { return &norm{width: n, eps: eps} }
 
 // norm is a norm of the layer over n numbers, by its part.
 func (s *site) norm(part string, n int, eps float32) *norm {
@@ -49,7 +54,13 @@ func (n *norm) of(w provider) func(dst, x []float32) {
 	if n == nil {
 		return nil
 	}
-	weight, eps := w.vector(n.weight), n.eps
+	eps := n.eps
+	var weight []float32
+	if n.weight != nil {
+		weight = w.vector(n.weight)
+	} else {
+		weight = slices.Repeat([]float32{1}, n.width)
+	}
 	if n.kind != layerNorm {
 		return func(dst, x []float32) { vec.RMSNorm(dst, x, weight, eps) }
 	}

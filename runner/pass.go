@@ -138,9 +138,11 @@ func (p *pass) observe(x []float32, rows int, ms ...*matrix) {
 	if p.hooks == nil || p.hooks.Input == nil || rows == 0 {
 		return
 	}
-	names := make([]string, len(ms))
-	for i, m := range ms {
-		names[i] = m.module
+	names := make([]string, 0, len(ms))
+	for _, m := range ms {
+		if m != nil {
+			names = append(names, m.module)
+		}
 	}
 	p.hooks.Input(&Activations{Modules: names, X: x, Rows: rows, Width: ms[0].in, place: p.place})
 }

@@ -32,6 +32,19 @@ func (s sum) leave(p *pass, x, y, _ []float32, rows int) {
 	p.add(x, y, rows, p.m.hidden)
 }
 
+// scaled is sum, then a number of the layer's own times all: x = scalar·(x + y) (Gemma 4).
+type scaled struct {
+	sum
+	scalar *vector
+}
+
+func (s scaled) needs(_, behind *part) { behind.vectors(s.scalar) }
+
+func (s scaled) leave(p *pass, x, y, keep []float32, rows int) {
+	s.sum.leave(p, x, y, keep, rows)
+	vec.Scale(x[:rows*p.m.hidden], p.weights.vector(s.scalar)[0])
+}
+
 // frame is what lies around the layers: how an embedding becomes what they hand on,
 // and what they hand on one hidden state, for the final norm.
 type frame interface {

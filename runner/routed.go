@@ -223,7 +223,11 @@ func (w *walk) together(x *experts, turns []turn, c choices, in, sums *Rows) err
 			return err
 		}
 		for i, r := range t.rows {
-			weights[t.at+i] = c.weight(int(r), t.expert)
+			weight := c.weight(int(r), t.expert)
+			if weights[t.at+i] = weight; x.onInput {
+				vec.Scale(h[(t.at+i)*d:][:d], weight)
+				weights[t.at+i] = 1
+			}
 		}
 	}
 	forward := func(p *pass, t *turn) {
@@ -251,14 +255,28 @@ func (w *walk) everyRow(x *experts, expert int, c choices, in, sums *Rows) error
 		if err != nil {
 			return err
 		}
-		y := w.arena.floats(at.n * in.width)
+		d := in.width
+		weights := w.arena.floats(at.n)
+		chosen := func(i int) bool { return slices.Contains(c.ids[(at.first+i)*c.k:][:c.k], int32(expert)) }
+		if x.onInput {
+			h = append(w.arena.floats(at.n * d)[:0], h...)
+		}
+		for i := range at.n {
+			if weights[i] = 1; chosen(i) {
+				weights[i] = c.weight(at.first+i, expert)
+			}
+			if x.onInput {
+				vec.Scale(h[i*d:][:d], weights[i])
+				weights[i] = 1
+			}
+		}
+		y := w.arena.floats(at.n * d)
 		x.apply(w.pass, expert, y, h, at.n)
 		for i := range at.n {
-			row := at.first + i
-			if !slices.Contains(c.ids[row*c.k:][:c.k], int32(expert)) {
+			if !chosen(i) {
 				continue
 			}
-			if err := w.scatter(sums, y[i*in.width:], []int32{int32(row)}, []float32{c.weight(row, expert)}); err != nil {
+			if err := w.scatter(sums, y[i*d:], []int32{int32(at.first + i)}, weights[i:]); err != nil {
 				return err
 			}
 		}

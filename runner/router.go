@@ -4,6 +4,7 @@ import (
 	"quern/formats/model"
 	"quern/internal/invalid"
 	"quern/internal/routing"
+	"quern/internal/vec"
 )
 
 // routers is how the routers of a family turn logits into experts and their weights: a
@@ -35,6 +36,16 @@ var (
 	sigmoidBiasTopK = &routers{scoring: "sigmoid", methods: []string{"noaux_tc"}, rule: routing.Rule{Score: routing.Sigmoid, BestTwo: true, Tiny: 1e-20}, corrected: true, grouped: true}
 	// topKSoftmax chooses the largest logits and takes the softmax over them (gpt_oss).
 	topKSoftmax = &routers{methods: []string{"greedy"}, rule: routing.Rule{Chosen: routing.Softmax}, raw: true}
+	// topKSigmoid chooses the largest logits and takes the sigmoid of each (Llama 4).
+	topKSigmoid = &routers{rule: routing.Rule{Chosen: routing.Sigmoid}, raw: true}
+	// softmaxBiasTopK chooses by softmax plus a correction bias (ERNIE 4.5).
+	softmaxBiasTopK = &routers{scoring: "softmax", rule: routing.Rule{Score: routing.Softmax, Normalize: true}, corrected: true}
+	// sigmoidBiasSum is sigmoidBiasTopK that always divides by the sum, without groups
+	// (Hunyuan 3, Afmoe); sigmoidBiasPure adds nothing to the sum (Laguna).
+	sigmoidBiasSum  = &routers{scoring: "sigmoid", rule: routing.Rule{Score: routing.Sigmoid, Normalize: true, Tiny: 1e-20}, corrected: true}
+	sigmoidBiasPure = &routers{scoring: "sigmoid", rule: routing.Rule{Score: routing.Sigmoid, Normalize: true}, corrected: true}
+	// sparseMixer chooses one after the other (PhiMoE).
+	sparseMixer = &routers{jitter: true, raw: true}
 )
 
 // router chooses experts.
@@ -47,6 +58,12 @@ type router struct {
 
 	experts, topK int
 	near          float32 // jitter
+	cap           float32 // of logits; 0: none
+	// own is a norm of the hidden states, which the router reads instead of what experts
+	// read, times shrink; scale multiplies the weights of each expert (Gemma 4).
+	own    *norm
+	shrink float32
+	scale  *vector
 }
 
 func newRouter(s *site) (*router, error) {
@@ -61,11 +78,15 @@ func newRouter(s *site) (*router, error) {
 	if f.normalized {
 		r.Normalize, r.Factor = true, 1
 	}
-	if r.corrected {
-		r.correct = s.optional(key{role: model.RouterBias, layer: s.layer}, c.NumExperts)
+	if k := (key{role: model.RouterBias, layer: s.layer}); r.corrected && s.builder.has(k) {
+		r.correct = s.flat(k, c.NumExperts) // [1, experts] in ERNIE
 	}
 	if c.TopKMethod == "greedy" && r.raw {
 		r.Groups = 1
+	}
+	r.near = float32(s.number("router_jitter_noise", 0.01))
+	if f.routes != nil {
+		f.routes(s, r)
 	}
 	if r.topK <= 0 || r.topK > r.experts {
 		return nil, invalid.Errorf("config.json: %d of %d experts a token", r.topK, r.experts)
@@ -78,7 +99,8 @@ func newRouter(s *site) (*router, error) {
 
 func (r *router) needs(p *part) {
 	p.matrices(r.weight)
-	p.vectors(r.bias, r.correct)
+	p.vectors(r.bias, r.correct, r.scale)
+	r.own.needs(p)
 }
 
 // route chooses experts for the rows of a batch of normalized hidden states.
@@ -86,15 +108,29 @@ func (r *router) route(p *pass, c choices, in []float32, b *batch) {
 	mark := p.arena.mark()
 	defer p.arena.release(mark)
 	logits := p.arena.floats(b.n * r.experts)
+	if r.own != nil {
+		in = p.arena.floats(b.n * r.weight.in)
+		p.normalize(in, b.raw, b.n, r.weight.in, r.own)
+		vec.Scale(in, r.shrink)
+	}
 	p.linear(logits, in, b.n, r.weight, r.bias)
 	scratch := p.arena.floats(p.workers * 2 * r.experts)
-	var correct []float32
+	var correct, scale []float32
 	if r.correct != nil {
 		correct = p.weights.vector(r.correct)
 	}
+	if r.scale != nil {
+		scale = p.weights.vector(r.scale)
+	}
 	p.each(b.n, r.experts*(r.topK+8), func(first, n, worker int) {
 		for i := first; i < first+n; i++ {
-			r.choose(c.ids[i*r.topK:][:r.topK], c.weights[i*r.topK:][:r.topK], logits[i*r.experts:][:r.experts], correct, scratch[worker*2*r.experts:][:2*r.experts])
+			ids, weights := c.ids[i*r.topK:][:r.topK], c.weights[i*r.topK:][:r.topK]
+			r.choose(ids, weights, logits[i*r.experts:][:r.experts], correct, scratch[worker*2*r.experts:][:2*r.experts])
+			if scale != nil {
+				for k, e := range ids {
+					weights[k] *= scale[e]
+				}
+			}
 		}
 	})
 	if p.hooks != nil && p.hooks.Route != nil {
@@ -105,6 +141,9 @@ func (r *router) route(p *pass, c choices, in []float32, b *batch) {
 // choose turns the logits of one token into its experts, best first, and their weights.
 // scratch has room for two numbers an expert; logits are overwritten.
 func (r *router) choose(ids []int32, weights, logits, correct, scratch []float32) {
+	if r.cap > 0 {
+		routing.Cap(logits, r.cap)
+	}
 	if r.jitter {
 		routing.SparseMixer(ids, weights, logits, r.near, scratch)
 		return
