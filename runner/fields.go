@@ -129,7 +129,7 @@ var fields = map[string]func(v value) bool{
 	"use_post_norm":           value.off,
 	"parallel_attn":           value.off,
 	"use_parallel_residual":   value.off,
-	"norm_type":               func(v value) bool { s, _ := v.Str(); return s == "rmsnorm" || s == "rms_norm" },
+	"norm_type":               func(v value) bool { s, _ := v.Str(); return s == "rmsnorm" || s == "rms" || s == "rms_norm" },
 	"is_encoder_decoder":      value.off,
 	"add_cross_attention":     value.off,
 }
@@ -155,6 +155,7 @@ var quiet = set(`
 	id2label label2id num_labels problem_type finetuning_task task_specific_params prefix tf_legacy_loss cross_attention_hidden_size
 	max_length min_length do_sample early_stopping num_beams num_beam_groups diversity_penalty temperature top_k top_p typical_p repetition_penalty length_penalty
 	no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids num_return_sequences remove_invalid_values exponential_decay_length_penalty suppress_tokens begin_suppress_tokens
+	audio_token_id boa_token_id boi_token_id boi_token_index eoa_token_id eoa_token_index eoi_token_id eoi_token_index vision_soft_tokens_per_image
 	indexer_rope_interleave unsloth_version unsloth_fixed _attn_implementation_autoset is_causal
 `)
 

@@ -66,6 +66,16 @@ func (s *site) number(key string, absent float64) float64 {
 	return absent
 }
 
+// on reports whether a field of the config is true.
+func (s *site) on(key string) bool {
+	for k, v := range s.c.Fields() {
+		if on, _ := v.Bool(); on && k == key {
+			return true
+		}
+	}
+	return false
+}
+
 // kind is the type of the layer.
 func (s *site) kind() string { return s.fam.typeOf(s.c, s.layer) }
 

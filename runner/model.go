@@ -178,7 +178,9 @@ func (m *Model) build(b *builder) error {
 	if outer.has(model.Head, "") || !m.cfg.TieEmbeddings {
 		m.head = outer.weight(model.Head, "")
 	}
-	m.headBias = b.optional(key{role: model.Bias, layer: -1, part: "lm_head"}, m.vocab)
+	if k := (key{role: model.Bias, layer: -1, part: "lm_head"}); b.has(k) || outer.on("lm_head_bias") {
+		m.headBias = b.vector(k, m.vocab)
+	}
 	ropes := newRopes(m.cfg, m.fam)
 	lay := func(i int) (*layer, error) {
 		s := site(i)

@@ -19,13 +19,8 @@ var gemma = []family{{
 		{"embed_tokens_per_layer", rule{role: LayerEmbedding, part: "table"}},
 		{"per_layer_model_projection", rule{role: LayerEmbedding, part: "model_projection"}},
 	},
-	complete: func(c *Config) error {
-		if c.GlobalHeadDim == 0 && !c.Has("per_layer_config") {
-			c.GlobalHeadDim = 512
-		}
-		return nil
-	},
-	rows: [][]row{outer, norms, gemmaAttention, dense, gemmaDense, gemmaExperts, gemmaPerLayer},
+	complete: gemma4Defaults,
+	rows:     [][]row{outer, norms, gemmaAttention, dense, gemmaDense, gemmaExperts, gemmaPerLayer},
 }}
 
 var (

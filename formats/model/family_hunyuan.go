@@ -23,7 +23,7 @@ var hunyuan = []family{
 			outer, norms, gqa, headNorms, dense, renamed(experts, "mlp.gate.", "mlp.router.gate."),
 			renamed(correction, "gate.e_score_correction_bias", "expert_bias"), renamed(shared, "shared_experts", "shared_mlp"), optional(nextn),
 		},
-		fused: unknownLayout, mtpLayers: true,
+		fused: unknownLayout, mtpLayers: true, complete: hy3Defaults,
 	},
 	{
 		// Latent attention with sinks, a gate of the output and shared indexers, and

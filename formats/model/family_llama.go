@@ -16,14 +16,8 @@ var llama = []family{
 			renamed(experts, "mlp.gate.", "feed_forward.router.", "mlp.", "feed_forward."),
 			renamed(transposedExperts, "mlp.", "feed_forward."), renamed(shared, "mlp.shared_experts", "feed_forward.shared_expert"),
 		},
-		fused: layout{transposed: true},
-		complete: func(c *Config) error {
-			c.NumSharedExperts = 1
-			if !c.Has("no_rope_layers") && !c.Has("no_rope_layer_interval") {
-				c.NoRopeStep = 4
-			}
-			return nil
-		},
+		fused:    layout{transposed: true},
+		complete: llama4Defaults,
 	},
 	{
 		// Nemotron-NAS: a Llama whose layers differ in size or lack a block

@@ -12,21 +12,10 @@ var mimo = []family{
 	},
 	{
 		name: "mimo_v2_flash", types: []string{"mimo_v2_flash", "mimo_v2"}, classes: []string{"MiMoV2FlashForCausalLM", "MiMoV2ForCausalLM"},
-		layer: []entry{{"self_attn.attention_sink_bias", rule{role: Sink}}},
-		rows:  [][]row{outer, norms, gqa, mimoSinks, dense, experts, correction},
-		fused: unknownLayout,
-		complete: func(c *Config) error {
-			if c.SlidingKVHeads == 0 {
-				c.SlidingKVHeads = 2 * c.NumKVHeads
-			}
-			if c.SlidingWindowSize > 0 { // it counts the tokens before
-				c.SlidingWindow = c.SlidingWindowSize + 1
-			}
-			if !c.Has("add_swa_attention_sink_bias") {
-				c.SlidingSinks = true
-			}
-			return nil
-		},
+		layer:    []entry{{"self_attn.attention_sink_bias", rule{role: Sink}}},
+		rows:     [][]row{outer, norms, gqa, mimoSinks, dense, experts, correction},
+		fused:    unknownLayout,
+		complete: mimoDefaults,
 	},
 }
 

@@ -17,7 +17,7 @@ var others = []family{
 			outer, norms, sandwich, gqa, headNorms, attentionGate, dense, renamed(experts, "mlp.gate.", "mlp.router.gate."),
 			renamed(correction, "gate.e_score_correction_bias", "expert_bias"), shared,
 		},
-		fused: unknownLayout,
+		fused: unknownLayout, complete: afmoeDefaults,
 	},
 	{
 		// Cohere: one norm for both blocks of a layer, which work side by side.
@@ -26,7 +26,7 @@ var others = []family{
 	},
 	{
 		name: "dots1", types: []string{"dots1"}, classes: []string{"Dots1ForCausalLM"},
-		rows: [][]row{outer, norms, gqa, headNorms, dense, experts, correction, shared}, fused: unknownLayout,
+		rows: [][]row{outer, norms, gqa, headNorms, dense, experts, correction, shared}, fused: unknownLayout, complete: dots1Defaults,
 	},
 	{
 		name: "ernie4_5_moe", types: []string{"ernie4_5_moe"}, classes: []string{"Ernie4_5_MoeForCausalLM", "Ernie4_5_MoEForCausalLM"},
@@ -34,7 +34,7 @@ var others = []family{
 			outer, norms, gqa, dense, experts, shared,
 			{{key: "mlp.moe_statics.e_score_correction_bias", shape: []dim{one, nExperts}, in: isSparse}},
 		},
-		fused: unknownLayout,
+		fused: unknownLayout, complete: ernieDefaults,
 	},
 	{
 		name: "exaone_moe", types: []string{"exaone_moe"}, classes: []string{"ExaoneMoeForCausalLM", "ExaoneMoEForCausalLM"},
@@ -42,7 +42,7 @@ var others = []family{
 			outer, norms, gqa, headNorms, dense, experts, shared,
 			renamed(correction, "gate.e_score_correction_bias", "e_score_correction_bias"),
 		},
-		fused: unknownLayout,
+		fused: unknownLayout, complete: exaoneDefaults,
 	},
 	{
 		// IBM: experts of a layer in two tensors, [experts, out, in], gate before up.
@@ -70,7 +70,7 @@ var others = []family{
 				{key: "mlp.experts.e_score_correction_bias", shape: []dim{nExperts}, in: isSparse},
 			},
 		},
-		fused: unknownLayout,
+		fused: unknownLayout, complete: lagunaDefaults,
 	},
 	{
 		name: "olmoe", types: []string{"olmoe"}, classes: []string{"OlmoeForCausalLM"},
@@ -94,7 +94,7 @@ var others = []family{
 		rows: [][]row{outer, norms, gqa, experts, correction, shared}, fused: unknownLayout,
 		complete: func(c *Config) error {
 			c.FirstKDense = 0
-			return nil
+			return normalized(c)
 		},
 	},
 	{
