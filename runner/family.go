@@ -47,6 +47,8 @@ type family struct {
 	biasDefault bool
 	// ungated is set when feed-forward blocks have no gate.
 	ungated bool
+	// limited is set when swiglu_limit bounds gate and up of feed-forward blocks.
+	limited bool
 	// mlpBias is set when mlp_bias gives dense layers and shared experts biases.
 	mlpBias bool
 	// headNorm says when queries and keys are normalized.

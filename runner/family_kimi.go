@@ -14,7 +14,28 @@ func init() {
 			latent: true, mixers: mixers{"linear_attention": newKimiDelta, "full_attention": newLatent}, biases: lora, biasField: "attention_bias",
 			router: sigmoidBiasTopK, computes: kimiFields, judges: kimiJudges,
 		},
+		"glm5_next": {
+			latent: true, still: true, ownEps: true, limited: true, biases: lora, biasField: "attention_bias",
+			mixers:  mixers{"linear_attention": newKimiDelta, "full_attention": newPooledLatent, "indexed_attention": newPooledLatent},
+			arrange: connected, frame: newCopies, router: sigmoidBiasTopK,
+			computes: join(kimiFields, indexerFields, set("index_kpool hc_mult hc_eps hc_sinkhorn_iters swiglu_limit head_dim qk_head_dim")),
+			judges: map[string]func(v value) bool{
+				"index_kpool_always_select_tail": value.on,
+				"indexer_types":                  indexerRope(false)["indexer_types"],
+			},
+		},
 	})
+}
+
+// newPooledLatent is latent attention over keys that a pooling indexer chooses.
+func newPooledLatent(s *site) (mixer, error) {
+	m, err := newLatent(s)
+	if err != nil {
+		return nil, err
+	}
+	a := m.(*latent)
+	a.keys, err = s.pooledSelection()
+	return a, err
 }
 
 var (

@@ -3,6 +3,7 @@ package runner
 import (
 	"quern/convert/plan"
 	"quern/formats/model"
+	"quern/internal/glu"
 	"quern/internal/invalid"
 	"quern/internal/vec"
 )
@@ -19,6 +20,7 @@ type mlp struct {
 	downBias               *vector
 	act                    activation
 	clampAlpha, clampLimit float32
+	limit                  float32 // of gate and up, 0: none (DeepSeek-V4, GLM-5.3)
 	inner                  int
 }
 
@@ -31,6 +33,9 @@ func newMLP(s *site, role model.Role, expert int) *mlp {
 	f := &mlp{up: part("up"), down: part("down"), act: activations[s.c.HiddenAct]}
 	if f.inner = f.up.out; !s.fam.ungated {
 		f.gate = part("gate")
+	}
+	if s.fam.limited {
+		f.limit = float32(s.c.SwigluLimit)
 	}
 	if s.fam.mlpBias && s.c.MLPBias && role != model.RoutedExpert {
 		bias := func(p string, n int) *vector {
@@ -121,8 +126,12 @@ func (f *mlp) forward(p *pass, y, x []float32, rows int) {
 		p.linear(h, x, rows, f.gate, f.gateBias)
 		p.linear(up, x, rows, f.up, f.upBias)
 		p.each(rows, 4*f.inner, func(first, n, _ int) {
-			a := h[first*f.inner:][:n*f.inner]
-			f.act.times(a, up[first*f.inner:][:n*f.inner])
+			a, u := h[first*f.inner:][:n*f.inner], up[first*f.inner:][:n*f.inner]
+			if f.limit > 0 {
+				glu.Clamped(a, u, f.limit)
+			} else {
+				f.act.times(a, u)
+			}
 		})
 	}
 	p.observe(h, rows, f.down)

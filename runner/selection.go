@@ -89,6 +89,9 @@ func (c chosen) leave(p *pass, b *batch, most int) error {
 			for k, id := range ids {
 				row[k] = float32(id) // a text has less than 2²⁴ tokens
 			}
+			for k := len(ids); k < most; k++ {
+				row[k] = -1
+			}
 			if err := r.put(b.first+s.first+i, row); err != nil {
 				return err
 			}
@@ -123,9 +126,11 @@ func (n inherited) choose(p *pass, _, _ []float32, b *batch, _ func(s *segment) 
 			if err != nil {
 				return nil, err
 			}
-			ids := make([]int32, n)
-			for k, id := range row {
-				ids[k] = int32(id)
+			ids := make([]int32, 0, n)
+			for _, id := range row {
+				if id >= 0 {
+					ids = append(ids, int32(id))
+				}
 			}
 			out[s.first+i] = ids
 		}

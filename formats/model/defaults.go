@@ -56,3 +56,20 @@ func hybridLing(c *Config) error {
 	}
 	return bounded(c)
 }
+
+// hybridGLM: GLM-5.3's streams, and the limit of its feed-forward blocks.
+func hybridGLM(c *Config) error {
+	if !c.Has("hc_mult") {
+		c.HCMult = 4
+	}
+	if !c.Has("hc_sinkhorn_iters") {
+		c.HCIters = 20
+	}
+	if !c.Has("hc_eps") {
+		c.HCEps = 1e-6
+	}
+	if !c.Has("swiglu_limit") {
+		c.SwigluLimit = 10
+	}
+	return bounded(c)
+}

@@ -29,7 +29,7 @@ var glm = []family{
 			within(isFull, mla), within(both(isFull, isIndexed), indexer), within(both(isFull, isIndexed), pooled),
 			streamed, dense, experts, correction, shared, optional(nextn),
 		},
-		fused: unknownLayout, mtpLayers: true, complete: bounded,
+		fused: unknownLayout, mtpLayers: true, complete: hybridGLM,
 	},
 }
 
