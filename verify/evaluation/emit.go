@@ -23,7 +23,7 @@ func Emit(ctx context.Context, m *runner.Model, chunks []corpus.Chunk, path stri
 	}
 	if hidden {
 		for i := range m.Layers() + 1 {
-			spec.Hidden = append(spec.Hidden, outputs.HiddenSpec{Layer: i, Width: m.Hidden()})
+			spec.Hidden = append(spec.Hidden, outputs.HiddenSpec{Layer: i, Width: hiddenWidth(m, i)})
 		}
 	}
 	w, err := outputs.Create(path, spec)
@@ -60,6 +60,15 @@ func Emit(ctx context.Context, m *runner.Model, chunks []corpus.Chunk, path stri
 		}
 	}
 	return w.Close()
+}
+
+// hiddenWidth is how wide the states are that a layer begins with: several streams' where
+// the model has them, one behind the last layer.
+func hiddenWidth(m *runner.Model, layer int) int {
+	if layer < m.Layers() {
+		return m.Width()
+	}
+	return m.Hidden()
 }
 
 func longest(chunks []corpus.Chunk) int {

@@ -20,8 +20,8 @@ func Against(ctx context.Context, reference *outputs.File, m *runner.Model, o Op
 		return nil, invalid.Errorf("reading %q: logits of %d tokens, but the model has %d", reference.Path, reference.Vocab, m.Vocab())
 	}
 	for _, i := range reference.Hidden {
-		if w := reference.HiddenWidth(i); w != m.Hidden() {
-			return nil, invalid.Errorf("reading %q: tensor \"hidden.%d\": rows of %d, but the model has %d", reference.Path, i, w, m.Hidden())
+		if w, own := reference.HiddenWidth(i), hiddenWidth(m, i); w != own {
+			return nil, invalid.Errorf("reading %q: tensor \"hidden.%d\": rows of %d, but the model has %d", reference.Path, i, w, own)
 		}
 	}
 	texts := make([]corpus.Text, len(reference.IDs))
