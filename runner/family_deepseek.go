@@ -6,8 +6,8 @@ import (
 	"quern/formats/model"
 )
 
-// DeepSeek's sparse attention, and GLM's. (Sources: modeling files of deepseek_v32 and
-// glm_moe_dsa in transformers 5.24.0.)
+// DeepSeek's sparse attention, and GLM's. (Sources: modeling files of deepseek_v32,
+// glm_moe_dsa and deepseek_v4 in transformers 5.24.0.)
 func init() {
 	maps.Copy(families, map[string]family{
 		"deepseek_v32": {
@@ -17,6 +17,10 @@ func init() {
 		"glm_moe_dsa": {
 			latent: true, mixers: indexedAttention(true), biases: lora, biasField: "attention_bias", mlpBias: true,
 			router: sigmoidBiasTopK, computes: indexerFields, judges: indexerRope(true),
+		},
+		"deepseek_v4": {
+			latent: true, mixers: mixers{"": newCompressed}, router: rootSoftplusTopK, limited: true,
+			arrange: compressedLayer, frame: newHeaded, mtp: noMTP, computes: v4Fields, judges: v4Judges,
 		},
 	})
 }
@@ -74,3 +78,39 @@ func (s *site) layerNorm(part string, n int, eps float32) *norm {
 	at := func(role model.Role) *vector { return s.vector(key{role: role, layer: s.layer, part: part}, n) }
 	return &norm{kind: layerNorm, weight: at(model.Norm), bias: at(model.Bias), eps: eps}
 }
+
+// v4Fields are read by formats/model.
+var v4Fields = join(indexerFields, set(`
+	compress_ratios compress_rates compress_rate_csa compress_rate_hca compress_rope_theta num_hash_layers layer_types mlp_layer_types
+	hc_mult hc_sinkhorn_iters hc_eps o_groups o_lora_rank swiglu_limit partial_rotary_factor expert_dtype
+`))
+
+var v4Judges = map[string]func(v value) bool{
+	"n_group":        func(v value) bool { return v.off() || v.one() },
+	"topk_group":     func(v value) bool { return v.off() || v.one() },
+	"norm_topk_prob": value.on,
+	"hidden_act":     func(v value) bool { return activations[v.cfg.HiddenAct] == nil }, // the clamped one is SiLU
+}
+
+// compressedLayer is attention and experts, between streams.
+func compressedLayer(s *site) ([]*block, error) {
+	blocks := make([]*block, 2)
+	for i, b := range []struct {
+		name string
+		lay  func() (mixer, error)
+	}{{"attn", s.mixer}, {"ffn", s.feedForward}} {
+		rule, err := s.connection(b.name)
+		if err != nil {
+			return nil, err
+		}
+		mix, err := b.lay()
+		if err != nil {
+			return nil, err
+		}
+		blocks[i] = &block{norm: s.norm(b.name+"_norm", s.c.HiddenSize, eps(s.c)), mixer: mix, rule: rule}
+	}
+	return blocks, s.err
+}
+
+// noMTP is for models whose multi-token prediction is not computed.
+func noMTP(*site) (*mtp, error) { return nil, nil }

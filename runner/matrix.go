@@ -32,6 +32,8 @@ type vector struct {
 	view plan.View
 	n    int
 	plus float32 // is added to each number
+	// below is set for whole numbers, which are smaller.
+	below int
 	// behind are further views, whose numbers come one behind the other.
 	behind []plan.View
 }
@@ -187,6 +189,9 @@ func widen(w *gemm.Weight) error {
 
 // load reads a vector as float32.
 func (v *vector) load(files *source.Files) ([]float32, error) {
+	if v.below > 0 {
+		return v.integers(files)
+	}
 	dst := make([]float32, v.n)
 	rest := dst
 	for _, view := range append([]plan.View{v.view}, v.behind...) {

@@ -101,7 +101,11 @@ func (p *pass) linear(y, x []float32, rows int, m *matrix, bias *vector) {
 
 // multiply is linear without a bias.
 func (p *pass) multiply(y, x []float32, rows int, m *matrix) {
-	w := p.weights.matrix(m)
+	p.multiplyBy(y, x, rows, m, p.weights.matrix(m))
+}
+
+// multiplyBy is multiply with w, some rows of m.
+func (p *pass) multiplyBy(y, x []float32, rows int, m *matrix, w *gemm.Weight) {
 	if p.fp8 && m.quantized() {
 		mark := p.arena.mark()
 		defer p.arena.release(mark)
@@ -120,10 +124,10 @@ func (p *pass) multiply(y, x []float32, rows int, m *matrix) {
 		x = q
 	}
 	if p.few {
-		gemm.MulFew(y, m.out, x, m.in, rows, w, gemm.Options{Workers: p.workers})
+		gemm.MulFew(y, w.Out, x, m.in, rows, w, gemm.Options{Workers: p.workers})
 		return
 	}
-	p.product.mul(y, m.out, x, m.in, rows, w)
+	p.product.mul(y, w.Out, x, m.in, rows, w)
 }
 
 // roundTo rounds x to E4M3 codes with one scale: what is beyond 448 of them is cut.

@@ -43,5 +43,6 @@ func (s *poolState) rewind(n int) {
 	width := (n - s.at) * s.pool.Width()
 	s.now.Set(s.marked)
 	s.kv, s.gate, s.tokens = s.kv[:width], s.gate[:width], n
-	s.entries = s.pool.Push(s.entries[:s.now.Count*s.pool.Size], s.kv, s.gate, &s.now)
+	s.pool.Push(nil, s.kv, s.gate, &s.now) // entries that are there, as the mixer left them
+	s.entries = s.entries[:s.now.Count*s.pool.Size]
 }

@@ -125,9 +125,21 @@ func (c choices) of(b *batch) choices {
 	return choices{c.ids[b.first*c.k:][:b.n*c.k], c.weights[b.first*c.k:][:b.n*c.k], c.k}
 }
 
-// weight is that with which a row chose an expert.
+// weight is that with which a row chose an expert. A table of experts by token may name
+// one twice (DeepSeek-V4).
 func (c choices) weight(row, expert int) float32 {
-	return c.weights[row*c.k+slices.Index(c.ids[row*c.k:][:c.k], int32(expert))]
+	w := float32(0)
+	for i, id := range c.ids[row*c.k:][:c.k] {
+		if id == int32(expert) {
+			w += c.weights[row*c.k+i]
+		}
+	}
+	return w
+}
+
+// again reports whether choice i names an expert that its row has named before.
+func (c choices) again(i int) bool {
+	return slices.Contains(c.ids[i/c.k*c.k:i], c.ids[i])
 }
 
 // rows lists the rows that chose each expert, in order.
@@ -142,7 +154,9 @@ func (c choices) rows(experts int) [][]int32 {
 		out[i], all = all[:0:n], all[n:]
 	}
 	for i, id := range c.ids {
-		out[id] = append(out[id], int32(i/c.k))
+		if !c.again(i) {
+			out[id] = append(out[id], int32(i/c.k))
+		}
 	}
 	return out
 }

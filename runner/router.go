@@ -34,6 +34,9 @@ var (
 	// sigmoidBiasTopK chooses by sigmoid plus a correction bias, within the groups
 	// whose two best have the largest sum; the weights have no bias (DeepSeek-V3).
 	sigmoidBiasTopK = &routers{scoring: "sigmoid", methods: []string{"noaux_tc"}, rule: routing.Rule{Score: routing.Sigmoid, BestTwo: true, Tiny: 1e-20}, corrected: true, grouped: true}
+	// rootSoftplusTopK chooses by the root of softplus plus a correction bias
+	// (DeepSeek-V4).
+	rootSoftplusTopK = &routers{scoring: "sqrtsoftplus", methods: []string{"noaux_tc"}, rule: routing.Rule{Score: routing.SqrtSoftplus, Normalize: true, Tiny: 1e-20}, corrected: true, grouped: true}
 	// topKSoftmax chooses the largest logits and takes the softmax over them (gpt_oss).
 	topKSoftmax = &routers{methods: []string{"greedy"}, rule: routing.Rule{Chosen: routing.Softmax}, raw: true}
 	// topKSigmoid chooses the largest logits and takes the sigmoid of each (Llama 4).
@@ -55,6 +58,7 @@ type router struct {
 	weight  *matrix
 	bias    *vector // of the logits, or nil
 	correct *vector // e_score_correction_bias, or nil
+	table   *vector // of experts by token, or nil
 
 	experts, topK int
 	near          float32 // jitter
@@ -78,8 +82,15 @@ func newRouter(s *site) (*router, error) {
 	if f.normalized {
 		r.Normalize, r.Factor = true, 1
 	}
-	if k := (key{role: model.RouterBias, layer: s.layer}); r.corrected && s.builder.has(k) {
-		r.correct = s.flat(k, c.NumExperts) // [1, experts] in ERNIE
+	if k := (key{role: model.RouterBias, layer: s.layer}); r.corrected {
+		if s.builder.has(k) {
+			r.correct = s.flat(k, c.NumExperts) // [1, experts] in ERNIE
+		} else { // DeepSeek-V4's name for it
+			r.correct, r.bias = r.bias, nil
+		}
+	}
+	if s.has(model.Router, "tid2eid") {
+		r.table, r.correct = s.byToken(), nil
 	}
 	if c.TopKMethod == "greedy" && r.raw {
 		r.Groups = 1
@@ -99,7 +110,7 @@ func newRouter(s *site) (*router, error) {
 
 func (r *router) needs(p *part) {
 	p.matrices(r.weight)
-	p.vectors(r.bias, r.correct, r.scale)
+	p.vectors(r.bias, r.correct, r.scale, r.table)
 	r.own.needs(p)
 }
 
@@ -114,6 +125,11 @@ func (r *router) route(p *pass, c choices, in []float32, b *batch) {
 		vec.Scale(in, r.shrink)
 	}
 	p.linear(logits, in, b.n, r.weight, r.bias)
+	if r.table != nil {
+		r.look(p, c, logits, b)
+		r.routed(p, c, b)
+		return
+	}
 	scratch := p.arena.floats(p.workers * 2 * r.experts)
 	var correct, scale []float32
 	if r.correct != nil {
@@ -133,6 +149,11 @@ func (r *router) route(p *pass, c choices, in []float32, b *batch) {
 			}
 		}
 	})
+	r.routed(p, c, b)
+}
+
+// routed tells the hook what was chosen.
+func (r *router) routed(p *pass, c choices, b *batch) {
 	if p.hooks != nil && p.hooks.Route != nil {
 		p.hooks.Route(b.layer, b.first, c.ids, c.weights, r.topK)
 	}

@@ -92,8 +92,10 @@ type Config struct {
 	// (0: none), with its own theta, and the layers whose experts follow from the token.
 	OGroups, OLoraRank int
 	CompressRatios     []int
+	OverlapRatio       int // of the layers whose windows overlap, which have an indexer
 	CompressRopeTheta  float64
-	NumHashLayers      int
+	NumHashLayers      int    // the first n, or
+	HashLayers         []bool // by layer (mlp_layer_types: "hash_moe")
 
 	// Hyper-connections: HCMult streams of the residual.
 	HCMult, HCIters    int     // hc_mult or hc_count, hc_sinkhorn_iters

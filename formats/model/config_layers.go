@@ -133,6 +133,21 @@ func (c *Config) CompressRatio(layer int) int {
 	return 0
 }
 
+// Overlaps reports whether the windows that a layer of DeepSeek-V4 compresses overlap.
+// Such layers have an indexer.
+func (c *Config) Overlaps(layer int) bool {
+	r := c.CompressRatio(layer)
+	return r > 0 && r == c.OverlapRatio
+}
+
+// Hashes reports whether the experts of a layer follow from the token (DeepSeek-V4).
+func (c *Config) Hashes(layer int) bool {
+	if c.HashLayers != nil {
+		return layer >= 0 && layer < len(c.HashLayers) && c.HashLayers[layer]
+	}
+	return layer < c.NumHashLayers
+}
+
 // ExpertSize is the intermediate size of a routed expert.
 func (c *Config) ExpertSize() int {
 	if c.MoEIntermediateSize > 0 {

@@ -14,12 +14,12 @@ var deepseek = []family{
 	},
 	{
 		name: "deepseek_v32", types: []string{"deepseek_v32"}, classes: []string{"DeepseekV32ForCausalLM"},
-		rows: [][]row{outer, norms, mla, indexer, dense, experts, correction, shared, nextn}, fused: unknownLayout, mtpLayers: true,
+		rows: [][]row{outer, norms, mla, indexer, dense, experts, fusedExperts, correction, shared, nextn}, mtpLayers: true, complete: indexed(64),
 	},
 	{
 		name: "deepseek_v4", types: []string{"deepseek_v4"}, classes: []string{"DeepseekV4ForCausalLM"},
 		layer: append(v4Layer, streamNames...), root: v4Root, rows: [][]row{v4Outer, v4Attention, v4Compressor, v4Experts, streamed, v4MTP},
-		fused: unknownLayout, mtpPrefix: "mtp.", packsI8: true,
+		fused: unknownLayout, mtpPrefix: "mtp.", packsI8: true, complete: v4Complete,
 	},
 }
 
@@ -66,12 +66,12 @@ var v4Root = []entry{
 	{"hc_head_scale", rule{role: HyperConnection, part: "head_scale"}},
 }
 
-// The tensors of V4 (models.md §2.5). A layer that compresses four tokens has two
+// The tensors of V4 (models.md §2.5). A layer that compresses few tokens has two
 // series of keys that overlap, and an indexer with a compressor of its own.
 var (
 	v4Ratio  dim = (*Config).CompressRatio
 	v4Series dim = func(c *Config, l int) int {
-		if c.CompressRatio(l) == 4 {
+		if c.Overlaps(l) {
 			return 2
 		}
 		return 1
@@ -87,8 +87,8 @@ var (
 	}
 
 	v4Compresses when = func(c *Config, l int) bool { return c.CompressRatio(l) > 0 }
-	v4Indexes    when = func(c *Config, l int) bool { return c.CompressRatio(l) == 4 }
-	v4Hashes     when = func(c *Config, l int) bool { return l < c.NumHashLayers }
+	v4Indexes    when = (*Config).Overlaps
+	v4Hashes     when = (*Config).Hashes
 
 	v4Outer = []row{
 		{key: "embed.weight", shape: []dim{vocab, hidden}, root: true},

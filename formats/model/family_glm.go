@@ -13,7 +13,7 @@ var glm = []family{
 	{
 		// The indexers of layers whose indexer_types is "shared" are not there (5.2).
 		name: "glm_moe_dsa", types: []string{"glm_moe_dsa"}, classes: []string{"GlmMoeDsaForCausalLM"},
-		rows: [][]row{outer, norms, mla, within(isIndexed, indexer), dense, experts, correction, shared, nextn}, fused: unknownLayout, mtpLayers: true,
+		rows: [][]row{outer, norms, mla, within(isIndexed, indexer), dense, experts, fusedExperts, correction, shared, nextn}, mtpLayers: true, complete: indexed(32),
 	},
 	{
 		// GLM-5.3: three layers of delta attention to one of latent attention without
