@@ -18,6 +18,10 @@ var idle = []struct {
 	{"parts for other modalities: the text part is computed", func(_ *Model, t *plan.Tensor) bool { return t.Meta.Role == model.Vision }},
 	{"scales of a cache in FP8: keys and values are kept in float32", func(_ *Model, t *plan.Tensor) bool { return plan.IsCacheScale(&t.Meta) }},
 	{"scales of activations, which are used with --activations fp8", func(_ *Model, t *plan.Tensor) bool { return plan.IsInputScale(t.Meta.Param) }},
+	{"weights of experts that give what they read (zero_expert_num)", func(m *Model, t *plan.Tensor) bool {
+		n := m.cfg.NumExperts
+		return t.Meta.Role == model.RoutedExpert && t.Meta.Expert >= n && t.Meta.Expert < n+m.cfg.ZeroExperts
+	}},
 	{"multi-token prediction, which is not computed for this architecture or lacks its projection", func(m *Model, t *plan.Tensor) bool { return t.Meta.MTP && m.mtp == nil }},
 	{"further layers of multi-token prediction: the first one is computed", func(m *Model, t *plan.Tensor) bool { return t.Meta.MTP && t.Meta.Layer > m.cfg.NumHiddenLayers }},
 }

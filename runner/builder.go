@@ -16,6 +16,7 @@ type key struct {
 	layer  int
 	expert int // of a routed expert, from 1: the zero value is none
 	part   string
+	piece  int    // of parts that a layer has twice (LongCat)
 	param  string // of biases of routers, which have two kinds; else ""
 }
 
@@ -59,7 +60,7 @@ func newBuilder(c *hf.Checkpoint) (*builder, error) {
 		if want, ok := arch.ExpectedShape(t.Meta); ok && !slices.Equal(want, t.Shape) {
 			return nil, invalid.Errorf("tensor %q: shape %v, but the config says %v", t.Name, t.Shape, want)
 		}
-		k := key{role: t.Meta.Role, layer: t.Meta.Layer, expert: t.Meta.Expert + 1, part: t.Meta.Part}
+		k := key{role: t.Meta.Role, layer: t.Meta.Layer, expert: t.Meta.Expert + 1, part: t.Meta.Part, piece: t.Meta.Piece}
 		if t.Meta.Role == model.RouterBias && t.Meta.Param == "bias" {
 			k.param = "bias"
 		}

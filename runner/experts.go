@@ -51,6 +51,9 @@ func newExperts(s *site) (mixer, error) {
 		}
 		x.parts[e] = partOf(x.experts[e])
 	}
+	for range s.c.ZeroExperts { // choices without weights, which give what they read
+		x.experts, x.parts = append(x.experts, nil), append(x.parts, &part{})
+	}
 	if s.has(model.ExpertLatent, "down") {
 		x.latent = &latentExperts{down: s.weight(model.ExpertLatent, "down"), up: s.weight(model.ExpertLatent, "up")}
 	}

@@ -35,17 +35,18 @@ type site struct {
 	c     *model.Config
 	fam   *family
 	layer int
+	piece int // of a layer that has attention and dense blocks twice
 	ropes *ropes
 	*factors
 }
 
 func (s *site) has(role model.Role, part string) bool {
-	return s.builder.has(key{role: role, layer: s.layer, part: part})
+	return s.builder.has(key{role: role, layer: s.layer, part: part, piece: s.piece})
 }
 
 // weight is a matrix of the layer by its role and part.
 func (s *site) weight(role model.Role, part string) *matrix {
-	return s.matrix(key{role: role, layer: s.layer, part: part})
+	return s.matrix(key{role: role, layer: s.layer, part: part, piece: s.piece})
 }
 
 // bias is the bias of a part of attention, nil where the model has none.
@@ -53,7 +54,7 @@ func (s *site) bias(part string, n int) *vector {
 	if !s.fam.biased(s.c, part) {
 		return nil
 	}
-	return s.vector(key{role: model.Bias, layer: s.layer, part: part}, n)
+	return s.vector(key{role: model.Bias, layer: s.layer, part: part, piece: s.piece}, n)
 }
 
 // number is a field of the config, or what it means not to be there.

@@ -10,6 +10,7 @@ import (
 	"quern/fp8"
 	"quern/gemm"
 	"quern/internal/invalid"
+	"quern/internal/vec"
 	"quern/source"
 )
 
@@ -29,9 +30,10 @@ type matrix struct {
 
 // vector is a weight of one dimension, or a row of one that holds all experts.
 type vector struct {
-	view plan.View
-	n    int
-	plus float32 // is added to each number
+	view  plan.View
+	n     int
+	plus  float32 // is added to each number
+	times float32 // multiplies each number; 0: nothing does
 	// below is set for whole numbers, which are smaller.
 	below int
 	// behind are further views, whose numbers come one behind the other.
@@ -207,6 +209,9 @@ func (v *vector) load(files *source.Files) ([]float32, error) {
 		for i := range dst {
 			dst[i] += v.plus
 		}
+	}
+	if v.times != 0 {
+		vec.Scale(dst, v.times)
 	}
 	return dst, nil
 }

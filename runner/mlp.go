@@ -28,7 +28,7 @@ type mlp struct {
 // or an expert.
 func newMLP(s *site, role model.Role, expert int) *mlp {
 	part := func(p string) *matrix {
-		return s.matrix(key{role: role, layer: s.layer, expert: expert + 1, part: p})
+		return s.matrix(key{role: role, layer: s.layer, expert: expert + 1, part: p, piece: s.piece})
 	}
 	f := &mlp{up: part("up"), down: part("down"), act: activations[s.c.HiddenAct]}
 	if f.inner = f.up.out; !s.fam.ungated {

@@ -31,7 +31,7 @@ func bare(n int, eps float32) *norm { return &norm{width: n, eps: eps} }
 
 // norm is a norm of the layer over n numbers, by its part.
 func (s *site) norm(part string, n int, eps float32) *norm {
-	x := &norm{kind: s.fam.norms, weight: s.vector(key{role: model.Norm, layer: s.layer, part: part}, n), eps: eps}
+	x := &norm{kind: s.fam.norms, weight: s.vector(key{role: model.Norm, layer: s.layer, part: part, piece: s.piece}, n), eps: eps}
 	switch x.kind {
 	case rootMeanPlus:
 		x.weight.plus = 1

@@ -25,6 +25,9 @@ type routers struct {
 var (
 	// softmaxTopK chooses the largest probabilities of a softmax over all experts.
 	softmaxTopK = &routers{scoring: "softmax", methods: []string{"greedy"}, rule: routing.Rule{Score: routing.Softmax}}
+	// softmaxBiasTopK chooses by softmax plus a correction bias, and never renormalizes
+	// (LongCat).
+	softmaxBiasTopK = &routers{scoring: "softmax", rule: routing.Rule{Score: routing.Softmax}, corrected: true, grouped: true, raw: true}
 	// softmaxGroupMax does so within the groups whose largest probability is largest
 	// (DeepSeek-V2); without groups it is softmaxTopK that never renormalizes.
 	softmaxGroupMax = &routers{scoring: "softmax", methods: []string{"greedy", "group_limited_greedy"}, rule: routing.Rule{Score: routing.Softmax}, grouped: true, raw: true}
@@ -74,8 +77,8 @@ func newRouter(s *site) (*router, error) {
 	c, f := s.c, s.fam
 	r := &router{
 		routers: f.router, Rule: f.router.rule, weight: s.weight(model.Router, ""),
-		bias:    s.optional(key{role: model.RouterBias, layer: s.layer, param: "bias"}, c.NumExperts),
-		experts: c.NumExperts, topK: c.NumExpertsPerTok,
+		bias:    s.optional(key{role: model.RouterBias, layer: s.layer, param: "bias"}, c.NumExperts+c.ZeroExperts),
+		experts: c.NumExperts + c.ZeroExperts, topK: c.NumExpertsPerTok,
 	}
 	r.Groups, r.TopGroups, r.Factor = c.NGroup, c.TopKGroup, float32(c.RoutedScalingFactor)
 	r.Normalize = r.Normalize || c.NormTopKProb && !r.raw
@@ -84,7 +87,7 @@ func newRouter(s *site) (*router, error) {
 	}
 	if k := (key{role: model.RouterBias, layer: s.layer}); r.corrected {
 		if s.builder.has(k) {
-			r.correct = s.flat(k, c.NumExperts) // [1, experts] in ERNIE
+			r.correct = s.flat(k, r.experts) // [1, experts] in ERNIE
 		} else { // DeepSeek-V4's name for it
 			r.correct, r.bias = r.bias, nil
 		}

@@ -213,3 +213,18 @@ func (c *Config) v4Hashing() error {
 	}
 	return nil
 }
+
+// doubled: LongCat's num_layers counts what it stores; num_hidden_layers, where a config
+// has both, counts its attentions.
+func doubled(c *Config) error {
+	for key, v := range c.Fields() {
+		if key == "num_layers" {
+			n, err := integer(field{key: key, max: maxLayers}, v)
+			if err != nil {
+				return err
+			}
+			c.NumHiddenLayers = n
+		}
+	}
+	return nil
+}

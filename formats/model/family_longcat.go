@@ -32,7 +32,7 @@ var longcat = []family{{
 		renamed(experts, "mlp.gate.", "mlp.router.classifier."),
 		{{key: "mlp.router.e_score_correction_bias", shape: []dim{choices}}},
 	},
-	fused: unknownLayout,
+	fused: unknownLayout, complete: doubled,
 }}
 
 // twice returns rows whose "#" counts the two halves of a layer.
