@@ -26,7 +26,9 @@ type family struct {
 	// arrange lays out the blocks of a layer; nil: sequential.
 	arrange arrangement
 	norms   normKind
-	manner  // of grouped attention
+	// normOf says which where the config decides; nil: norms.
+	normOf func(c *model.Config) normKind
+	manner // of grouped attention
 	// wideNorm is set when queries and keys are normalized over all heads at once.
 	wideNorm bool
 	// allWindow is set when sliding_window holds for every layer and not for those

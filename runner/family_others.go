@@ -22,7 +22,7 @@ func init() {
 			`)), // the last is that of another kernel: windows are computed
 		},
 		"ernie4_5_moe": {
-			mixers: groupedQueries, manner: manner{pairs: true}, router: softmaxBiasTopK, routes: ernieRouter,
+			mixers: groupedQueries, manner: manner{pairs: true}, router: softmaxBiasSum, routes: ernieRouter,
 			computes: set("moe_k moe_num_shared_experts moe_layer_start_index moe_layer_end_index moe_layer_interval moe_norm_min moe_use_aux_free"),
 			judges:   map[string]func(v value) bool{"use_bias": value.off},
 		},

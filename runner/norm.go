@@ -31,7 +31,7 @@ func bare(n int, eps float32) *norm { return &norm{width: n, eps: eps} }
 
 // norm is a norm of the layer over n numbers, by its part.
 func (s *site) norm(part string, n int, eps float32) *norm {
-	x := &norm{kind: s.fam.norms, weight: s.vector(key{role: model.Norm, layer: s.layer, part: part, piece: s.piece}, n), eps: eps}
+	x := &norm{kind: s.normKind(), weight: s.vector(key{role: model.Norm, layer: s.layer, part: part, piece: s.piece}, n), eps: eps}
 	switch x.kind {
 	case rootMeanPlus:
 		x.weight.plus = 1
@@ -39,6 +39,14 @@ func (s *site) norm(part string, n int, eps float32) *norm {
 		x.bias = s.optional(key{role: model.Bias, layer: s.layer, part: part}, n)
 	}
 	return x
+}
+
+// normKind is that of the model's norms.
+func (s *site) normKind() normKind {
+	if s.fam.normOf != nil {
+		return s.fam.normOf(s.c)
+	}
+	return s.fam.norms
 }
 
 // needs adds the weights; of no norm, none.

@@ -44,8 +44,9 @@ var (
 	topKSoftmax = &routers{methods: []string{"greedy"}, rule: routing.Rule{Chosen: routing.Softmax}, raw: true}
 	// topKSigmoid chooses the largest logits and takes the sigmoid of each (Llama 4).
 	topKSigmoid = &routers{rule: routing.Rule{Chosen: routing.Sigmoid}, raw: true}
-	// softmaxBiasTopK chooses by softmax plus a correction bias (ERNIE 4.5).
-	softmaxBiasTopK = &routers{scoring: "softmax", rule: routing.Rule{Score: routing.Softmax, Normalize: true}, corrected: true}
+	// softmaxBiasSum is softmaxBiasTopK that always divides by the sum, without groups
+	// (ERNIE 4.5).
+	softmaxBiasSum = &routers{scoring: "softmax", rule: routing.Rule{Score: routing.Softmax, Normalize: true}, corrected: true}
 	// sigmoidBiasSum is sigmoidBiasTopK that always divides by the sum, without groups
 	// (Hunyuan 3, Afmoe); sigmoidBiasPure adds nothing to the sum (Laguna).
 	sigmoidBiasSum  = &routers{scoring: "sigmoid", rule: routing.Rule{Score: routing.Sigmoid, Normalize: true, Tiny: 1e-20}, corrected: true}

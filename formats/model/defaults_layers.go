@@ -174,3 +174,21 @@ func mimoDefaults(c *Config) error {
 	c.orDefault("attention_value_scale", &c.ValueScale, 0.707)
 	return normalized(c)
 }
+
+// cohereDefaults: every fourth layer has no window, counted anew behind the dense ones,
+// which have a pattern of their own.
+func cohereDefaults(c *Config) error {
+	c.tied()
+	if len(c.LayerTypes) > 0 {
+		return nil
+	}
+	n, prefix := c.whole("sliding_window_pattern", 4), c.whole("prefix_dense_sliding_window_pattern", 1)
+	for l := range c.NumHiddenLayers {
+		at, step := l-c.FirstKDense, n
+		if at < 0 {
+			at, step = l, prefix
+		}
+		c.LayerTypes = append(c.LayerTypes, kind(step > 0 && (at+1)%step != 0, "sliding_attention"))
+	}
+	return nil
+}

@@ -22,7 +22,7 @@ var others = []family{
 	{
 		// Cohere: one norm for both blocks of a layer, which work side by side.
 		name: "cohere2_moe", types: []string{"cohere2_moe"}, classes: []string{"Cohere2MoeForCausalLM"},
-		rows: [][]row{outer, norms[:1], gqa, dense, experts, shared}, fused: unknownLayout,
+		rows: [][]row{outer, norms[:1], gqa, dense, experts, shared}, fused: unknownLayout, complete: cohereDefaults,
 	},
 	{
 		name: "dots1", types: []string{"dots1"}, classes: []string{"Dots1ForCausalLM"},
