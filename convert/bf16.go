@@ -2,8 +2,6 @@ package convert
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"quern/convert/plan"
 	"quern/formats/foreign"
@@ -24,18 +22,13 @@ type BF16Options struct {
 // rounded; biases and the like as they are. Scales and quantization_config go.
 func PlanBF16(c *hf.Checkpoint, o BF16Options) (*plan.Plan, error) {
 	p := plan.New(c)
-	packed, scales, err := plan.Packed(p, quantization(c))
+	read, err := plan.Unpack(p, c)
 	if err != nil {
 		return nil, err
 	}
-	read := map[string]bool{}
-	for i := range packed {
-		read[p.Tensors[i].Name] = true
-	}
-	if err := foreign.RefuseBut(c, func(name string) bool { return read[name] || scales[name] }); err != nil {
+	if err := foreign.RefuseBut(c, func(name string) bool { return read[name] }); err != nil {
 		return nil, err
 	}
-	unpack(p, packed, scales)
 	p.Tool, p.Command = tool, "convert"
 	p.Options = []plan.Option{{Name: "shard-size", Value: shardSize(o.ShardSize)}, {Name: "to", Value: "bf16"}}
 	for _, stage := range []plan.Stage{remarks(c), staleWords, dropOrphans, dequantize(quantization(c).Tile()), castKept(true), checkFinite, bf16Config(c)} {
@@ -47,28 +40,6 @@ func PlanBF16(c *hf.Checkpoint, o BF16Options) (*plan.Plan, error) {
 		return nil, err
 	}
 	return p, nil
-}
-
-// unpack has weights whose codes lie under no grid decoded, and leaves out their scales.
-func unpack(p *plan.Plan, packed map[int]*plan.Written, scales map[string]bool) {
-	out := make([]plan.Tensor, 0, len(p.Tensors))
-	for i := range p.Tensors {
-		t := p.Tensors[i]
-		if scales[t.Name] {
-			continue
-		}
-		if w := packed[i]; w != nil {
-			n := len(t.Shape) - 1
-			t.Op, t.DType, t.Written = plan.Dequantize, safetensors.BF16, w
-			t.Shape = append(slices.Clone(t.Shape[:n]), w.Cols)
-			t.Name = strings.TrimSuffix(t.Name, "_packed")
-			t.Meta.Param = strings.TrimSuffix(t.Meta.Param, "_packed")
-			t.Meta.Weights, t.Why = 1, ""
-		}
-		out = append(out, t)
-	}
-	p.Tensors = out
-	p.Regroup(func(int) bool { return false })
 }
 
 // dequantize is the stage that replaces FP8 weights and their scales by BF16.

@@ -50,7 +50,7 @@ var layouts = [...]struct {
 	zeroWords func(m *Matrix) int
 }{
 	PackQuantized: {
-		name: "pack-quantized", bits: []int{2, 3, 4, 5, 6, 7, 8}, offset: true,
+		name: "pack-quantized", bits: []int{2, 3, 4, 5, 6, 7, 8}, offset: true, order: true,
 		codes: streamCodes, zeros: zerosAlongRows,
 		codeWords: streamWords,
 		zeroWords: func(m *Matrix) int { return wordsFor(m.Rows, m.Bits) * m.groups() },

@@ -60,7 +60,7 @@ var NVFP4 = &Scheme{
 			param   string
 			divides bool
 		}{{"weight_scale_2", false}, {"weight_global_scale", true}} { // ModelOpt, compressed-tensors
-			if tensor, ok := beside(x.param); ok {
+			if tensor, ok := beside(x.param); ok && elements(tensor.Shape) == 1 {
 				rows, cols := w.matrix(2)
 				return Found{Params: Params{Divides: x.divides}, Scales: []string{scale.Name, tensor.Name}, Rows: rows, Cols: cols}, true
 			}

@@ -13,6 +13,9 @@ type Stored struct {
 	Meta  *model.Tensor
 	// Config is what config.json says of the quantization, or nil.
 	Config *model.Quantization
+	// Expect is how many columns the matrix has by the config of the model, 0 if that
+	// does not say.
+	Expect int64
 }
 
 // matrix is the shape of what is stored with so many weights to an element.
@@ -34,6 +37,9 @@ type Found struct {
 	Params
 	Scales     []string // names of the further tensors, in the order of the scheme's outputs
 	Rows, Cols int64    // of the matrix; the matrices of fused experts are taken as one, below each other
+	// Shape is that of the weight in numbers, where it is not the stored one with Cols at
+	// its end.
+	Shape []int64
 }
 
 // Recognise tells which scheme a weight is written in, by its dtype and neighbours; ok
@@ -43,13 +49,15 @@ func Recognise(w *Stored, beside Beside) (f Found, ok bool) {
 	if !Coded(w.DType, w.Meta) && !integers(w.DType, w.Meta) {
 		return Found{}, false
 	}
-	for _, s := range All {
-		if s.Recognise == nil {
-			continue
-		}
-		if f, ok := s.Recognise(w, beside); ok {
-			f.Scheme = s
-			return f, true
+	for _, list := range [][]*Scheme{All, Forms} {
+		for _, s := range list {
+			if s.Recognise == nil {
+				continue
+			}
+			if f, ok := s.Recognise(w, beside); ok {
+				f.Scheme = s
+				return f, true
+			}
 		}
 	}
 	return Found{Scheme: BlockFP8}, Coded(w.DType, w.Meta)

@@ -23,7 +23,7 @@ type Scheme struct {
 	Check func(p Params, rows, cols int64) error
 	// Outputs are the tensors of a matrix that Check has passed, codes first.
 	Outputs func(p Params, rows, cols int64) []Output
-	// Coder begins a coding.
+	// Coder begins a coding. nil in [Forms].
 	Coder func(j *Job) (Coder, error)
 
 	// Decode writes the values of a part as elements of type elem, ElemBF16 or ElemF32,
@@ -49,15 +49,17 @@ const Allowed = 0.1
 // All are the schemes in the order in which people are told of them.
 var All = []*Scheme{BlockFP8, ChannelFP8, TensorFP8, MXFP8, NVFP4, MXFP4, INT4}
 
-// Find returns the scheme of a name. "" is block FP8: plans wrote no name when there was
+// Find returns the scheme of a name, one of All or of [Forms]. "" is block FP8: plans wrote no name when there was
 // no other.
 func Find(name string) (*Scheme, error) {
 	if name == "" {
 		return BlockFP8, nil
 	}
-	for _, s := range All {
-		if s.Name == name {
-			return s, nil
+	for _, list := range [][]*Scheme{All, Forms} {
+		for _, s := range list {
+			if s.Name == name {
+				return s, nil
+			}
 		}
 	}
 	return nil, fmt.Errorf("there is no scheme %q: known are %s", name, strings.Join(Names(), ", "))
@@ -82,7 +84,8 @@ type Params struct {
 	Divides bool            `json:"divides,omitempty"` // NVFP4: the tensor's scale is stored inverse (compressed-tensors)
 	// Expanded, of block FP8: scales have the four dimensions [⌈o/128⌉,1,⌈i/128⌉,1] of
 	// ModelOpt's FP8_PB_WO.
-	Expanded bool `json:"expanded,omitempty"`
+	Expanded bool                      `json:"expanded,omitempty"`
+	Packing  `json:"packing,omitzero"` // of one of Forms
 }
 
 // Grain is what the rows and columns of a part are multiples of, but for the last ones

@@ -187,14 +187,11 @@ func (e *engine) read(in store.Object, c *chunk) error {
 
 // readPart reads the part of a view that a chunk of a matrix covers.
 func (e *engine) readPart(in store.Object, v *plan.View, lay *scheme.Output, p []byte, c *chunk) error {
-	offset, width, stride, count := lay.Place(c.span.Part, c.job.geo.cols)
-	if width == stride { // whole rows lie together
-		return e.readView(in, v, p, offset)
-	}
-	for r := range count {
-		if err := e.readView(in, v, p[r*width:(r+1)*width], offset+r*stride); err != nil {
+	for at, n := range lay.Runs(c.span.Part, c.job.geo.cols) {
+		if err := e.readView(in, v, p[:n], at); err != nil {
 			return err
 		}
+		p = p[n:]
 	}
 	return nil
 }

@@ -45,6 +45,8 @@ type Written struct {
 	Rows   int64  `json:"rows"` // of the matrix
 	Cols   int64  `json:"cols"`
 	Scales []View `json:"scales"` // in the order of the scheme's outputs, codes left out
+
+	shape []int64 // of the weight in numbers, where it is not the stored one with Cols at its end
 }
 
 // Reading is what t is made from.

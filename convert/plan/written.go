@@ -12,6 +12,11 @@ import (
 // is what config.json says of the quantization, or nil. The error blames a set of
 // tensors that do not fit together.
 func Packed(p *Plan, config *model.Quantization) (found map[int]*Written, scales map[string]bool, err error) {
+	return packedIn(p, config, func(model.Tensor) ([]int64, bool) { return nil, false })
+}
+
+// packedIn is Packed where expect knows the shapes of weights in numbers.
+func packedIn(p *Plan, config *model.Quantization, expect func(model.Tensor) ([]int64, bool)) (found map[int]*Written, scales map[string]bool, err error) {
 	byName := make(map[string]int, len(p.Tensors))
 	for i := range p.Tensors {
 		byName[p.Tensors[i].Name] = i
@@ -23,6 +28,13 @@ func Packed(p *Plan, config *model.Quantization) (found map[int]*Written, scales
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
 		w := stored(t)
+		if t.Meta.Weights > 0 && t.Meta.Role != model.Scale {
+			m := t.Meta
+			m.Weights = 1
+			if shape, ok := expect(m); ok && len(shape) > 0 {
+				w.Expect = shape[len(shape)-1]
+			}
+		}
 		f, ok := scheme.Recognise(&w, func(param string) (scheme.Stored, bool) {
 			k, ok := byName[t.Meta.Module+"."+param]
 			if !ok {
@@ -33,7 +45,7 @@ func Packed(p *Plan, config *model.Quantization) (found map[int]*Written, scales
 		if !ok || f.Decode == nil {
 			continue
 		}
-		x := &Written{Scheme: f.Name, Params: f.Params, Rows: f.Rows, Cols: f.Cols}
+		x := &Written{Scheme: f.Name, Params: f.Params, Rows: f.Rows, Cols: f.Cols, shape: f.Shape}
 		for _, name := range f.Scales {
 			x.Scales = append(x.Scales, p.Tensors[byName[name]].Source)
 			scales[name] = true

@@ -230,6 +230,8 @@ type Quantization struct {
 	WeightBlockSize  []int  // [out, in], nil when scales are not by block
 	Bits             int    // of integer formats
 	GroupSize        int
+	Mode             string // of MLX: "affine", "mxfp4", "mxfp8", "nvfp4"
+	Checkpoint       string // checkpoint_format of GPTQ: "gptq", "gptq_v2"
 	// NotConverted are the patterns of modules that are not quantized:
 	// modules_to_not_convert, ignored_layers, ignore or exclude_modules.
 	NotConverted []string

@@ -8,9 +8,10 @@ import (
 // quantization reads quantization_config, which multimodal models keep at either level.
 func (r *reader) quantization() (*Quantization, error) {
 	// compression_config is what old versions of compressed-tensors wrote.
-	for _, key := range []string{"quantization_config", "compression_config"} {
+	// quantization alone is what old versions of mlx-lm wrote.
+	for _, key := range []string{"quantization_config", "compression_config", "quantization"} {
 		v := r.get(key)
-		if v == nil {
+		if v == nil || key == "quantization" && (v.Kind != strictjson.KindObject || v.Get("bits") == nil || v.Get("group_size") == nil) {
 			continue
 		}
 		if v.Kind != strictjson.KindObject {
@@ -60,6 +61,8 @@ func parseQuantization(v *strictjson.Value) (*Quantization, error) {
 		{"ignore", &q.NotConverted, 0},
 		{"exclude_modules", &q.NotConverted, 0},
 		{"group_size", &q.GroupSize, 0},
+		{"mode", &q.Mode, 0},
+		{"checkpoint_format", &q.Checkpoint, 0},
 	}); err != nil {
 		return nil, err
 	}
