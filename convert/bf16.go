@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"quern/convert/plan"
-	"quern/formats/foreign"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/formats/safetensors"
@@ -22,11 +21,7 @@ type BF16Options struct {
 // rounded; biases and the like as they are. Scales and quantization_config go.
 func PlanBF16(c *hf.Checkpoint, o BF16Options) (*plan.Plan, error) {
 	p := plan.New(c)
-	read, err := plan.Unpack(p, c)
-	if err != nil {
-		return nil, err
-	}
-	if err := foreign.RefuseBut(c, func(name string) bool { return read[name] }); err != nil {
+	if _, err := plan.Unpack(p, c); err != nil {
 		return nil, err
 	}
 	p.Tool, p.Command = tool, "convert"

@@ -9,12 +9,13 @@ import (
 // bag has the weights that are loaded at the moment.
 type bag struct {
 	mats  map[*matrix]*gemm.Weight
+	codes map[*matrix]*coded
 	vecs  map[*vector][]float32
 	users map[*vector]int // parts that have a vector, which may share it
 }
 
 func newBag() *bag {
-	return &bag{mats: map[*matrix]*gemm.Weight{}, vecs: map[*vector][]float32{}, users: map[*vector]int{}}
+	return &bag{mats: map[*matrix]*gemm.Weight{}, codes: map[*matrix]*coded{}, vecs: map[*vector][]float32{}, users: map[*vector]int{}}
 }
 
 // missing are the vectors of a part that have to be loaded for it: those that no other
@@ -33,6 +34,7 @@ func (b *bag) missing(p *part) []*vector {
 func (b *bag) forget(p *part) {
 	for _, m := range p.ms {
 		delete(b.mats, m)
+		delete(b.codes, m)
 	}
 	for _, v := range p.vs {
 		if b.users[v]--; b.users[v] == 0 {
@@ -49,7 +51,7 @@ func (b *bag) add(u *unit) error {
 		return u.err
 	}
 	for i, m := range u.ms {
-		b.mats[m] = u.mats[i]
+		b.put(m, u.mats[i], u.coded[i])
 	}
 	for i, v := range u.vs {
 		b.vecs[v] = u.vecs[i]
@@ -57,8 +59,25 @@ func (b *bag) add(u *unit) error {
 	return nil
 }
 
+// put makes a weight available, in the form in which it was taken.
+func (b *bag) put(m *matrix, w *gemm.Weight, c *coded) {
+	if c != nil {
+		b.codes[m] = c
+	} else {
+		b.mats[m] = w
+	}
+}
+
+// coded returns the codes of a weight that is multiplied by panel by panel; nil for others.
+func (b *bag) coded(m *matrix) *coded { return b.codes[m] }
+
+// matrix returns a weight to multiply by. One in codes is decoded anew each time.
 func (b *bag) matrix(m *matrix) *gemm.Weight {
 	w := b.mats[m]
+	if c := b.codes[m]; c != nil {
+		w = &gemm.Weight{Out: m.out, In: m.in, Format: gemm.F32, Data: make([]byte, 4*m.out*m.in)}
+		c.mustDecode(w.Data, 0, m.out)
+	}
 	if w == nil {
 		panic(fmt.Sprintf("runner: %s is used but not loaded", m.name))
 	}

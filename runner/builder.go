@@ -44,6 +44,9 @@ func newBuilder(c *hf.Checkpoint) (*builder, error) {
 		return nil, invalid.Errorf("%q: tensors of the config are missing: %s", c.Path, lack)
 	}
 	p := plan.New(c)
+	if _, err := plan.Unpack(p, c); err != nil {
+		return nil, err
+	}
 	scales, err := plan.PairScales(p)
 	if err != nil {
 		return nil, err

@@ -4,16 +4,17 @@ import "quern/gemm"
 
 // rowsOf multiplies by n rows of a matrix from row first on.
 func (p *pass) rowsOf(y, x []float32, rows int, m *matrix, first, n int) {
-	w := p.weights.matrix(m)
-	if part, ok := cut(w, first, n); ok {
-		p.multiplyBy(y, x, rows, m, &part)
-		return
+	if p.weights.coded(m) == nil {
+		if part, ok := cut(p.weights.matrix(m), first, n); ok {
+			p.multiplyBy(y, x, rows, m, &part)
+			return
+		}
 	}
 	// A form whose rows do not lie apart: all of them are computed.
 	mark := p.arena.mark()
 	defer p.arena.release(mark)
 	all := p.arena.floats(rows * m.out)
-	p.multiplyBy(all, x, rows, m, w)
+	p.multiply(all, x, rows, m)
 	for r := range rows {
 		copy(y[r*n:][:n], all[r*m.out+first:])
 	}

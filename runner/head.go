@@ -36,7 +36,7 @@ func (m *Model) MTPHead(o Options) (h *Head, shared bool) {
 // TileRows is a number of rows that takes about limit bytes in memory: a multiple of
 // 128, so that tiles of scales stay whole.
 func (h *Head) TileRows(limit int64) int {
-	per := h.m.bytes() / int64(h.m.out)
+	per := h.m.rowBytes()
 	return int(min(max(limit/per/128*128, 128), int64((h.m.out+127)/128*128)))
 }
 
@@ -51,7 +51,7 @@ type Tile struct {
 // Tile reads rows first to first+n into buf, which grows as needed and is returned
 // to be used again.
 func (h *Head) Tile(first, n int, buf []byte) (*Tile, []byte, error) {
-	per := int(h.m.bytes() / int64(h.m.out))
+	per := int(h.m.rowBytes())
 	if cap(buf) < n*per {
 		buf = make([]byte, n*per)
 	}

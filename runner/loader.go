@@ -26,7 +26,8 @@ type loader struct {
 type unit struct {
 	ms    []*matrix
 	vs    []*vector
-	mats  []*gemm.Weight
+	mats  []*gemm.Weight // nil where there is a coded one
+	coded []*coded
 	vecs  [][]float32
 	slab  []byte
 	ready chan struct{}
@@ -53,12 +54,12 @@ func (l *loader) read(u *unit) error {
 	at := int64(0)
 	for _, m := range u.ms {
 		n := m.bytes()
-		w, err := m.load(l.files, u.slab[at:at+n], 0, m.out)
+		w, c, err := m.take(l.files, u.slab[at:at+n], false)
 		if err != nil {
 			return err
 		}
 		at += (n + 63) &^ 63
-		u.mats = append(u.mats, w)
+		u.mats, u.coded = append(u.mats, w), append(u.coded, c)
 		l.count(m.read())
 	}
 	for _, v := range u.vs {
@@ -108,5 +109,5 @@ func (l *loader) drop(u *unit) {
 	if cap(u.slab) > 0 && len(l.free) < 4 {
 		l.free = append(l.free, u.slab)
 	}
-	u.slab, u.mats = nil, nil
+	u.slab, u.mats, u.coded = nil, nil, nil
 }

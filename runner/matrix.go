@@ -26,6 +26,7 @@ type matrix struct {
 	inputScale *plan.View // of a static activation scheme, or nil
 	scale      *plan.View
 	grid       plan.Grid
+	written    *plan.Written // of codes that lie under no grid, see coded
 }
 
 // vector is a weight of one dimension, or a row of one that holds all experts.
@@ -51,6 +52,9 @@ func (v *vector) bytes() int64 {
 
 // newMatrix describes the tensor of a view. scale may be nil.
 func newMatrix(t *plan.Tensor, scale *plan.Tensor, block []int64) (*matrix, error) {
+	if t.Written != nil {
+		return newCoded(t)
+	}
 	if len(t.Shape) != 2 {
 		return nil, invalid.Errorf("tensor %q: shape %v is not that of a matrix", t.Name, t.Shape)
 	}
@@ -73,8 +77,25 @@ func newMatrix(t *plan.Tensor, scale *plan.Tensor, block []int64) (*matrix, erro
 // quantized reports whether the weight is stored in FP8.
 func (m *matrix) quantized() bool { return m.scale != nil }
 
-// bytes is what the weight takes in the file without its scales.
-func (m *matrix) bytes() int64 { return m.view.Bytes() }
+// bytes is what the weight takes in the file without its scales, which packed codes have
+// with them.
+func (m *matrix) bytes() int64 {
+	n := m.view.Bytes()
+	if m.written != nil {
+		for i := range m.written.Scales {
+			n += m.written.Scales[i].Bytes()
+		}
+	}
+	return n
+}
+
+// rowBytes is what a row takes in memory when it is about to be multiplied by.
+func (m *matrix) rowBytes() int64 {
+	if m.written != nil {
+		return 4 * int64(m.in)
+	}
+	return m.bytes() / int64(max(m.out, 1))
+}
 
 // read is what loading the weight reads.
 func (m *matrix) read() int64 {
@@ -89,7 +110,7 @@ func (m *matrix) equal(o *matrix, files *source.Files) (bool, error) {
 	if m == o {
 		return true, nil
 	}
-	if m.out != o.out || m.in != o.in || m.view.DType != o.view.DType || m.scale != nil || o.scale != nil {
+	if m.out != o.out || m.in != o.in || m.view.DType != o.view.DType || m.scale != nil || o.scale != nil || m.written != nil || o.written != nil {
 		return false, nil
 	}
 	const step = 1 << 20
@@ -113,6 +134,9 @@ func (m *matrix) equal(o *matrix, files *source.Files) (bool, error) {
 // into slab, which holds their bytes, or into memory of its own when they have to be
 // converted.
 func (m *matrix) load(files *source.Files, slab []byte, first, n int) (*gemm.Weight, error) {
+	if m.written != nil {
+		return m.loadCoded(files, slab, first, n)
+	}
 	per := m.bytes() / int64(max(m.out, 1))
 	if m.transposed {
 		first, n = 0, m.out

@@ -55,6 +55,9 @@ func newClamped(s *site, e int) *mlp {
 		if t == nil {
 			return nil
 		}
+		if t.Written != nil {
+			return s.expert(t, e, part)
+		}
 		if _, ok := plan.Elem(t.DType); !ok || len(t.Shape) != 3 {
 			if s.err == nil {
 				s.err = invalid.Errorf("tensor %q: the runner does not read experts as %s %v; a BF16 checkpoint has them as [experts, in, out]", t.Name, t.DType, t.Shape)

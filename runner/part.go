@@ -27,7 +27,7 @@ func (p *part) matrices(ms ...*matrix) {
 			p.ms = append(p.ms, m)
 			n := (m.bytes() + 63) &^ 63
 			p.slab, p.resident = p.slab+n, p.resident+n
-			if m.wide && m.quantized() {
+			if m.wide && (m.quantized() || m.written != nil) {
 				p.resident += 4 * int64(m.out) * int64(m.in)
 			}
 		}
@@ -58,6 +58,7 @@ func (p *part) read() int64 {
 // provider has weights: those of parts that are held.
 type provider interface {
 	matrix(m *matrix) *gemm.Weight
+	coded(m *matrix) *coded // nil unless it is multiplied by panel by panel
 	vector(v *vector) []float32
 	// hold makes the weights of a part available, at least until the next call.
 	hold(p *part) error

@@ -101,6 +101,10 @@ func (p *pass) linear(y, x []float32, rows int, m *matrix, bias *vector) {
 
 // multiply is linear without a bias.
 func (p *pass) multiply(y, x []float32, rows int, m *matrix) {
+	if c := p.weights.coded(m); c != nil {
+		p.multiplyCoded(y, x, rows, c)
+		return
+	}
 	p.multiplyBy(y, x, rows, m, p.weights.matrix(m))
 }
 

@@ -120,17 +120,12 @@ func (r *resident) load(p *part, slab []byte) error {
 	at := int64(0)
 	for _, m := range p.ms {
 		n := m.bytes()
-		w, err := m.load(r.files, slab[at:at+n:at+n], 0, m.out)
+		w, c, err := m.take(r.files, slab[at:at+n:at+n], m.wide)
 		if err != nil {
 			return err
 		}
-		if m.wide {
-			if err := widen(w); err != nil {
-				return err
-			}
-		}
 		at += (n + 63) &^ 63
-		r.mats[m] = w
+		r.put(m, w, c)
 		r.read += m.read()
 	}
 	for _, v := range r.missing(p) {

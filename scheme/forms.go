@@ -12,13 +12,13 @@ var Forms = []*Scheme{MXFP4Groups, MXFP4Turned, NVFP4Stack, NVFP4Plain, MLXFP8, 
 
 // Packing says of one of [Forms] what its codes do not.
 type Packing struct {
-	Codes    safetensors.DType `json:"codes,omitempty"`    // of packed codes, where a form has several
-	Bits     int               `json:"bits,omitempty"`     // of a code
-	Group    int64             `json:"group,omitempty"`    // columns that share a scale; 0: all
-	Scales   safetensors.DType `json:"scales,omitempty"`   // of scales and biases
-	Zeros    bool              `json:"zeros,omitempty"`    // there are zero points
-	Order    bool              `json:"order,omitempty"`    // columns have their groups in any order
-	Shape    safetensors.DType `json:"shape,omitempty"`    // of the matrix's shape, where that is beside it
+	Codes  safetensors.DType `json:"codes,omitempty"`  // of packed codes, where a form has several
+	Bits   int               `json:"bits,omitempty"`   // of a code
+	Group  int64             `json:"group,omitempty"`  // columns that share a scale; 0: all
+	Scales safetensors.DType `json:"scales,omitempty"` // of scales and biases
+	Zeros  bool              `json:"zeros,omitempty"`  // there are zero points
+	Order  bool              `json:"order,omitempty"`  // columns have their groups in any order
+	Shape  safetensors.DType `json:"shape,omitempty"`  // of the matrix's shape, where that is beside it
 	// Each is how many rows each of several matrices has that lie below each other, where
 	// that matters, or how many rows share a scale.
 	Each int64 `json:"each,omitempty"`

@@ -84,8 +84,10 @@ type Params struct {
 	Divides bool            `json:"divides,omitempty"` // NVFP4: the tensor's scale is stored inverse (compressed-tensors)
 	// Expanded, of block FP8: scales have the four dimensions [⌈o/128⌉,1,⌈i/128⌉,1] of
 	// ModelOpt's FP8_PB_WO.
-	Expanded bool                      `json:"expanded,omitempty"`
-	Packing  `json:"packing,omitzero"` // of one of Forms
+	Expanded bool `json:"expanded,omitempty"`
+
+	// Packing is that of one of Forms.
+	Packing `json:"packing,omitzero"`
 }
 
 // Grain is what the rows and columns of a part are multiples of, but for the last ones

@@ -15,9 +15,9 @@ import (
 	"github.com/zeebo/blake3"
 
 	"quern/convert"
+	"quern/convert/plan"
 	"quern/convert/serving"
 	"quern/corpus"
-	"quern/formats/foreign"
 	"quern/formats/hf"
 	"quern/formats/tokenizer"
 	"quern/gpu"
@@ -105,11 +105,11 @@ func (j *verifying) evaluation(c *cli.Context) error {
 // verify checks ck, against base unless that is nil, behind a progress bar: bytes
 // and weights in one pass, then what the models say.
 func (t *terminal) verify(ctx context.Context, j *verifying, base, ck *hf.Checkpoint) (*verify.Report, error) {
-	if err := foreign.Refuse(ck); err != nil {
+	if err := plan.Refuse(ck); err != nil {
 		return nil, err
 	}
 	if base != nil {
-		if err := foreign.Refuse(base); err != nil {
+		if err := plan.Refuse(base); err != nil {
 			return nil, fmt.Errorf("--baseline: %w", err)
 		}
 	}

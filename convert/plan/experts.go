@@ -31,6 +31,16 @@ func ExpertParts(t Tensor) ([]Tensor, error) {
 	for e := range experts {
 		for k, name := range names {
 			part := t
+			if t.Written != nil {
+				var err error
+				if part, err = t.matrix(e, int64(k)*rows, rows); err != nil {
+					return nil, err
+				}
+				part.Meta = expertMeta(&t.Meta, e, name, len(names) == 2)
+				part.Name = part.Meta.Name()
+				out = append(out, part)
+				continue
+			}
 			part.Shape = []int64{rows, cols}
 			part.Source.Shape = part.Shape
 			at := e
@@ -43,18 +53,25 @@ func ExpertParts(t Tensor) ([]Tensor, error) {
 			} else {
 				part.Source.Offset += int64(k) * rows * cols * size
 			}
-			part.Meta = model.Tensor{
-				Role: model.RoutedExpert, Layer: t.Meta.Layer, Expert: int(e), Part: name, MTP: t.Meta.MTP, Quantize: true, Weights: 1,
-				Module: t.Meta.ExpertModule(int(e), name), Param: "weight",
-			}
-			if len(names) == 2 {
-				part.Meta.Fused = t.Meta.ExpertModule(int(e), "gate_up")
-			}
+			part.Meta = expertMeta(&t.Meta, e, name, len(names) == 2)
 			part.Name = part.Meta.Name()
 			out = append(out, part)
 		}
 	}
 	return out, nil
+}
+
+// expertMeta is what the matrix of a part of expert e of fused experts is; both says that
+// it shares its rows with another part.
+func expertMeta(t *model.Tensor, e int64, part string, both bool) model.Tensor {
+	m := model.Tensor{
+		Role: model.RoutedExpert, Layer: t.Layer, Expert: int(e), Part: part, MTP: t.MTP, Quantize: true, Weights: 1,
+		Module: t.ExpertModule(int(e), part), Param: "weight",
+	}
+	if both {
+		m.Fused = t.ExpertModule(int(e), "gate_up")
+	}
+	return m
 }
 
 // ExpertScales are the scales of the matrices that [ExpertParts] makes of w, whose

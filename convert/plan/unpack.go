@@ -4,10 +4,12 @@ import (
 	"slices"
 	"strings"
 
+	"quern/formats/foreign"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/formats/safetensors"
 	"quern/internal/invalid"
+	"quern/scheme"
 )
 
 // Unpack has the weights of p, the plan of c, whose codes lie under no [Grid] decoded to
@@ -21,7 +23,7 @@ func Unpack(p *Plan, c *hf.Checkpoint) (read map[string]bool, err error) {
 	}
 	arch := c.Arch()
 	found, scales, err := packedIn(p, config, arch.ExpectedShape)
-	if err != nil || len(found) == 0 {
+	if err != nil {
 		return nil, err
 	}
 	read = scales
@@ -29,6 +31,9 @@ func Unpack(p *Plan, c *hf.Checkpoint) (read map[string]bool, err error) {
 	for i := range found {
 		modules[p.Tensors[i].Meta.Module] = true
 		read[p.Tensors[i].Name] = true
+	}
+	if err := foreign.RefuseBut(c, func(name string) bool { return read[name] }); err != nil || len(found) == 0 {
+		return nil, err
 	}
 	out := make([]Tensor, 0, len(p.Tensors))
 	for i := range p.Tensors {
@@ -78,4 +83,91 @@ func (t *Tensor) unpack(w *Written, arch *model.Arch) error {
 		return invalid.Errorf("tensor %q: %s is a weight of shape %v as %s has it, but the config says %v", t.Source.Name, t.Source.DType, t.Shape, w.Scheme, want)
 	}
 	return nil
+}
+
+// Refuse is the error that names the quantized form of c that is not read; nil when all of
+// it is.
+func Refuse(c *hf.Checkpoint) error {
+	_, err := Unpack(New(c), c)
+	return err
+}
+
+// matrix is the matrix of expert e of packed experts, [experts, out, in] whatever way it is
+// stored, or rows of it.
+func (t *Tensor) matrix(e, first, rows int64) (Tensor, error) {
+	w := *t.Written
+	out := *t
+	out.Source, w.Scales = t.Source, slices.Clone(w.Scales)
+	views := func(fn func(v *View, n int64)) {
+		for n := range len(w.Scales) + 1 {
+			v := &out.Source
+			if n > 0 {
+				v = &w.Scales[n-1]
+			}
+			fn(v, int64(n))
+		}
+	}
+	row := e*w.Rows/t.Shape[0] + first
+	if w.Scheme == scheme.MXFP4Turned.Name {
+		views(func(v *View, _ int64) {
+			v.Offset += index(v, e) * v.Bytes() / t.Shape[0]
+			v.Order = nil
+		})
+		w.Scheme, w.Params, w.shape = scheme.MXFP4Groups.Name, scheme.Params{}, nil
+		w.Cols, w.Rows = t.Shape[1], t.Shape[2]
+		row = first
+	}
+	s, err := scheme.Find(w.Scheme)
+	if err != nil {
+		return out, err
+	}
+	layouts := s.Outputs(w.Params, w.Rows, w.Cols)
+	each := w.Each
+	if w.Each > 0 {
+		w.Each = rows
+	}
+	if n := len(layouts) - 1; w.Shape != 0 { // the shape of all of it
+		w.Shape, w.Scales, layouts = 0, w.Scales[:n-1], layouts[:n]
+	}
+	w.Rows = rows
+	made := s.Outputs(w.Params, w.Rows, w.Cols)
+	views(func(v *View, n int64) {
+		lay := &layouts[n]
+		switch {
+		case lay.Kind == scheme.TensorScale && each > 0:
+			v.Offset += index(v, row/each) * v.DType.Bits() / 8
+		case lay.Whole():
+			return
+		case row%lay.TileRows != 0 || rows%lay.TileRows != 0 || lay.Across > 0:
+			err = invalid.Errorf("tensor %q: the rows of one expert are not whole words of %s", t.Source.Name, v.Name)
+		default:
+			at := row
+			if v.Order != nil { // by experts
+				per := t.Written.Rows / t.Shape[0]
+				at = index(v, row/per)*per + row%per
+			}
+			at, _, _, _ = lay.Place(scheme.Part{Row: at, Rows: rows, Cols: w.Cols}, w.Cols)
+			v.Offset += at
+		}
+		v.Shape, v.Order = made[n].Shape, nil
+	})
+	out.Shape, out.Written = []int64{rows, w.Cols}, &w
+	return out, err
+}
+
+// index is where slab i of a view is stored.
+func index(v *View, i int64) int64 {
+	if v.Order != nil {
+		return int64(v.Order[i])
+	}
+	return i
+}
+
+// Expert is the matrix [out, in] of expert e of packed experts in one tensor.
+func (t *Tensor) Expert(e int) (Tensor, error) {
+	rows := t.Shape[1]
+	if t.Written.Scheme == scheme.MXFP4Turned.Name {
+		rows = t.Shape[2]
+	}
+	return t.matrix(int64(e), 0, rows)
 }
