@@ -127,8 +127,10 @@ func (e *engine) survey(ctx context.Context, s *shard) error {
 	q := &inquiry{largest: make(map[string]float32, len(names)), left: 1, found: make(chan struct{})}
 	from := map[string]store.Stamp{}
 	var files []int
-	for _, name := range names {
+	for _, name := range names { // first: workers write to the map once there are chunks
 		q.largest[name] = 0
+	}
+	for _, name := range names {
 		of := e.surveys[name].Of
 		for i := range of {
 			j := e.question(name, &of[i])
