@@ -37,7 +37,7 @@ func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
 		}
 	}
 	o.Range = q.Range
-	p.Options = o.list()
+	p.Options, p.Card = o.list(), true
 	if err := p.Pack(o.ShardSize); err != nil {
 		return nil, err
 	}

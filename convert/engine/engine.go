@@ -165,11 +165,7 @@ func head(p *plan.Plan) (*manifest.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &manifest.Manifest{Tool: p.Tool, Command: p.Command, Options: p.Options, Input: p.Input, Calibration: p.Calibration, Plan: digest}
-	for _, f := range p.Beside {
-		m.Beside = append(m.Beside, f.Name)
-	}
-	return m, nil
+	return &manifest.Manifest{Tool: p.Tool, Command: p.Command, Options: p.Options, Input: p.Input, Calibration: p.Calibration, Plan: digest, Beside: made(p)}, nil
 }
 
 // execute fills the shards that are not there yet and then the folder.

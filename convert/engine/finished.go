@@ -2,7 +2,9 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
+	"quern/convert/card"
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/formats/hf"
@@ -87,6 +89,18 @@ func (e *engine) writes() []string {
 	return append(append(e.shardNames(), e.companions()...), manifest.Name)
 }
 
+// made are the files beside the shards that are not copied.
+func made(p *plan.Plan) []string {
+	var names []string
+	for _, f := range p.Beside {
+		names = append(names, f.Name)
+	}
+	if p.Card && !slices.ContainsFunc(p.Input.Side, func(f plan.SideFile) bool { return f.Name == card.Name }) {
+		names = append(names, card.Name)
+	}
+	return names
+}
+
 // companions are the files that go with the shards, but for the manifest.
 func (e *engine) companions() []string {
 	var names []string
@@ -96,9 +110,7 @@ func (e *engine) companions() []string {
 	for _, f := range e.plan.Input.Side {
 		names = append(names, f.Name)
 	}
-	for _, f := range e.plan.Beside {
-		names = append(names, f.Name)
-	}
+	names = append(names, made(e.plan)...)
 	if e.plan.Config != "" {
 		names = append(names, hf.ConfigName)
 	}

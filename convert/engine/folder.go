@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 
+	"quern/convert/card"
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/formats/hf"
@@ -45,9 +47,15 @@ func (e *engine) publishFolder(ctx context.Context, m *manifest.Manifest) error 
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
+		if f.Name == card.Name && f.Size <= card.Most {
+			continue
+		}
 		if err := e.copySide(ctx, f); err != nil {
 			return err
 		}
+	}
+	if err := e.publishCard(ctx, m); err != nil {
+		return err
 	}
 	for _, f := range e.plan.Beside {
 		if err := write(f.Name, []byte(f.Data)); err != nil {
@@ -67,6 +75,35 @@ func (e *engine) publishFolder(ctx context.Context, m *manifest.Manifest) error 
 		return err
 	}
 	return e.sweepPartials()
+}
+
+// publishCard writes README.md: with a card of the output where the plan says so, and of
+// a checkpoint that is no longer what quern's earlier card says, without that.
+func (e *engine) publishCard(ctx context.Context, m *manifest.Manifest) error {
+	i := slices.IndexFunc(e.plan.Input.Side, func(f plan.SideFile) bool { return f.Name == card.Name })
+	if i >= 0 && e.plan.Input.Side[i].Size > card.Most {
+		return nil // copied as it is
+	}
+	var raw []byte
+	if i >= 0 {
+		f := e.plan.Input.Side[i]
+		var err error
+		if raw, err = store.ReadFile(ctx, e.opts.In, f.Name, card.Most); err != nil {
+			return err
+		}
+		if int64(len(raw)) != f.Size {
+			return changed(store.Path(e.opts.In, f.Name))
+		}
+	}
+	switch {
+	case e.plan.Card:
+		raw = card.Render(e.plan, m, raw)
+	case i < 0:
+		return nil
+	case e.plan.Command == "convert":
+		raw = card.Without(raw)
+	}
+	return store.WriteFile(ctx, e.out, card.Name, raw)
 }
 
 // copySide copies a side file into the output folder.

@@ -34,6 +34,9 @@ type Plan struct {
 	// Beside are files that stages have made to go with the shards, by name.
 	Beside []File `json:"beside,omitempty"`
 
+	// Card: README.md begins with what quern says of the output (convert/card).
+	Card bool `json:"card,omitempty"`
+
 	// Tensors are the outputs in the order of the data that they are made
 	// from, so that the input is read front to back. A scale follows the
 	// weight it belongs to.

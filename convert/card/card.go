@@ -1,0 +1,235 @@
+// Package card writes the model card of a quantized checkpoint: README.md begins with
+// what was made of what, by which command and how well, and the source's own card
+// follows (design §11).
+package card
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/zeebo/blake3"
+
+	"quern/convert/manifest"
+	"quern/convert/plan"
+	"quern/formats/model"
+	"quern/internal/strictjson"
+	"quern/internal/ui"
+	"quern/scheme"
+)
+
+// Name is the file.
+const Name = "README.md"
+
+// Most is how large a source's card may be. A larger file is none, and is copied.
+const Most = 16 << 20
+
+// What lies between these lines is quern's; it is taken out before another card is
+// written, so that cards of cards do not pile up.
+const (
+	begin = "<!-- card by quern: from here -->\n"
+	end   = "<!-- card by quern: to here -->\n"
+)
+
+// Render returns README.md of the output of p, whose manifest is m, given that of the
+// source (nil: it has none): the source's front matter, which hubs read at the top of
+// the file alone, then quern's card, then the rest of the source's. The bytes depend on
+// nothing else.
+func Render(p *plan.Plan, m *manifest.Manifest, source []byte) []byte {
+	source = Without(source)
+	front, rest := divide(source)
+	var b bytes.Buffer
+	b.Write(front)
+	b.WriteString(begin)
+	write(&b, p, m)
+	b.WriteString(end)
+	if len(rest) > 0 && rest[0] != '\n' {
+		b.WriteByte('\n')
+	}
+	b.Write(rest)
+	return b.Bytes()
+}
+
+// Without is a card without the part that quern has written.
+func Without(raw []byte) []byte {
+	i, j := bytes.Index(raw, []byte(begin)), bytes.Index(raw, []byte(end))
+	if i < 0 || j < i {
+		return raw
+	}
+	rest := raw[j+len(end):]
+	if len(rest) > 0 && rest[0] == '\n' && i == 0 {
+		rest = rest[1:]
+	}
+	return append(slices.Clone(raw[:i]), rest...)
+}
+
+// divide cuts a card behind its front matter, the YAML between two lines of dashes.
+func divide(raw []byte) (front, rest []byte) {
+	const line = "---\n"
+	text := bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n"))
+	if !bytes.HasPrefix(text, []byte(line)) {
+		return nil, raw
+	}
+	at := bytes.Index(text[len(line):], []byte("\n"+line))
+	if at < 0 {
+		return nil, raw
+	}
+	at += len(line) + 1 + len(line)
+	return text[:at], text[at:]
+}
+
+// write writes quern's part.
+func write(b *bytes.Buffer, p *plan.Plan, m *manifest.Manifest) {
+	forms := figures(p, m)
+	var names []string
+	for _, f := range forms {
+		names = append(names, f.name)
+	}
+	fmt.Fprintf(b, "# Quantized: %s\n\n", strings.Join(names, " and "))
+	fmt.Fprintf(b, "Made by %s from %s, and from nothing else.\n\n", p.Tool, source(p))
+	fmt.Fprintf(b, "    %s\n\n", command(p))
+	b.WriteString("| written as | tensors | size | SQNR, least | median | worst tensor |\n|---|---:|---:|---:|---:|---|\n")
+	for i := range forms {
+		forms[i].row(b)
+	}
+	t := p.Totals()
+	fmt.Fprintf(b, "\n%s in %d tensors; %s. ", ui.Bytes(t.Bytes), t.Tensors, kept(p))
+	if p.Calibration != "" {
+		fmt.Fprintf(b, "What goes by activations comes from a calibration with the BLAKE3-256 digest `%s`. ", p.Calibration)
+	}
+	fmt.Fprintf(b, "SQNR is the ratio of weights to their error in dB. `%s` has the digest and the error of every tensor; `quern verify --baseline SOURCE .` measures this checkpoint against its source.\n", manifest.Name)
+}
+
+// source says what p reads, by content.
+func source(p *plan.Plan) string {
+	h := blake3.New()
+	bytes, weights := int64(0), int64(0)
+	for _, f := range p.Input.Files {
+		fmt.Fprintf(h, "%d %s\n", f.Size, f.Header)
+		bytes += f.Size
+	}
+	seen := map[string]bool{}
+	for i := range p.Tensors {
+		t := &p.Tensors[i]
+		if t.Op == plan.Constant || t.Op == plan.ScaleOf || t.Meta.Role == model.Scale {
+			continue
+		}
+		key := fmt.Sprint(t.Source.Name, t.Source.Offset)
+		if !seen[key] {
+			seen[key] = true
+			r := t.Reading()
+			n := int64(1)
+			for _, d := range t.Source.Shape {
+				n *= d
+			}
+			if r.Written != nil {
+				n = r.Written.Rows * r.Written.Cols
+			}
+			weights += n
+		}
+	}
+	what := "a checkpoint"
+	if v, err := strictjson.Parse([]byte(p.Config), strictjson.Options{NonFinite: true}); err == nil {
+		if a := v.Get("architectures"); a != nil && a.Kind == strictjson.KindArray && len(a.Elems) == 1 {
+			what += " of " + plain(a.Elems[0].Text)
+		} else if a := v.Get("model_type"); a != nil {
+			what += " of " + plain(a.Text)
+		}
+	}
+	return fmt.Sprintf("%s (%s parameters, %s in %d files, BLAKE3-256 of their headers `%s`)", what, ui.Count(weights), ui.Bytes(bytes), len(p.Input.Files), hex.EncodeToString(h.Sum(nil)))
+}
+
+// form is what is written in a scheme.
+type form struct {
+	name, title string
+	tensors     int
+	bytes       int64
+	sqnr        []float64 // of those that are not exact
+	worst       string
+	taken       int // codes of the input
+}
+
+// figures sums up what has codes, the largest part first.
+func figures(p *plan.Plan, m *manifest.Manifest) []form {
+	errors := make(map[string]*manifest.Error, len(m.Tensors))
+	for i := range m.Tensors {
+		errors[m.Tensors[i].Name] = m.Tensors[i].Error
+	}
+	var forms []form
+	group := map[int]int{} // of tensors to their form
+	for i := range p.Tensors {
+		t := &p.Tensors[i]
+		if !t.Coded() {
+			continue
+		}
+		s, err := scheme.Find(t.Quant.Scheme)
+		if err != nil {
+			continue
+		}
+		at := slices.IndexFunc(forms, func(f form) bool { return f.name == s.Name })
+		if at < 0 {
+			at, forms = len(forms), append(forms, form{name: s.Name, title: s.Title})
+		}
+		f := &forms[at]
+		group[t.Group] = at
+		f.tensors++
+		switch e := errors[t.Name]; {
+		case !t.Op.Quantizes():
+			f.taken++
+		case e != nil && e.SQNR != nil:
+			if len(f.sqnr) == 0 || *e.SQNR < slices.Min(f.sqnr) {
+				f.worst = t.Name
+			}
+			f.sqnr = append(f.sqnr, *e.SQNR)
+		}
+	}
+	for i := range p.Tensors {
+		if at, ok := group[p.Tensors[i].Group]; ok {
+			forms[at].bytes += p.Tensors[i].Bytes()
+		}
+	}
+	slices.SortStableFunc(forms, func(a, b form) int { return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.name, b.name)) })
+	return forms
+}
+
+// row writes a line of the table.
+func (f *form) row(b *bytes.Buffer) {
+	least, median := "exact", "exact"
+	switch {
+	case len(f.sqnr) > 0:
+		slices.Sort(f.sqnr)
+		least, median = fmt.Sprintf("%.2f dB", f.sqnr[0]), fmt.Sprintf("%.2f dB", f.sqnr[len(f.sqnr)/2])
+	case f.taken == f.tensors:
+		least, median = "the source's", "the source's"
+	}
+	worst := ""
+	if f.worst != "" {
+		worst = "`" + plain(f.worst) + "`"
+	}
+	fmt.Fprintf(b, "| %s, %s | %s | %s | %s | %s | %s |\n", f.name, f.title, ui.Count(int64(f.tensors)), ui.Bytes(f.bytes), least, median, worst)
+}
+
+// plain is a name that stays within the place where it is written.
+func plain(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || strings.ContainsRune("`|<>\x7f", r) {
+			return '?'
+		}
+		return r
+	}, name)
+}
+
+// kept says what has no codes.
+func kept(p *plan.Plan) string {
+	n, bytes := 0, int64(0)
+	for i := range p.Tensors {
+		if t := &p.Tensors[i]; !t.Coded() && t.Meta.Role != model.Scale {
+			n++
+			bytes += t.Bytes()
+		}
+	}
+	return fmt.Sprintf("%s of them, %s, are not quantized", ui.Count(int64(n)), ui.Bytes(bytes))
+}
