@@ -25,6 +25,17 @@ type Format interface {
 	Decode(dst []byte, dstStride int, elem fp8.Elem, src Coded, rows, cols int) error
 }
 
+// A Recoder is a format whose codes are to be judged under scales that somebody else
+// has chosen.
+type Recoder interface {
+	Format
+
+	// Recode writes the codes that are nearest to the weights under the scales that
+	// are in dst, and leaves those alone. Weights that are not finite, and scales that
+	// are none, give any codes.
+	Recode(dst Coded, m fp8.Matrix) error
+}
+
 // Layout is the room that a format takes.
 type Layout struct {
 	Group      int // weights along a row that share a scale; 0 where a scale covers a row or more

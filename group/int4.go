@@ -62,6 +62,19 @@ func (f INT4) Encode(dst Coded, rows []Row, m fp8.Matrix) error {
 	return nil
 }
 
+// Recode implements [Recoder].
+func (INT4) Recode(dst Coded, m fp8.Matrix) error {
+	rows := make([]Row, m.Rows)
+	if err := checkEncode(int4Layout, &dst, rows, &m); err != nil {
+		return err
+	}
+	encode(int4Layout, dst, rows, m, func(s *span) {
+		bf16Mults(s.mult, s.scales)
+		s.p.encodeINT4(s.codes, s.w, s.mult, s.row)
+	})
+	return nil
+}
+
 // Decode implements [Format].
 func (INT4) Decode(dst []byte, dstStride int, elem fp8.Elem, src Coded, rows, cols int) error {
 	if err := checkDecode(int4Layout, dst, dstStride, elem, &src, rows, cols); err != nil {

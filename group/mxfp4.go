@@ -61,6 +61,19 @@ func (f MXFP4) Encode(dst Coded, rows []Row, m fp8.Matrix) error {
 	return nil
 }
 
+// Recode implements [Recoder].
+func (MXFP4) Recode(dst Coded, m fp8.Matrix) error {
+	rows := make([]Row, m.Rows)
+	if err := checkEncode(mxfp4Layout, &dst, rows, &m); err != nil {
+		return err
+	}
+	encode(mxfp4Layout, dst, rows, m, func(s *span) {
+		e8m0Mults(s.mult, s.scales)
+		s.p.encodeE2M1(s.codes, s.w, s.mult, true, s.row)
+	})
+	return nil
+}
+
 // Decode implements [Format].
 func (MXFP4) Decode(dst []byte, dstStride int, elem fp8.Elem, src Coded, rows, cols int) error {
 	if err := checkDecode(mxfp4Layout, dst, dstStride, elem, &src, rows, cols); err != nil {

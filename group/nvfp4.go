@@ -61,12 +61,23 @@ func (f NVFP4) Encode(dst Coded, rows []Row, m fp8.Matrix) error {
 	return nil
 }
 
-// Decode implements [Format].
-func (f NVFP4) Decode(dst []byte, dstStride int, elem fp8.Elem, src Coded, rows, cols int) error {
-	if err := checkDecode(nvfp4Layout, dst, dstStride, elem, &src, rows, cols); err != nil {
+// Recode implements [Recoder].
+func (f NVFP4) Recode(dst Coded, m fp8.Matrix) error {
+	rows := make([]Row, m.Rows)
+	if err := checkEncode(nvfp4Layout, &dst, rows, &m); err != nil {
 		return err
 	}
-	var table [256]float32 // of multipliers
+	mults := f.mults()
+	encode(nvfp4Layout, dst, rows, m, func(s *span) {
+		mults(s.mult, s.scales)
+		s.p.encodeE2M1(s.codes, s.w, s.mult, false, s.row)
+	})
+	return nil
+}
+
+// mults gives multipliers of block scales.
+func (f NVFP4) mults() func(mult []float32, scales []byte) {
+	var table [256]float32
 	for c := range table {
 		table[c] = fp8.E4M3ToFloat32(uint8(c))
 		if f.Divides {
@@ -75,10 +86,18 @@ func (f NVFP4) Decode(dst []byte, dstStride int, elem fp8.Elem, src Coded, rows,
 			table[c] *= f.Tensor
 		}
 	}
-	decode(nvfp4Layout, dst, dstStride, elem, src, rows, cols, func(mult []float32, scales []byte) {
+	return func(mult []float32, scales []byte) {
 		for i, c := range scales {
 			mult[i] = table[c]
 		}
-	}, func(p *path) decoder { return p.decodeE2M1 })
+	}
+}
+
+// Decode implements [Format].
+func (f NVFP4) Decode(dst []byte, dstStride int, elem fp8.Elem, src Coded, rows, cols int) error {
+	if err := checkDecode(nvfp4Layout, dst, dstStride, elem, &src, rows, cols); err != nil {
+		return err
+	}
+	decode(nvfp4Layout, dst, dstStride, elem, src, rows, cols, f.mults(), func(p *path) decoder { return p.decodeE2M1 })
 	return nil
 }

@@ -40,6 +40,9 @@ var INT4 = &Scheme{
 		}
 		return decodeRows(group.INT4{}, dst, stride, elem, in, part)
 	},
+	Recode: func(_ Params, in [][]byte, m fp8.Matrix, part Part) error {
+		return recodeRows(group.INT4{}, in, m, part)
+	},
 	Recognise: func(w *Stored, beside Beside) (Found, bool) {
 		if w.DType != safetensors.I32 || w.Meta.Param != "weight_packed" || len(w.Shape) != 2 {
 			return Found{}, false

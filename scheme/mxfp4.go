@@ -30,6 +30,9 @@ var MXFP4 = &Scheme{
 	Decode: func(_ Params, dst []byte, stride int, elem fp8.Elem, in [][]byte, part Part) error {
 		return decodeRows(group.MXFP4{}, dst, stride, elem, in, part)
 	},
+	Recode: func(_ Params, in [][]byte, m fp8.Matrix, part Part) error {
+		return recodeRows(group.MXFP4{}, in, m, part)
+	},
 	Recognise: func(w *Stored, beside Beside) (Found, bool) {
 		if w.DType != safetensors.U8 || w.Meta.Param != "weight_packed" || len(w.Shape) != 2 {
 			return Found{}, false

@@ -48,6 +48,13 @@ var NVFP4 = &Scheme{
 		}
 		return decodeRows(group.NVFP4{Tensor: s, Divides: p.Divides}, dst, stride, elem, in, part)
 	},
+	Recode: func(p Params, in [][]byte, m fp8.Matrix, part Part) error {
+		s, err := toFloat(in[2])
+		if err != nil {
+			return err
+		}
+		return recodeRows(group.NVFP4{Tensor: s, Divides: p.Divides}, in, m, part)
+	},
 	Recognise: func(w *Stored, beside Beside) (Found, bool) {
 		if w.DType != safetensors.U8 || len(w.Shape) < 2 {
 			return Found{}, false

@@ -70,3 +70,8 @@ func (c *rowCoder) Stats() Stats { return c.stats }
 func decodeRows(f group.Format, dst []byte, stride int, elem fp8.Elem, in [][]byte, p Part) error {
 	return f.Decode(dst, stride, elem, coded(f.Layout(), in, p.Cols), int(p.Rows), int(p.Cols))
 }
+
+// recodeRows is Recode for a format of package group.
+func recodeRows(f group.Recoder, in [][]byte, m fp8.Matrix, p Part) error {
+	return f.Recode(coded(f.Layout(), in, p.Cols), m)
+}

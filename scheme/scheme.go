@@ -32,6 +32,11 @@ type Scheme struct {
 	// codes are E4M3 and scales lie over them by a [Grid].
 	Decode func(p Params, dst []byte, stride int, elem fp8.Elem, in [][]byte, part Part) error
 
+	// Recode writes to in[0] the codes that are nearest to the weights of a part under
+	// the scales in in, which is laid out as for Decode: what a gate holds codes against,
+	// whoever has chosen the scales. nil where codes are E4M3, or nothing is known.
+	Recode func(p Params, in [][]byte, m fp8.Matrix, part Part) error
+
 	// Recognise tells that a weight in a checkpoint is written so, and with which
 	// settings and neighbours. nil where E4M3 codes with a scale are all there is to
 	// see, see [Recognise].

@@ -248,6 +248,32 @@ func TestDecode(t *testing.T) {
 	})
 }
 
+// Under the scales of a coding its codes are the nearest, and the scales stay.
+func TestRecode(t *testing.T) {
+	each(t, func(t *testing.T, s *scheme.Scheme, p scheme.Params) {
+		if s.Recode == nil {
+			t.Skip("its codes are read by a grid")
+		}
+		const rows, cols = 70, 2080
+		c := newCoding(t, s, p, 6, rows, cols)
+		whole := scheme.Part{Rows: rows, Cols: cols}
+		files, _ := c.run(t, s, []scheme.Part{whole}, 1)
+		in := make([][]byte, len(files))
+		for n := range files {
+			in[n] = bytes.Clone(files[n])
+		}
+		clear(in[0])
+		if err := s.Recode(p, in, c.part(whole), whole); err != nil {
+			t.Fatal(err)
+		}
+		for n := range files {
+			if !p.Divides && !bytes.Equal(in[n], files[n]) { // else the scale was rounded twice
+				t.Errorf("%v: output %d differs", p, n)
+			}
+		}
+	})
+}
+
 // The rows of the table: names, outputs whose shapes hold what their layout says.
 func TestTable(t *testing.T) {
 	seen := map[string]bool{}
