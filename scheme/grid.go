@@ -30,19 +30,19 @@ func (g Grid) Row(r, rows int64) int64 {
 // 128×128 tile, ragged tiles at the end only.
 func (g Grid) IsTile128() bool { return g.TileRows == 128 && g.TileCols == 128 && g.Parts == 1 }
 
-// ByGrid is the scheme whose scales lie so over E4M3 codes, for gates: one for all is
-// TensorFP8's, one for each row ChannelFP8's, one for 32 weights of a row MXFP8's, and
-// whatever no scheme writes is held against BlockFP8.
-func ByGrid(g Grid) *Scheme {
+// ByGrid is the scheme whose scales, of dtype d, lie so over E4M3 codes, for gates: one
+// for all is TensorFP8's, one for each row ChannelFP8's, powers of two for 32 weights of
+// a row MXFP8's, and whatever no scheme writes is held against BlockFP8.
+func ByGrid(g Grid, d safetensors.DType) *Scheme {
 	switch {
 	case g.IsTile128():
 		return BlockFP8
+	case g.TileRows == 1 && g.TileCols == 32 && PowersOfTwo(d):
+		return MXFP8
 	case g.Rows == 1 && g.Cols == 1:
 		return TensorFP8
 	case g.TileRows == 1 && g.Cols == 1:
 		return ChannelFP8
-	case g.TileRows == 1 && g.TileCols == 32:
-		return MXFP8
 	}
 	return BlockFP8
 }

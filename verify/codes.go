@@ -148,7 +148,7 @@ func (x *comparison) codesGate() Gate {
 			continue
 		}
 		any = true
-		if p := e.nearest.problem(e.codes); p != "" {
+		if p := e.problem(); p != "" {
 			t.fail("%s", p)
 		}
 	}

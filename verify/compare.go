@@ -21,11 +21,24 @@ type baseline struct {
 	files  *source.Files
 	elem   fp8.Elem
 	scaled *scaled // FP8 with scales instead of elem
+	// written are other codes. They are decoded when they are read, so that elem is
+	// ElemF32.
+	written    *written
+	rows, cols int64
 }
 
 // newBaseline readies t of s. ok is false for types that have no values here.
 func (s *side) newBaseline(t *plan.Tensor) (b *baseline, ok bool, err error) {
-	b = &baseline{tensor: t, files: s.files}
+	shape := s.shapeOf(t)
+	b = &baseline{tensor: t, files: s.files, cols: 1}
+	if n := len(shape) - 1; n >= 0 {
+		b.rows, b.cols = elements(shape[:n]), shape[n]
+	}
+	if w := s.written[t.Name]; w != nil {
+		b.written, ok = newWritten(w, &t.Source, s.files)
+		b.elem = fp8.ElemF32
+		return b, ok, nil
+	}
 	if isCodes(t) {
 		b.scaled, err = s.newScaled(t)
 		if err != nil {
@@ -38,11 +51,68 @@ func (s *side) newBaseline(t *plan.Tensor) (b *baseline, ok bool, err error) {
 }
 
 // size is the bytes of an element.
-func (b *baseline) size() int64 { return b.tensor.Source.DType.Bits() / 8 }
+func (b *baseline) size() int64 {
+	if b.written != nil {
+		return 4
+	}
+	return b.tensor.Source.DType.Bits() / 8
+}
+
+// view is what elements are read from, as far as their size goes.
+func (b *baseline) view() *plan.View {
+	if b.written == nil {
+		return &b.tensor.Source
+	}
+	v := b.tensor.Source
+	v.DType, v.Shape = safetensors.F32, []int64{b.rows, b.cols}
+	return &v
+}
+
+// exact reports whether it has the weights themselves, and no codes of its own.
+func (b *baseline) exact() bool { return b.scaled == nil && b.written == nil }
+
+// floats writes n elements from the first on as float32.
+func (b *baseline) floats(dst []byte, first, n int64) error {
+	if b.written != nil {
+		return b.written.load(dst, first, n)
+	}
+	raw, p, err := b.load(make([]byte, n*b.size()), first, n)
+	if err != nil {
+		return err
+	}
+	if b.scaled != nil {
+		return b.scaled.decode(dst, fp8.ElemF32, raw, first, p)
+	}
+	copy(dst, widen(dst, raw, b.elem)) // float32 is not there yet
+	return nil
+}
+
+// largest is the largest magnitude.
+func (b *baseline) largest(ctx context.Context) (float32, error) {
+	const step = 1 << 18
+	var most float32
+	all := b.rows * b.cols
+	wide := make([]byte, 4*min(step, all))
+	for first := int64(0); first < all; first += step {
+		if err := context.Cause(ctx); err != nil {
+			return 0, err
+		}
+		n := min(step, all-first)
+		if err := b.floats(wide, first, n); err != nil {
+			return 0, err
+		}
+		top, _ := scheme.Amax(fp8.Matrix{Data: wide, Elem: fp8.ElemF32, Rows: 1, Cols: int(n), Stride: int(n)})
+		most = max(most, top)
+	}
+	return most, nil
+}
 
 // load reads n elements from the first on into buf.
 func (b *baseline) load(buf []byte, first, n int64) ([]byte, patch, error) {
 	raw := buf[:n*b.size()]
+	if b.written != nil {
+		return raw, patch{}, b.written.load(raw, first, n)
+	}
 	if err := b.files.Read(&b.tensor.Source, raw, first*b.size()); err != nil {
 		return nil, patch{}, err
 	}
@@ -69,11 +139,9 @@ type errorCheck struct {
 	base  *baseline
 	sum   energy
 	ue8m0 bool
-	// partners are the checks of what engines fuse with it, whose scale it has to share
-	// where there is one for each tensor.
-	partners []*errorCheck
 
 	banded  bool // pieces are whole rows of the tiles that quern writes
+	rows    bool // pieces are whole rows
 	fresh   *freshCheck
 	nearest codesCheck
 	ideal   *float64 // dB; only of tensors below enough
@@ -81,6 +149,14 @@ type errorCheck struct {
 
 // enough is the ratio in dB that no gate asks more than.
 var enough = scheme.BlockFP8.Floor
+
+func (c *errorCheck) weight() *plan.Tensor  { return c.codes.weight }
+func (c *errorCheck) source() *baseline     { return c.base }
+func (c *errorCheck) share(all []*baseline) { c.fresh.partners = all }
+func (c *errorCheck) energy() *energy       { return &c.sum }
+func (c *errorCheck) best() *float64        { return c.ideal }
+func (c *errorCheck) problem() string       { return c.nearest.problem(c.codes) }
+func (c *errorCheck) anew() *freshCheck     { return c.fresh }
 
 func (c *errorCheck) piece(ctx context.Context, w *worker, p []byte, at int64) error {
 	n := int64(len(p))
@@ -94,6 +170,11 @@ func (c *errorCheck) piece(ctx context.Context, w *worker, p []byte, at int64) e
 	}
 	if c.banded {
 		if err := c.bands(w, p, at, raw, mine.scales); err != nil {
+			return err
+		}
+	}
+	if c.rows {
+		if err := c.byRows(ctx, w, p, at, raw, its); err != nil {
 			return err
 		}
 	}
@@ -127,6 +208,18 @@ func (c *errorCheck) piece(ctx context.Context, w *worker, p []byte, at int64) e
 	if at+n < all {
 		return nil
 	}
+	if c.rows {
+		whole := make([][]byte, 2)
+		if o := c.fresh.byRows.outputs; len(o) > 1 && o[1].Whole() {
+			whole[1] = make([]byte, c.codes.scale.Source.Bytes())
+			if err := c.codes.files.Read(&c.codes.scale.Source, whole[1], 0); err != nil {
+				return err
+			}
+		}
+		if err := c.fresh.end(whole); err != nil {
+			return err
+		}
+	}
 	if db := c.sum.sqnr(); db == nil || *db >= c.floor() || math.IsNaN(c.sum.diff) {
 		return nil
 	}
@@ -135,6 +228,33 @@ func (c *errorCheck) piece(ctx context.Context, w *worker, p []byte, at int64) e
 		return nil
 	}
 	return c.measureIdeal(ctx, w)
+}
+
+// byRows compares whole rows with a fresh quantization.
+func (c *errorCheck) byRows(ctx context.Context, w *worker, codes []byte, at int64, raw []byte, its patch) error {
+	cols := c.codes.cols
+	p := scheme.Part{Row: at / cols, Rows: int64(len(codes)) / cols, Cols: cols}
+	m := fp8.Matrix{Data: raw, Elem: c.base.elem, Rows: int(p.Rows), Cols: int(cols), Stride: int(cols)}
+	if c.base.scaled != nil {
+		w.values = grown(w.values, 4*int64(len(codes)))
+		m.Data, m.Elem = w.values[:4*len(codes)], fp8.ElemF32
+		if err := c.base.scaled.decode(m.Data, m.Elem, raw, at, its); err != nil {
+			return err
+		}
+	}
+	in := [][]byte{codes, nil}
+	is := scheme.ByGrid(c.codes.grid, c.codes.scale.DType)
+	if o := is.Outputs(scheme.Params{}, c.codes.rows, cols)[1]; !o.Whole() {
+		in[1] = make([]byte, o.Size(p))
+		offset, _, _, _ := o.Place(p, cols)
+		if err := c.codes.files.Read(&c.codes.scale.Source, in[1], offset); err != nil {
+			return err
+		}
+	}
+	if _, err := c.fresh.rows(ctx, w, p, m, in); err != nil {
+		return fmt.Errorf("tensor %q: %w", c.codes.weight.Name, err)
+	}
+	return nil
 }
 
 // copied reports whether codes and their scales are the baseline's.
@@ -167,7 +287,7 @@ func (c *errorCheck) limit() float64 {
 }
 
 // floor is the ratio in dB that is enough for the scheme of the codes.
-func (c *errorCheck) floor() float64 { return scheme.ByGrid(c.codes.grid).Floor }
+func (c *errorCheck) floor() float64 { return scheme.ByGrid(c.codes.grid, c.codes.scale.DType).Floor }
 
 // tolerance is how far below the ideal a ratio may lie, in dB.
 const tolerance = scheme.Allowed

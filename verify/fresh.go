@@ -48,7 +48,7 @@ func (x *comparison) fresh() *Fresh {
 		if e == nil {
 			continue
 		}
-		c := e.fresh
+		c := e.anew()
 		if why := c.unchecked(); why != "" {
 			f.skip(why)
 			continue
@@ -58,7 +58,7 @@ func (x *comparison) fresh() *Fresh {
 			continue
 		}
 		if f.Different++; len(f.First) < maxFailures {
-			f.First = append(f.First, Different{e.codes.weight.Name, c.codes, c.scales})
+			f.First = append(f.First, Different{e.weight().Name, c.codes, c.scales})
 		}
 	}
 	f.Equal = f.Checked > 0 && f.Different == 0

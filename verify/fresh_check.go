@@ -9,6 +9,7 @@ import (
 	"quern/convert/container"
 	"quern/convert/plan"
 	"quern/fp8"
+	"quern/group"
 	"quern/scheme"
 )
 
@@ -18,6 +19,8 @@ type recipe struct {
 	search  string
 	assumed bool
 	why     string // why it cannot be; "" if it can
+	// settings are those of the manifest, for schemes that have them.
+	settings []func(*scheme.Params)
 }
 
 // newRecipe reads the recipe from the candidate's manifest and config.
@@ -37,6 +40,11 @@ func newRecipe(cand *side) (*recipe, error) {
 		return r, nil
 	}
 	r.search, r.assumed = cand.manifest.Options[i].Value, false
+	for _, o := range cand.manifest.Options {
+		if set := settingOf[o]; set != nil {
+			r.settings = append(r.settings, set)
+		}
+	}
 	switch r.search {
 	case "none":
 	case "mse":
@@ -49,10 +57,26 @@ func newRecipe(cand *side) (*recipe, error) {
 	return r, nil
 }
 
+// settingOf are the options of manifests that are settings of schemes.
+var settingOf = map[plan.Option]func(*scheme.Params){
+	{Name: "search", Value: "mse"}:     func(p *scheme.Params) { p.Search = fp8.SearchMSE },
+	{Name: "mx-scale", Value: "rceil"}: func(p *scheme.Params) { p.Rule = group.ScaleCeil },
+	{Name: "mx-scale", Value: "floor"}: func(p *scheme.Params) { p.Rule = group.ScaleFloor },
+	{Name: "int4-range", Value: "7"}:   func(p *scheme.Params) { p.Range = group.Range7 },
+}
+
 // check gives job j, which has e, the comparison with a fresh quantization, or says
 // why it cannot.
 func (r *recipe) check(j *job, e *errorCheck) {
-	c := &freshCheck{options: &r.options, why: r.why}
+	if s := e.codes.byRows(); s != nil {
+		e.fresh = r.rows(s, scheme.Params{}, e.base)
+		e.rows = j.wholeRows(e.codes.cols)
+		if !e.rows {
+			e.fresh.why, e.fresh.byRows = "too wide for a row in memory", nil
+		}
+		return
+	}
+	c := &freshCheck{options: &r.options, why: r.why, partners: []*baseline{e.base}}
 	e.fresh = c
 	e.banded = e.base.scaled == nil && len(e.codes.weight.Shape) == 2 && e.codes.grid.IsTile128() && j.bands(e.codes.rows, e.codes.cols)
 	switch {
@@ -75,6 +99,25 @@ func (s *scaled) own() bool {
 	return s.scale.DType == o.DType && s.scale.Name == s.weight.Name+suffix && len(s.scale.Shape) == len(o.Shape)
 }
 
+// byRows is the scheme that quern writes so, names included, if its parts are whole rows;
+// nil if there is none.
+func (s *scaled) byRows() *scheme.Scheme {
+	is := scheme.ByGrid(s.grid, s.scale.DType)
+	if is.Grain != (scheme.Grain{Rows: 1}) || len(s.weight.Shape) != 2 || s.rows == 0 || s.cols == 0 || is.Check(scheme.Params{}, s.rows, s.cols) != nil {
+		return nil
+	}
+	o := is.Outputs(scheme.Params{}, s.rows, s.cols)
+	if len(o) != 2 || s.scale.DType != o[1].DType || !slices.Equal(s.scale.Shape, o[1].Shape) {
+		return nil
+	}
+	for _, c := range container.All {
+		if form := c.Forms[is.Name]; form != nil && s.scale.Name == s.weight.Name+form.Suffixes[o[1].Kind] {
+			return is
+		}
+	}
+	return nil
+}
+
 // freshCheck quantizes the baseline of one tensor and counts what comes out
 // otherwise.
 type freshCheck struct {
@@ -84,13 +127,16 @@ type freshCheck struct {
 	codes, scales int64     // that differ
 	stats         fp8.Stats // of the fresh quantization
 	none          bool      // there is none: values that are not finite
+
+	byRows   *rowsAnew   // set where the scheme's parts are whole rows
+	partners []*baseline // whose largest magnitude it begins with, if it does
 }
 
 // piece compares whole rows of tiles: codes with their scales, and the baseline's
 // elements. It returns what the quantization tells of the tiles, and leaves the codes
 // in w.codes; nil where there is none.
 func (c *freshCheck) piece(w *worker, e *errorCheck, codes []byte, m fp8.Matrix, scales []float32) ([]fp8.TileStats, error) {
-	if c.why != "" || len(codes) == 0 {
+	if c.why != "" || len(codes) == 0 || c.byRows != nil {
 		return nil, nil
 	}
 	w.codes, w.tiles = grown(w.codes, int64(len(codes))), grown(w.tiles, int64(len(scales)))
@@ -124,7 +170,9 @@ func (c *freshCheck) unchecked() string {
 }
 
 // absmax reports whether the fresh quantization was one without a search.
-func (c *freshCheck) absmax() bool { return c.why == "" && c.options.Search == fp8.SearchNone }
+func (c *freshCheck) absmax() bool {
+	return c.byRows != nil || c.why == "" && c.options.Search == fp8.SearchNone
+}
 
 // sqnr is the ratio of the fresh quantization in dB, nil when it is exact or there
 // is none.

@@ -17,20 +17,17 @@ import (
 func (c *errorCheck) measureIdeal(ctx context.Context, w *worker) error {
 	shape := c.codes.weight.Shape
 	job := scheme.Job{Rows: shape[len(shape)-2], Cols: c.codes.cols} // of each expert where they are fused
-	s := scheme.ByGrid(c.codes.grid)
+	s := scheme.ByGrid(c.codes.grid, c.codes.scale.DType)
 	if s == scheme.BlockFP8 {
 		job.UE8M0 = c.ue8m0
 	}
 	if s.Survey {
-		for _, p := range append(c.partners, c) {
-			err := p.pieces(ctx, w, scheme.Grain{Rows: 1, Cols: 1}, func(_ scheme.Part, m fp8.Matrix) error {
-				most, _ := scheme.Amax(m) // what is not finite has no ideal, see below
-				job.Amax = max(job.Amax, most)
-				return nil
-			})
+		for _, b := range c.fresh.partners {
+			most, err := b.largest(ctx)
 			if err != nil {
 				return err
 			}
+			job.Amax = max(job.Amax, most) // what is not finite has no ideal, see below
 		}
 	}
 	var total scheme.Stats

@@ -13,6 +13,7 @@ import (
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/formats/model"
+	"quern/formats/safetensors"
 	"quern/internal/invalid"
 	"quern/store"
 )
@@ -49,6 +50,9 @@ func newIntegrity(s *side, jobs []*job) (*integrity, error) {
 		switch {
 		case s.isScale[t.Name]:
 			x.scales[i] = &scaleCheck{tensor: t, ue8m0: s.ue8m0}
+			j.checks = append(j.checks, x.scales[i])
+		case s.isGroup[t.Name] && t.DType.IsFloat() || s.isGroup[t.Name] && t.DType == safetensors.U8:
+			x.scales[i] = &scaleCheck{tensor: t}
 			j.checks = append(j.checks, x.scales[i])
 		case t.Meta.Role == model.Scale && (plan.IsInputScale(t.Meta.Param) || plan.IsCacheScale(&t.Meta)):
 			x.scales[i] = &scaleCheck{tensor: t}
@@ -157,7 +161,7 @@ func (x *integrity) finite() Gate {
 }
 
 func (x *integrity) scale() Gate {
-	if len(x.side.scales) == 0 {
+	if len(x.side.scales)+len(x.side.written) == 0 {
 		return skipped("scales", "no FP8 weights")
 	}
 	t := tally{name: "scales"}

@@ -13,7 +13,7 @@ type comparison struct {
 	base, cand *side
 	parts      map[string]*plan.Tensor // of the baseline's fused experts, by the name of each
 	recipe     *recipe                 // of a fresh quantization
-	errors     []*errorCheck           // by tensor of cand, nil entries where there is none
+	errors     []measured              // by tensor of cand, nil entries where there is none
 	equals     []*equalCheck
 	kept       tally    // what is wrong with tensors that were not quantized
 	broken     []string // quantized tensors that cannot be measured, and why
@@ -24,7 +24,7 @@ type comparison struct {
 func newComparison(base, cand *side, jobs []*job) (*comparison, error) {
 	x := &comparison{
 		base: base, cand: cand, kept: tally{name: "kept"},
-		errors: make([]*errorCheck, len(jobs)), equals: make([]*equalCheck, len(jobs)),
+		errors: make([]measured, len(jobs)), equals: make([]*equalCheck, len(jobs)),
 	}
 	var err error
 	if x.recipe, err = newRecipe(cand); err != nil {
@@ -35,12 +35,12 @@ func newComparison(base, cand *side, jobs []*job) (*comparison, error) {
 	}
 	for i, j := range jobs {
 		t := j.tensor
-		if cand.isScale[t.Name] {
+		if cand.isScale[t.Name] || cand.isGroup[t.Name] {
 			continue // its weight says whether it is right
 		}
-		b := base.byName[t.Name]
+		b := base.find(cand.nameOf(t))
 		if b == nil {
-			b = x.parts[t.Name]
+			b = x.parts[cand.nameOf(t)]
 		}
 		switch {
 		case b == nil && cand.optional(t):
@@ -48,8 +48,8 @@ func newComparison(base, cand *side, jobs []*job) (*comparison, error) {
 		case b == nil:
 			x.fail(t, "the baseline has no such tensor")
 			continue
-		case !slices.Equal(b.Shape, t.Shape):
-			x.fail(t, "shape %v, the baseline has %v", t.Shape, b.Shape)
+		case !slices.Equal(base.shapeOf(b), cand.shapeOf(t)):
+			x.fail(t, "shape %v, the baseline has %v", cand.shapeOf(t), base.shapeOf(b))
 			continue
 		}
 		if err := x.pair(i, j, b); err != nil {
@@ -68,6 +68,18 @@ func (x *comparison) pair(i int, j *job, b *plan.Tensor) error {
 	if err != nil {
 		return err
 	}
+	if w := x.cand.written[t.Name]; w != nil {
+		codes, ok := newWritten(w, &t.Source, x.cand.files)
+		switch {
+		case !ok:
+			x.fail(t, "codes of %s are not compared here; convert both to BF16 (quern convert --to bf16)", w.Scheme)
+		case !number:
+			x.fail(t, "the baseline's dtype %s has no values to compare with", b.DType)
+		default:
+			x.errors[i] = newWrittenCheck(j, x, codes, from)
+		}
+		return nil
+	}
 	if !isCodes(t) {
 		c, problem := newEqualCheck(t, from, number)
 		if problem != "" {
@@ -75,7 +87,7 @@ func (x *comparison) pair(i int, j *job, b *plan.Tensor) error {
 			return nil
 		}
 		x.equals[i] = c
-		j.against(&b.Source, c)
+		j.against(from.view(), c)
 		if elem, ok := plan.Elem(t.DType); ok && number && from.scaled == nil && t.Meta.Quantize && len(t.Shape) == 2 && t.Shape[1] > 0 && j.bands(t.Shape[0], t.Shape[1]) {
 			c.back = &returned{elem: elem, cols: int(t.Shape[1])}
 		}
@@ -88,24 +100,25 @@ func (x *comparison) pair(i int, j *job, b *plan.Tensor) error {
 	case !number:
 		x.fail(t, "the baseline's dtype %s cannot be compared with FP8", b.DType)
 	default:
-		x.errors[i] = &errorCheck{codes: codes, base: from, ue8m0: x.cand.ue8m0, nearest: codesCheck{exact: from.scaled == nil}}
-		j.against(&b.Source, x.errors[i])
-		x.recipe.check(j, x.errors[i])
+		c := &errorCheck{codes: codes, base: from, ue8m0: x.cand.ue8m0, nearest: codesCheck{exact: from.scaled == nil}}
+		x.errors[i] = c
+		j.against(from.view(), c)
+		x.recipe.check(j, c)
 	}
 	return nil
 }
 
 // partner tells the checks of fused matrices of each other.
 func (x *comparison) partner() {
-	fused := map[string][]*errorCheck{}
+	fused := map[string][]*baseline{}
 	for _, e := range x.errors {
-		if e != nil && e.codes.weight.Meta.Fused != "" {
-			fused[e.codes.weight.Meta.Fused] = append(fused[e.codes.weight.Meta.Fused], e)
+		if e != nil && e.weight().Meta.Fused != "" {
+			fused[e.weight().Meta.Fused] = append(fused[e.weight().Meta.Fused], e.source())
 		}
 	}
-	for _, list := range fused {
-		for _, e := range list {
-			e.partners = slices.DeleteFunc(slices.Clone(list), func(o *errorCheck) bool { return o == e })
+	for _, e := range x.errors {
+		if e != nil && e.weight().Meta.Fused != "" {
+			e.share(fused[e.weight().Meta.Fused])
 		}
 	}
 }
@@ -113,7 +126,7 @@ func (x *comparison) partner() {
 // fail notes that t cannot be compared.
 func (x *comparison) fail(t *plan.Tensor, format string, args ...any) {
 	line := title(t) + ": " + fmt.Sprintf(format, args...)
-	if isCodes(t) {
+	if isCodes(t) || x.cand.written[t.Name] != nil {
 		x.broken = append(x.broken, line)
 	} else {
 		x.kept.fail("%s", line)
@@ -121,10 +134,10 @@ func (x *comparison) fail(t *plan.Tensor, format string, args ...any) {
 }
 
 // optional reports whether the other side need not have t: scales of FP8 weights,
-// of activations and of caches come and go with the quantization. Scales of packed
-// weights do not: those are copied.
+// of activations and of caches come and go with the quantization, and so do those of
+// packed weights that are read. Others do not: those are copied.
 func (s *side) optional(t *plan.Tensor) bool {
-	return t.Meta.Role == model.Scale && !s.packed[t.Meta.Module]
+	return t.Meta.Role == model.Scale && (s.isGroup[t.Name] || !s.packed[t.Meta.Module] || plan.IsInputScale(t.Meta.Param))
 }
 
 // expand divides the baseline's fused experts, as far as the candidate does not
@@ -133,7 +146,7 @@ func (x *comparison) expand() error {
 	x.parts = map[string]*plan.Tensor{}
 	for i := range x.base.tensors {
 		t := &x.base.tensors[i]
-		if x.cand.byName[t.Name] != nil || !divisible(t) {
+		if x.cand.find(x.base.nameOf(t)) != nil || !divisible(t) {
 			continue
 		}
 		parts, err := plan.ExpertParts(*t)
@@ -158,7 +171,7 @@ func divisible(t *plan.Tensor) bool {
 func (x *comparison) missing() {
 	for i := range x.base.tensors {
 		t := &x.base.tensors[i]
-		if x.cand.byName[t.Name] != nil || x.base.optional(t) {
+		if x.cand.find(x.base.nameOf(t)) != nil || x.base.optional(t) {
 			continue
 		}
 		lacks := func(t *plan.Tensor) { x.kept.fail("%s: missing; the baseline has it", title(t)) }
@@ -167,7 +180,7 @@ func (x *comparison) missing() {
 			continue
 		}
 		parts, _ := plan.ExpertParts(*t) // expand has done the same
-		absent := slices.DeleteFunc(parts, func(p plan.Tensor) bool { return x.cand.byName[p.Name] != nil })
+		absent := slices.DeleteFunc(parts, func(p plan.Tensor) bool { return x.cand.find(p.Name) != nil })
 		if len(absent) == len(parts) {
 			lacks(t)
 			continue

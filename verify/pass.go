@@ -44,6 +44,17 @@ type job struct {
 
 func newJob(t *plan.Tensor) *job { return &job{tensor: t, step: pieceBytes} }
 
+// wholeRows makes pieces whole rows of an FP8 matrix, after against. It reports whether
+// bandBytes hold one.
+func (j *job) wholeRows(cols int64) bool {
+	each := max(j.other/8, 1)
+	if cols*each > bandBytes {
+		return false
+	}
+	j.step = max(min(pieceBytes, int64(writtenBytes))/each/max(cols, 1), 1) * cols
+	return true
+}
+
 // read is what is read along with n bytes of the tensor, those included.
 func (j *job) read(n int64) int64 { return n + n/(max(j.tensor.DType.Bits(), 8)/8)*j.other/8 }
 
@@ -82,6 +93,8 @@ type worker struct {
 	codes []byte          // what the baseline becomes when it is quantized
 	tiles []fp8.TileStats // the same
 	hash  *blake3.Hasher
+
+	values, weights []byte // rows of codes, and of what they were made from, as float32
 }
 
 func newWorker(two bool) *worker {

@@ -17,7 +17,7 @@ func related(base, cand *side) error {
 	parts := map[string]*plan.Tensor{}
 	for i := range base.tensors {
 		t := &base.tensors[i]
-		if cand.byName[t.Name] == nil && divisible(t) {
+		if cand.find(base.nameOf(t)) == nil && divisible(t) {
 			list, err := plan.ExpertParts(*t)
 			if err != nil {
 				return fmt.Errorf("baseline: %w", err)
@@ -34,11 +34,11 @@ func related(base, cand *side) error {
 			continue
 		}
 		all++
-		b := base.byName[t.Name]
+		b := base.find(cand.nameOf(t))
 		if b == nil {
-			b = parts[t.Name]
+			b = parts[cand.nameOf(t)]
 		}
-		if b != nil && slices.Equal(b.Shape, t.Shape) {
+		if b != nil && slices.Equal(base.shapeOf(b), cand.shapeOf(t)) {
 			alike++
 		}
 	}
@@ -80,7 +80,7 @@ func (x *comparison) unrelated() string {
 		switch {
 		case e != nil:
 			all++
-			if db := e.sum.sqnr(); db != nil && *db < unrelatedDB {
+			if db := e.energy().sqnr(); db != nil && *db < unrelatedDB {
 				apart++
 			}
 		case x.equals[i] != nil && len(x.equals[i].tensor.Shape) >= 2:

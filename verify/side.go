@@ -2,6 +2,7 @@ package verify
 
 import (
 	"slices"
+	"strings"
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
@@ -16,11 +17,14 @@ type side struct {
 	files   *source.Files
 	tensors []plan.Tensor // by file and offset
 	byName  map[string]*plan.Tensor
-	scales  map[string]*plan.Tensor // of FP8 weights, by the weight's name
-	isScale map[string]bool         // names of those scales
-	packed  map[string]bool         // modules whose weights are packed or integers
-	block   []int64                 // weight_block_size of the config, or nil
-	ue8m0   bool                    // the config says that scales are powers of two
+	scales  map[string]*plan.Tensor  // of FP8 weights, by the weight's name
+	isScale map[string]bool          // names of those scales
+	packed  map[string]bool          // modules whose weights are packed or integers
+	written map[string]*plan.Written // codes that lie under no grid, by the weight's name
+	plain   map[string]*plan.Tensor  // those weights, by the name that they have in numbers
+	isGroup map[string]bool          // names of their scales, and of what else is beside them
+	block   []int64                  // weight_block_size of the config, or nil
+	ue8m0   bool                     // the config says that scales are powers of two
 
 	manifest *manifest.Manifest // nil until readManifest, and without one
 	absent   string             // why there is none
@@ -38,6 +42,17 @@ func newSide(c *hf.Checkpoint, order map[int][]int) (*side, error) {
 		c: c, tensors: p.Tensors, files: source.New(c, nil),
 		byName: make(map[string]*plan.Tensor, len(p.Tensors)), scales: map[string]*plan.Tensor{},
 		isScale: map[string]bool{}, packed: map[string]bool{},
+		plain: map[string]*plan.Tensor{}, isGroup: map[string]bool{}, written: map[string]*plan.Written{},
+	}
+	found, beside, err := plan.Packed(p, quantizationOf(c))
+	if err != nil {
+		return nil, err
+	}
+	s.isGroup = beside
+	for i, w := range found {
+		t := &s.tensors[i]
+		s.written[t.Name] = w
+		s.plain[s.nameOf(t)] = t
 	}
 	for i := range s.tensors {
 		t := &s.tensors[i]
@@ -61,6 +76,41 @@ func newSide(c *hf.Checkpoint, order map[int][]int) (*side, error) {
 	}
 	s.quantization()
 	return s, nil
+}
+
+// quantizationOf is what a config says of its quantization, or nil.
+func quantizationOf(c *hf.Checkpoint) *model.Quantization {
+	if c.Config == nil {
+		return nil
+	}
+	return c.Config.Quant
+}
+
+// nameOf is the name that a tensor has in a checkpoint of numbers.
+func (s *side) nameOf(t *plan.Tensor) string {
+	if s.written[t.Name] != nil {
+		return strings.TrimSuffix(t.Name, "_packed")
+	}
+	return t.Name
+}
+
+// shapeOf is the shape that it has there.
+func (s *side) shapeOf(t *plan.Tensor) []int64 {
+	w := s.written[t.Name]
+	if w == nil {
+		return t.Shape
+	}
+	n := len(t.Shape) - 1
+	return append(slices.Clone(t.Shape[:n]), w.Cols)
+}
+
+// find returns the tensor that has a name in a checkpoint of numbers; nil if there is
+// none.
+func (s *side) find(name string) *plan.Tensor {
+	if t := s.plain[name]; t != nil {
+		return t
+	}
+	return s.byName[name]
 }
 
 // quantization reads what the config says of scales.

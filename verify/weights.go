@@ -82,7 +82,7 @@ func (x *comparison) report() *WeightsReport {
 		case c == nil:
 			continue
 		default:
-			sum, t = &c.sum, TensorError{Name: c.codes.weight.Name, Role: role(c.codes.weight), Layer: c.codes.weight.Meta.Layer, Ideal: c.ideal, limit: c.limit()}
+			sum, t = c.energy(), TensorError{Name: c.weight().Name, Role: role(c.weight()), Layer: c.weight().Meta.Layer, Ideal: c.best(), limit: c.limit()}
 		}
 		t.SQNR, t.Relative, t.Cosine, t.MaxAbs = sum.sqnr(), sum.relative(), sum.cosine(), sum.maxAbs()
 		r.Tensors = append(r.Tensors, t)
