@@ -56,7 +56,7 @@ func init() {
 			mixers: windows, layerTypes: true, biases: qkvo, biasField: "attention_bias", headNorm: always, router: sigmoidBiasTopK,
 		},
 		"solar_open": {
-			mixers: groupedQueries, biases: qkv, biasField: "attention_bias", router: sigmoidBiasTopK, computes: partialRotation,
+			mixers: groupedQueries, biases: qkv, biasField: "attention_bias", router: sigmoidBiasTopK,
 		},
 		"exaone_moe": {
 			mixers: windows, layerTypes: true, headNorm: always, manner: manner{rotates: inWindows}, router: sigmoidBiasTopK,
@@ -75,7 +75,7 @@ func init() {
 		"laguna": {
 			mixers: windows, layerTypes: true, biases: qkvo, biasField: "attention_bias", headNorm: always, manner: manner{softplus: true, adapt: lagunaAttention},
 			router: sigmoidBiasPure, routes: lagunaRouter,
-			computes: join(partialRotation, set("gating num_attention_heads_per_layer moe_routed_scaling_factor moe_router_logit_softcapping routed_scaling_factor")),
+			computes: join(partialRotation, set("gating num_attention_heads_per_layer moe_routed_scaling_factor moe_router_logit_softcapping routed_scaling_factor first_k_dense_replace")),
 			judges:   map[string]func(v value) bool{"moe_apply_router_weight_on_input": value.off},
 		},
 	})
@@ -101,7 +101,7 @@ func hunyuanAttention(s *site, g *grouped) {
 	g.qNorm, g.kNorm = s.norm("query_layernorm", g.size, eps(s.c)), s.norm("key_layernorm", g.size, eps(s.c))
 }
 
-// lagunaAttention has a gate unless gating is false.
+// lagunaAttention has a gate of a number a head or a channel.
 func lagunaAttention(s *site, g *grouped) {
 	if g.gate != nil && g.gate.out != g.heads && g.gate.out != g.heads*g.valueSize && s.err == nil {
 		s.err = invalid.Errorf("tensor %q: %d rows are neither one a head nor one a channel of %d heads of %d", g.gate.name, g.gate.out, g.heads, g.valueSize)

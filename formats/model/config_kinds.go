@@ -44,8 +44,11 @@ func (r *reader) layerKinds(c *Config) error {
 	if err := r.deltaHeads(c); err != nil {
 		return err
 	}
-	if v := r.get("gating"); v != nil { // Laguna: true is "per-head"
+	if v := r.get("gating"); v != nil { // Laguna: true is "per-head", false no less of a gate
 		c.Gating, _ = v.Str()
+		if on, ok := v.Bool(); ok && !on {
+			c.Gating = "per-element"
+		}
 	}
 	if err := r.perLayer(c); err != nil {
 		return err
