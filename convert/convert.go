@@ -13,13 +13,15 @@ import (
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/gpu"
+	"quern/task"
 )
 
 // RunOptions say how to make an output. None of them affects its bytes.
 type RunOptions struct {
-	Workers   int   // 0: one a processor
-	Memory    int64 // bound on the process's memory in bytes; 0: engine.DefaultMemory
-	Overwrite bool  // remove an earlier output first
+	Workers   int       // 0: one a processor
+	Memory    int64     // bound on the process's memory in bytes; 0: engine.DefaultMemory
+	Overwrite bool      // remove an earlier output first
+	Task      task.Task // the share of the output that is made; the zero Task: all
 	Progress  func(done, total int64)
 	Device    gpu.Device // nil: the processor; bytes are the same
 	// Calibration is the one that a plan with weighted searches was made with.
@@ -35,7 +37,7 @@ func Run(ctx context.Context, c *hf.Checkpoint, p *plan.Plan, dir string, o RunO
 
 // EngineOptions are the engine's options for reading c and writing dir.
 func EngineOptions(c *hf.Checkpoint, dir string, o RunOptions) engine.Options {
-	e := engine.Options{Dir: dir, In: c.Folder, Single: c.Dir == "", Workers: o.Workers, Memory: o.Memory, Overwrite: o.Overwrite, Device: o.Device, Progress: o.Progress}
+	e := engine.Options{Dir: dir, In: c.Folder, Single: c.Dir == "", Workers: o.Workers, Memory: o.Memory, Overwrite: o.Overwrite, Task: o.Task, Device: o.Device, Progress: o.Progress}
 	if o.Calibration != nil {
 		e.Channels = o.Calibration.MeanSquares
 	}

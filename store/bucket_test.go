@@ -68,7 +68,7 @@ func (b *bucket) Sync() error                                   { return nil }
 func (b *bucket) Free() (int64, error)                          { return -1, nil }
 func (b *bucket) Relation(store.Folder) (store.Relation, error) { return store.Apart, nil }
 
-func (b *bucket) Shared(string) store.Sink                      { return b }
+func (b *bucket) Shared(string) store.Sink { return b }
 
 func (b *bucket) Remove(name string) error {
 	b.mu.Lock()

@@ -18,9 +18,9 @@ func TestImports(t *testing.T) {
 	// By longest prefix: the packages of the module that a package may import.
 	allowed := map[string][]string{
 		"quern/cmd":               {"quern/"},
-		"quern/convert":           {"quern/convert", "quern/scheme", "quern/source", "quern/gpu", "quern/fp8", "quern/group", "quern/formats", "quern/store", "quern/internal"},
+		"quern/convert":           {"quern/convert", "quern/task", "quern/scheme", "quern/source", "quern/gpu", "quern/fp8", "quern/group", "quern/formats", "quern/store", "quern/internal"},
 		"quern/convert/card":      {"quern/scheme", "quern/convert/plan", "quern/convert/manifest", "quern/formats", "quern/internal"},
-		"quern/convert/engine":    {"quern/scheme", "quern/convert/card", "quern/convert/plan", "quern/convert/manifest", "quern/gpu", "quern/fp8", "quern/formats", "quern/store", "quern/internal"},
+		"quern/convert/engine":    {"quern/task", "quern/scheme", "quern/convert/card", "quern/convert/plan", "quern/convert/manifest", "quern/gpu", "quern/fp8", "quern/formats", "quern/store", "quern/internal"},
 		"quern/convert/manifest":  {"quern/convert/plan", "quern/formats", "quern/internal"},
 		"quern/convert/plan":      {"quern/scheme", "quern/fp8", "quern/formats", "quern/store", "quern/internal"},
 		"quern/convert/container": {"quern/scheme", "quern/convert/modules", "quern/convert/plan", "quern/formats", "quern/internal"},

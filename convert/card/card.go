@@ -34,22 +34,52 @@ const (
 	end   = "<!-- card by quern: to here -->\n"
 )
 
-// Render returns README.md of the output of p, whose manifest is m, given that of the
-// source (nil: it has none): the source's front matter, which hubs read at the top of
-// the file alone, then quern's card, then the rest of the source's. The bytes depend on
-// nothing else.
-func Render(p *plan.Plan, m *manifest.Manifest, source []byte) []byte {
-	source = Without(source)
-	front, rest := divide(source)
+// A Draft is README.md of an output before its figures are known: what is said of the
+// plan, so that whoever finishes the output needs neither plan nor input.
+type Draft struct {
+	Front, Rest []byte // the source's card, but for what quern had written in it
+	Tool        string // name and version
+	Source      string // what was read
+	Command     string // but for paths
+	Calibration string `json:",omitempty"` // digest
+	Tensors     int
+	Bytes       int64
+	Kept        string // what has no codes
+	Forms       []Form // the largest first
+}
+
+// A Form is what is written in a scheme.
+type Form struct {
+	Name, Title string
+	Bytes       int64    // scales included
+	Coded       []string // weights whose codes are chosen
+	Taken       int      // weights whose codes are the input's
+}
+
+// New drafts README.md of the output of p, given that of the source (nil: it has none).
+func New(p *plan.Plan, source []byte) *Draft {
+	t := p.Totals()
+	d := &Draft{
+		Tool: p.Tool, Source: sourceOf(p), Command: command(p), Calibration: p.Calibration,
+		Tensors: t.Tensors, Bytes: t.Bytes, Kept: kept(p), Forms: formsOf(p),
+	}
+	d.Front, d.Rest = divide(Without(source))
+	return d
+}
+
+// Render returns README.md of the output whose manifest is m: the source's front matter,
+// which hubs read at the top of the file alone, then quern's card, then the rest of the
+// source's. The bytes depend on nothing else.
+func (d *Draft) Render(m *manifest.Manifest) []byte {
 	var b bytes.Buffer
-	b.Write(front)
+	b.Write(d.Front)
 	b.WriteString(begin)
-	write(&b, p, m)
+	d.write(&b, m)
 	b.WriteString(end)
-	if len(rest) > 0 && rest[0] != '\n' {
+	if len(d.Rest) > 0 && d.Rest[0] != '\n' {
 		b.WriteByte('\n')
 	}
-	b.Write(rest)
+	b.Write(d.Rest)
 	return b.Bytes()
 }
 
@@ -82,29 +112,31 @@ func divide(raw []byte) (front, rest []byte) {
 }
 
 // write writes quern's part.
-func write(b *bytes.Buffer, p *plan.Plan, m *manifest.Manifest) {
-	forms := figures(p, m)
+func (d *Draft) write(b *bytes.Buffer, m *manifest.Manifest) {
+	errors := make(map[string]*manifest.Error, len(m.Tensors))
+	for i := range m.Tensors {
+		errors[m.Tensors[i].Name] = m.Tensors[i].Error
+	}
 	var names []string
-	for _, f := range forms {
-		names = append(names, f.name)
+	for _, f := range d.Forms {
+		names = append(names, f.Name)
 	}
 	fmt.Fprintf(b, "# Quantized: %s\n\n", strings.Join(names, " and "))
-	fmt.Fprintf(b, "Made by %s from %s, and from nothing else.\n\n", p.Tool, source(p))
-	fmt.Fprintf(b, "    %s\n\n", command(p))
+	fmt.Fprintf(b, "Made by %s from %s, and from nothing else.\n\n", d.Tool, d.Source)
+	fmt.Fprintf(b, "    %s\n\n", d.Command)
 	b.WriteString("| written as | tensors | size | SQNR, least | median | worst tensor |\n|---|---:|---:|---:|---:|---|\n")
-	for i := range forms {
-		forms[i].row(b)
+	for i := range d.Forms {
+		d.Forms[i].row(b, errors)
 	}
-	t := p.Totals()
-	fmt.Fprintf(b, "\n%s in %d tensors; %s. ", ui.Bytes(t.Bytes), t.Tensors, kept(p))
-	if p.Calibration != "" {
-		fmt.Fprintf(b, "What goes by activations comes from a calibration with the BLAKE3-256 digest `%s`. ", p.Calibration)
+	fmt.Fprintf(b, "\n%s in %d tensors; %s. ", ui.Bytes(d.Bytes), d.Tensors, d.Kept)
+	if d.Calibration != "" {
+		fmt.Fprintf(b, "What goes by activations comes from a calibration with the BLAKE3-256 digest `%s`. ", d.Calibration)
 	}
 	fmt.Fprintf(b, "SQNR is the ratio of weights to their error in dB. `%s` has the digest and the error of every tensor; `quern verify --baseline SOURCE .` measures this checkpoint against its source.\n", manifest.Name)
 }
 
-// source says what p reads, by content.
-func source(p *plan.Plan) string {
+// sourceOf says what p reads, by content.
+func sourceOf(p *plan.Plan) string {
 	h := blake3.New()
 	bytes, weights := int64(0), int64(0)
 	for _, f := range p.Input.Files {
@@ -142,23 +174,9 @@ func source(p *plan.Plan) string {
 	return fmt.Sprintf("%s (%s parameters, %s in %d files, BLAKE3-256 of their headers `%s`)", what, ui.Count(weights), ui.Bytes(bytes), len(p.Input.Files), hex.EncodeToString(h.Sum(nil)))
 }
 
-// form is what is written in a scheme.
-type form struct {
-	name, title string
-	tensors     int
-	bytes       int64
-	sqnr        []float64 // of those that are not exact
-	worst       string
-	taken       int // codes of the input
-}
-
-// figures sums up what has codes, the largest part first.
-func figures(p *plan.Plan, m *manifest.Manifest) []form {
-	errors := make(map[string]*manifest.Error, len(m.Tensors))
-	for i := range m.Tensors {
-		errors[m.Tensors[i].Name] = m.Tensors[i].Error
-	}
-	var forms []form
+// formsOf sums up what has codes, the largest part first.
+func formsOf(p *plan.Plan) []Form {
+	var forms []Form
 	group := map[int]int{} // of tensors to their form
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
@@ -169,47 +187,47 @@ func figures(p *plan.Plan, m *manifest.Manifest) []form {
 		if err != nil {
 			continue
 		}
-		at := slices.IndexFunc(forms, func(f form) bool { return f.name == s.Name })
+		at := slices.IndexFunc(forms, func(f Form) bool { return f.Name == s.Name })
 		if at < 0 {
-			at, forms = len(forms), append(forms, form{name: s.Name, title: s.Title})
+			at, forms = len(forms), append(forms, Form{Name: s.Name, Title: s.Title})
 		}
-		f := &forms[at]
 		group[t.Group] = at
-		f.tensors++
-		switch e := errors[t.Name]; {
-		case !t.Op.Quantizes():
-			f.taken++
-		case e != nil && e.SQNR != nil:
-			if len(f.sqnr) == 0 || *e.SQNR < slices.Min(f.sqnr) {
-				f.worst = t.Name
-			}
-			f.sqnr = append(f.sqnr, *e.SQNR)
+		if t.Op.Quantizes() {
+			forms[at].Coded = append(forms[at].Coded, t.Name)
+		} else {
+			forms[at].Taken++
 		}
 	}
 	for i := range p.Tensors {
 		if at, ok := group[p.Tensors[i].Group]; ok {
-			forms[at].bytes += p.Tensors[i].Bytes()
+			forms[at].Bytes += p.Tensors[i].Bytes()
 		}
 	}
-	slices.SortStableFunc(forms, func(a, b form) int { return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.name, b.name)) })
+	slices.SortStableFunc(forms, func(a, b Form) int { return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Name, b.Name)) })
 	return forms
 }
 
 // row writes a line of the table.
-func (f *form) row(b *bytes.Buffer) {
+func (f *Form) row(b *bytes.Buffer, errors map[string]*manifest.Error) {
+	var sqnr []float64 // of those that are not exact
+	lowest, worst := 0.0, ""
+	for _, name := range f.Coded {
+		if e := errors[name]; e != nil && e.SQNR != nil {
+			if len(sqnr) == 0 || *e.SQNR < lowest {
+				lowest, worst = *e.SQNR, "`"+plain(name)+"`"
+			}
+			sqnr = append(sqnr, *e.SQNR)
+		}
+	}
 	least, median := "exact", "exact"
 	switch {
-	case len(f.sqnr) > 0:
-		slices.Sort(f.sqnr)
-		least, median = fmt.Sprintf("%.2f dB", f.sqnr[0]), fmt.Sprintf("%.2f dB", f.sqnr[len(f.sqnr)/2])
-	case f.taken == f.tensors:
+	case len(sqnr) > 0:
+		slices.Sort(sqnr)
+		least, median = fmt.Sprintf("%.2f dB", sqnr[0]), fmt.Sprintf("%.2f dB", sqnr[len(sqnr)/2])
+	case len(f.Coded) == 0:
 		least, median = "the source's", "the source's"
 	}
-	worst := ""
-	if f.worst != "" {
-		worst = "`" + plain(f.worst) + "`"
-	}
-	fmt.Fprintf(b, "| %s, %s | %s | %s | %s | %s | %s |\n", f.name, f.title, ui.Count(int64(f.tensors)), ui.Bytes(f.bytes), least, median, worst)
+	fmt.Fprintf(b, "| %s, %s | %s | %s | %s | %s | %s |\n", f.Name, f.Title, ui.Count(int64(len(f.Coded)+f.Taken)), ui.Bytes(f.Bytes), least, median, worst)
 }
 
 // plain is a name that stays within the place where it is written.

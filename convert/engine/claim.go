@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"quern/convert/manifest"
 	"quern/internal/invalid"
@@ -19,7 +20,7 @@ import (
 // before begin.
 func claim(out store.Sink, run *manifest.Manifest, over string, shards, writes []string) (*state, error) {
 	if over == "" {
-		if err := occupied(out, run, false); err != nil {
+		if err := occupied(out, run, false, false); err != nil {
 			return nil, err
 		}
 	}
@@ -55,7 +56,7 @@ func (s *state) look(run *manifest.Manifest, writes []string) error {
 		return invalid.Errorf("output folder %q holds an unfinished run that differs: %s; finish it with its own command, choose another folder or --overwrite", s.out, other)
 	}
 	// The folder is nobody's yet, or a run has finished it since we looked.
-	return occupied(s.out, run, true)
+	return occupied(s.out, run, true, false)
 }
 
 // abandon gives up a claim before begin: it leaves the folder as it was.
@@ -71,8 +72,9 @@ func (s *state) abandon() {
 }
 
 // occupied refuses a folder that holds something else than this plan's output.
-// Unless the lock is ours, a state file means that load will compare.
-func occupied(out store.Sink, run *manifest.Manifest, locked bool) error {
+// Unless the lock is ours, a state file means that load will compare. A run is one of
+// those that share the folder, or not: they do not go together.
+func occupied(out store.Sink, run *manifest.Manifest, locked, shares bool) error {
 	list, err := out.Names()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -84,6 +86,8 @@ func occupied(out store.Sink, run *manifest.Manifest, locked bool) error {
 	}
 	started := slices.Index(list, stateName)
 	switch {
+	case started >= 0 && shares:
+		return invalid.Errorf("output folder %q is made by a run without --task: finish it with its own command, or choose another folder", out)
 	case started >= 0 && !locked:
 		return nil
 	case started >= 0:
@@ -91,19 +95,33 @@ func occupied(out store.Sink, run *manifest.Manifest, locked bool) error {
 	}
 	switch old, err := madeThere(out); {
 	case err == nil:
-		if d := manifest.Difference(old, run); d != "" {
-			return invalid.Errorf("output folder %q holds the result of another run: %s; choose another folder or --overwrite", out, d)
-		}
-		return ErrComplete
+		return same(out, old, run)
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("output folder %q: %w", out, err)
 	}
+	if slices.Contains(list, blueprintName) {
+		if shares {
+			return nil
+		}
+		return invalid.Errorf("output folder %q is made by tasks: run those that are missing with --task, and merge them, or choose another folder", out)
+	}
 	for _, n := range list {
-		if n != "lost+found" && n[0] != '.' {
+		if !unseen(n) && (!shares || !strings.HasPrefix(n, tasksPrefix)) {
 			return invalid.Errorf("output folder %q is not empty and not quern's: it holds %q; choose another folder", out, n)
 		}
 	}
 	return nil
+}
+
+// unseen reports whether a file is there in folders that count as empty.
+func unseen(name string) bool { return name == "lost+found" || name[0] == '.' }
+
+// same is ErrComplete if a folder's manifest is that of a run.
+func same(out store.Sink, old, run *manifest.Manifest) error {
+	if d := manifest.Difference(old, run); d != "" {
+		return invalid.Errorf("output folder %q holds the result of another run: %s; choose another folder or --overwrite", out, d)
+	}
+	return ErrComplete
 }
 
 // maxManifest bounds the manifest of an earlier output: it has some 300 bytes for each

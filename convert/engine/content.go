@@ -45,8 +45,8 @@ func sample(r io.ReaderAt, data, size int64) (string, error) {
 	return sum(h), nil
 }
 
-// content samples all input files, weights first.
-func (e *engine) content() ([]manifest.Content, error) {
+// content samples input files, weights first, and those beside them if side is set.
+func (e *engine) content(files []int, side bool) ([]manifest.Content, error) {
 	var list []manifest.Content
 	add := func(name string, f store.Object, data, size int64) error {
 		digest, err := sample(f, data, size)
@@ -59,7 +59,8 @@ func (e *engine) content() ([]manifest.Content, error) {
 		list = append(list, manifest.Content{Name: name, Sample: digest})
 		return nil
 	}
-	for i, in := range e.plan.Input.Files {
+	for _, i := range files {
+		in := &e.plan.Input.Files[i]
 		f, err := e.input(i)
 		if err != nil {
 			return nil, err
@@ -67,6 +68,9 @@ func (e *engine) content() ([]manifest.Content, error) {
 		if err := add(in.Name, f, in.Data, in.Size); err != nil {
 			return nil, err
 		}
+	}
+	if !side {
+		return list, nil
 	}
 	for _, side := range e.plan.Input.Side {
 		f, err := e.opts.In.Open(e.ctx, side.Name)
@@ -85,7 +89,7 @@ func (e *engine) content() ([]manifest.Content, error) {
 // sameContent refuses a finished folder that was made from other contents than the
 // input has now.
 func (e *engine) sameContent(old *manifest.Manifest) error {
-	now, err := e.content()
+	now, err := e.content(e.allInputs(), true)
 	if err != nil {
 		return err
 	}

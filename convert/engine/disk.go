@@ -23,11 +23,13 @@ func (e *engine) enoughDisk(todo []int) error {
 			need -= min(e.out.Left(s.Name), s.Size) // truncated before it is filled again
 		}
 	}
-	for _, f := range e.plan.Beside {
-		need += int64(len(f.Data))
-	}
-	for _, f := range e.plan.Input.Side {
-		need += f.Size
+	if e.leads() {
+		for _, f := range e.plan.Beside {
+			need += int64(len(f.Data))
+		}
+		for _, f := range e.plan.Input.Side {
+			need += f.Size
+		}
 	}
 	need -= e.state.spare
 	if free >= 0 && free < need {

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -25,6 +26,7 @@ import (
 	"quern/convert/plan"
 	"quern/gpu"
 	"quern/store"
+	"quern/task"
 )
 
 // Source is an input file, in the order of the plan's Input.Files.
@@ -44,6 +46,7 @@ type Options struct {
 	Sources   []Source     // weight files
 	Workers   int          // goroutines that transform; 0: one a processor
 	Memory    int64        // bytes for the whole process; 0: DefaultMemory, or what the plan takes if that is more
+	Task      task.Task    // the files that are made, in a folder that tasks share; the zero Task: all
 	Overwrite bool         // remove an earlier output in Dir first, but go on with what the same call has begun
 	// Channels returns the mean squares of a module's input channels, as the plan's
 	// calibration has them. A plan with weighted searches needs it; it is called
@@ -112,6 +115,9 @@ type engine struct {
 	surveys map[string]*plan.Survey // of the plan, by name
 	largest map[string]float32      // what is known of them
 
+	id    string    // of this process, among those that share the folder
+	began time.Time // when the state was
+
 	stateMu sync.Mutex
 	done    atomic.Int64
 	total   int64
@@ -144,7 +150,14 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer e.closeInputs()
-	if e.state, err = claim(e.out, e.run, e.over(), e.shardNames(), e.writes()); err != nil {
+	if o.Task.Whole() {
+		e.state, err = claim(e.out, e.run, e.over(), e.shardNames(), e.writes())
+	} else {
+		e.id = unique()
+		e.out = e.out.Shared(e.id)
+		e.state, err = e.join(ctx)
+	}
+	if err != nil {
 		if errors.Is(err, ErrComplete) {
 			return nil, e.complete()
 		}
@@ -152,6 +165,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (*Result, error) {
 	}
 	res := &Result{Manifest: e.run}
 	if err := e.execute(ctx, res); err != nil {
+		e.fail(err)
 		_ = e.state.log.Close()
 		return nil, err
 	}
@@ -171,7 +185,8 @@ func head(p *plan.Plan) (*manifest.Manifest, error) {
 // execute fills the shards that are not there yet and then the folder.
 func (e *engine) execute(ctx context.Context, res *Result) error {
 	var todo []int
-	for k := range e.plan.Shards {
+	first, last := e.share()
+	for k := first; k < last; k++ {
 		finished, err := e.finished(&e.plan.Shards[k])
 		if err != nil {
 			e.state.abandon()
@@ -188,9 +203,10 @@ func (e *engine) execute(ctx context.Context, res *Result) error {
 		e.state.abandon()
 		return err
 	}
-	if err := e.state.begin(e.run); err != nil {
+	if err := e.state.begin(ctx, e.run); err != nil {
 		return err
 	}
+	e.began = time.Now()
 	for _, k := range todo {
 		for _, i := range e.plan.Shards[k].Tensors {
 			e.total += inputBytes(&e.plan.Tensors[i])
@@ -201,12 +217,15 @@ func (e *engine) execute(ctx context.Context, res *Result) error {
 		return err
 	}
 	e.total += pending
-	if err := e.convert(ctx, todo); err != nil {
+	if err := e.alive(func() error { return e.convert(ctx, todo) }); err != nil {
 		return err
 	}
 	res.Read = e.done.Load()
-	for k := range e.plan.Shards {
+	for k := first; k < last; k++ {
 		res.Manifest.Tensors = append(res.Manifest.Tensors, e.state.done[e.plan.Shards[k].Name].Tensors...)
+	}
+	if !e.opts.Task.Whole() {
+		return e.hand(ctx)
 	}
 	if err := e.publishFolder(ctx, res.Manifest); err != nil {
 		return err

@@ -8,7 +8,6 @@ import (
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/formats/hf"
-	"quern/internal/blockio"
 	"quern/internal/invalid"
 )
 
@@ -33,16 +32,8 @@ func (e *engine) finished(s *plan.Shard) (bool, error) {
 
 // published reports whether the file of s is there and has its header.
 func (e *engine) published(s *plan.Shard) bool {
-	f, err := e.out.Open(e.ctx, s.Name)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = f.Close() }()
-	if f.Size() != s.Size {
-		return false
-	}
-	raw := make([]byte, len(s.Header))
-	return blockio.ReadFull(f, raw, 0) == nil && string(raw) == string(s.Header)
+	o := outline{s.Name, s.Size, s.Header}
+	return o.published(e.ctx, e.out)
 }
 
 // complete checks that a folder with this plan's manifest still has its files, and

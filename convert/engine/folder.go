@@ -7,42 +7,70 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sort"
+	"strings"
 
 	"quern/convert/card"
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/formats/hf"
+	"quern/formats/safetensors"
+	"quern/internal/invalid"
 	"quern/store"
 )
 
-// publishFolder writes what makes shards a checkpoint: the index, the files
-// beside it, config.json and, last, the manifest. Until then no reader takes the
-// folder for a finished one.
+// publishFolder writes what makes shards a checkpoint.
 func (e *engine) publishFolder(ctx context.Context, m *manifest.Manifest) error {
-	var all []int
-	for i := range e.inputs {
-		all = append(all, i)
-	}
+	all := e.allInputs()
 	var err error
-	if m.Content, err = e.content(); err != nil {
+	if m.Content, err = e.content(all, true); err != nil {
 		return err
 	}
 	if err := e.unchanged(all); err != nil {
 		return err
 	}
-	write := func(name string, data []byte) error {
-		return store.WriteFile(ctx, e.out, name, data)
-	}
 	if len(e.plan.Shards) > 1 {
-		raw, err := e.index()
-		if err != nil {
-			return err
-		}
-		if err := write(hf.IndexName, raw); err != nil {
+		if err := writeIndex(ctx, e.out, m); err != nil {
 			return err
 		}
 	}
+	if err := e.copySides(ctx); err != nil {
+		return err
+	}
+	readme, err := e.readme(ctx)
+	if err != nil {
+		return err
+	}
+	if err := crown(ctx, e.out, m, readme, e.plan.Beside, e.plan.Config); err != nil {
+		return err
+	}
+	return e.sweepPartials()
+}
+
+// crown writes README.md, what was made beside the weights, config.json and, last, the
+// manifest. Until then no reader takes the folder for a finished one.
+func crown(ctx context.Context, out store.Sink, m *manifest.Manifest, readme *readme, beside []plan.File, config string) error {
+	if err := readme.publish(ctx, out, m); err != nil {
+		return err
+	}
+	for _, f := range beside {
+		if err := store.WriteFile(ctx, out, f.Name, []byte(f.Data)); err != nil {
+			return err
+		}
+	}
+	if config != "" {
+		if err := store.WriteFile(ctx, out, hf.ConfigName, []byte(config)); err != nil {
+			return err
+		}
+	}
+	raw, err := m.Encode()
+	if err != nil {
+		return err
+	}
+	return store.WriteFile(ctx, out, manifest.Name, raw)
+}
+
+// copySides copies the side files into the output folder.
+func (e *engine) copySides(ctx context.Context) error {
 	for _, f := range e.plan.Input.Side {
 		if err := context.Cause(ctx); err != nil {
 			return err
@@ -54,56 +82,7 @@ func (e *engine) publishFolder(ctx context.Context, m *manifest.Manifest) error 
 			return err
 		}
 	}
-	if err := e.publishCard(ctx, m); err != nil {
-		return err
-	}
-	for _, f := range e.plan.Beside {
-		if err := write(f.Name, []byte(f.Data)); err != nil {
-			return err
-		}
-	}
-	if e.plan.Config != "" {
-		if err := write(hf.ConfigName, []byte(e.plan.Config)); err != nil {
-			return err
-		}
-	}
-	raw, err := m.Encode()
-	if err != nil {
-		return err
-	}
-	if err := write(manifest.Name, raw); err != nil {
-		return err
-	}
-	return e.sweepPartials()
-}
-
-// publishCard writes README.md: with a card of the output where the plan says so, and of
-// a checkpoint that is no longer what quern's earlier card says, without that.
-func (e *engine) publishCard(ctx context.Context, m *manifest.Manifest) error {
-	i := slices.IndexFunc(e.plan.Input.Side, func(f plan.SideFile) bool { return f.Name == card.Name })
-	if i >= 0 && e.plan.Input.Side[i].Size > card.Most {
-		return nil // copied as it is
-	}
-	var raw []byte
-	if i >= 0 {
-		f := e.plan.Input.Side[i]
-		var err error
-		if raw, err = store.ReadFile(ctx, e.opts.In, f.Name, card.Most); err != nil {
-			return err
-		}
-		if int64(len(raw)) != f.Size {
-			return changed(store.Path(e.opts.In, f.Name))
-		}
-	}
-	switch {
-	case e.plan.Card:
-		raw = card.Render(e.plan, m, raw)
-	case i < 0:
-		return nil
-	case e.plan.Command == "convert":
-		raw = card.Without(raw)
-	}
-	return store.WriteFile(ctx, e.out, card.Name, raw)
+	return nil
 }
 
 // copySide copies a side file into the output folder.
@@ -115,32 +94,34 @@ func (e *engine) copySide(ctx context.Context, f plan.SideFile) error {
 	return err
 }
 
-// index is model.safetensors.index.json in the form of Hugging Face's own
+// writeIndex writes model.safetensors.index.json in the form of Hugging Face's own
 // writers: sorted, two spaces, a newline at the end.
-func (e *engine) index() ([]byte, error) {
-	type entry struct{ name, file string }
-	var list []entry
-	for k := range e.plan.Shards {
-		for _, i := range e.plan.Shards[k].Tensors {
-			list = append(list, entry{e.plan.Tensors[i].Name, e.plan.Shards[k].Name})
-		}
-	}
-	sort.Slice(list, func(i, j int) bool { return list[i].name < list[j].name })
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "{\n  \"metadata\": {\n    \"total_size\": %d\n  },\n  \"weight_map\": {\n", e.plan.Totals().Bytes)
-	for i, x := range list {
-		name, err := json.Marshal(x.name)
+func writeIndex(ctx context.Context, out store.Sink, m *manifest.Manifest) error {
+	list := slices.Clone(m.Tensors)
+	slices.SortFunc(list, func(a, b manifest.Tensor) int { return strings.Compare(a.Name, b.Name) })
+	var total int64
+	for i := range list {
+		n, err := safetensors.SizeOf(list[i].DType, list[i].Shape)
 		if err != nil {
-			return nil, err
+			return invalid.Errorf("tensor %q: %w", list[i].Name, err)
+		}
+		total += n
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "{\n  \"metadata\": {\n    \"total_size\": %d\n  },\n  \"weight_map\": {\n", total)
+	for i := range list {
+		name, err := json.Marshal(list[i].Name)
+		if err != nil {
+			return err
 		}
 		sep := ","
 		if i == len(list)-1 {
 			sep = ""
 		}
-		fmt.Fprintf(&b, "    %s: %q%s\n", name, x.file, sep)
+		fmt.Fprintf(&b, "    %s: %q%s\n", name, list[i].File, sep)
 	}
 	b.WriteString("  }\n}\n")
-	return b.Bytes(), nil
+	return store.WriteFile(ctx, out, hf.IndexName, b.Bytes())
 }
 
 // sweepPartials removes what killed runs have left under partial names.

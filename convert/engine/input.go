@@ -73,6 +73,15 @@ func (e *engine) files(s *plan.Shard) []int {
 	return list
 }
 
+// allInputs lists all input files.
+func (e *engine) allInputs() []int {
+	list := make([]int, len(e.inputs))
+	for i := range list {
+		list[i] = i
+	}
+	return list
+}
+
 // unchanged refuses input that was written to while it was read. It is asked
 // before a shard is published, so that what has its final name was made from
 // the files that were planned with.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,6 +36,11 @@ type record struct {
 	// Surveys, instead of Shard, are largest magnitudes that were found in the files
 	// of From.
 	Surveys map[string]float32 `json:"surveys,omitempty"`
+
+	// Of tasks.
+	Beat    *beat              `json:"beat,omitempty"`
+	Whole   bool               `json:"whole,omitempty"`   // the task has come to its end
+	Content []manifest.Content `json:"content,omitempty"` // with Whole: what it has read
 }
 
 // state is the open state file of this run.
@@ -51,12 +57,13 @@ type state struct {
 	doomed []string // --overwrite: what begin removes, by name in the folder
 	spare  int64    // bytes of those files
 
+	blueprint *blueprint // of a task: what begin writes, unless it was there
+
 	old        *record           // the first line of another run's state
 	oldTensors []manifest.Tensor // of the shards that it has finished
 }
 
-// load reads the finished shards. A torn last line is the trace of a kill; it
-// and what follows it do not count. Of another run it says the difference and
+// load reads the finished shards. Of another run it says the difference and
 // takes nothing. A run with --overwrite goes on only with what the same command
 // has begun on the same input: it is also how people start anew.
 func (s *state) load(run *manifest.Manifest) (other string, err error) {
@@ -67,34 +74,23 @@ func (s *state) load(run *manifest.Manifest) (other string, err error) {
 	if err := blockio.ReadFull(s.log, raw, 0); err != nil {
 		return "", fmt.Errorf("reading %q: %w", s.log, err)
 	}
-	first, end := true, int64(0)
-	var head record
-	for {
-		line, rest, ok := bytes.Cut(raw, []byte("\n"))
-		if !ok {
-			break
-		}
-		var r record
-		if json.Unmarshal(line, &r) != nil || first != (r.Run != nil) {
-			break
-		}
-		if first {
-			head, first = r, false
-			if other = manifest.Difference(r.Run, run); other == "" && s.over != "" && r.Over != s.over {
-				other = "it was begun without --overwrite, or its input was written to since"
-			}
-			if other != "" {
-				s.old = &head
-			}
-		} else if s.old != nil {
+	list, end := records(raw)
+	if len(list) == 0 {
+		return "", nil
+	}
+	head := list[0]
+	if other = manifest.Difference(head.Run, run); other == "" && s.over != "" && head.Over != s.over {
+		other = "it was begun without --overwrite, or its input was written to since"
+	}
+	if other != "" {
+		s.old = &head
+	}
+	for _, r := range list[1:] {
+		if s.old != nil {
 			s.oldTensors = append(s.oldTensors, r.Tensors...)
-		} else if r.Surveys != nil {
-			s.surveys = append(s.surveys, r)
 		} else {
-			s.done[r.Shard] = r
+			s.note(r)
 		}
-		end += int64(len(line)) + 1
-		raw = rest
 	}
 	if s.old != nil {
 		return other, nil
@@ -109,6 +105,34 @@ func (s *state) load(run *manifest.Manifest) (other string, err error) {
 	return "", nil
 }
 
+// records takes a state file apart, and says where what counts ends: what a kill has
+// torn, and what follows it, does not.
+func records(raw []byte) (list []record, end int64) {
+	for {
+		line, rest, ok := bytes.Cut(raw, []byte("\n"))
+		if !ok {
+			return list, end
+		}
+		var r record
+		if json.Unmarshal(line, &r) != nil || (len(list) == 0) != (r.Run != nil) {
+			return list, end
+		}
+		list = append(list, r)
+		end += int64(len(line)) + 1
+		raw = rest
+	}
+}
+
+// note takes what a record tells of this run.
+func (s *state) note(r record) {
+	switch {
+	case r.Surveys != nil:
+		s.surveys = append(s.surveys, r)
+	case r.Shard != "":
+		s.done[r.Shard] = r
+	}
+}
+
 // oldDoomed are the files that another run has begun to remove.
 func (s *state) oldDoomed() []string {
 	made := map[string]bool{}
@@ -120,7 +144,13 @@ func (s *state) oldDoomed() []string {
 
 // begin makes the folder this run's. For --overwrite it then removes the earlier
 // output: the state names it, so that a kill leaves nothing that nobody knows.
-func (s *state) begin(run *manifest.Manifest) error {
+func (s *state) begin(ctx context.Context, run *manifest.Manifest) error {
+	if s.blueprint != nil {
+		if err := s.blueprint.settle(ctx, s.out); err != nil {
+			s.abandon()
+			return err
+		}
+	}
 	if s.log.End() == 0 {
 		// Over what another run has left there, whose names are in Doomed now.
 		if err := s.append(record{Run: run, Over: s.over, Shards: s.shards, Doomed: s.doomed}); err != nil {
