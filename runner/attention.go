@@ -19,12 +19,13 @@ type grouped struct {
 	q, k, v, o     *matrix // without v keys are the values, too
 	qBias, kBias   *vector
 	vBias, oBias   *vector
-	qNorm, kNorm   *norm   // or nil
-	vNorm          *norm   // or nil (Gemma 4)
-	sinks          *vector // or nil
-	gate           *matrix // of the output, or nil
-	wide           bool    // norms run over all heads
-	gated          bool    // q has a gate of the output beside each head
+	qNorm, kNorm   *norm         // or nil
+	vNorm          *norm         // or nil (Gemma 4)
+	sinks          *vector       // or nil
+	gate           *matrix       // of the output, or nil
+	index          *blockIndexer // or nil
+	wide           bool          // norms run over all heads
+	gated          bool          // q has a gate of the output beside each head
 	heads, kvHeads int
 	size           int // of a query and key head
 	valueSize      int
@@ -102,10 +103,11 @@ func (g *grouped) needs(p *part) {
 	g.qNorm.needs(p)
 	g.kNorm.needs(p)
 	g.vNorm.needs(p)
+	g.index.needs(p)
 }
 
 func (g *grouped) scratch() int {
-	n := 2*g.heads*max(g.size, g.valueSize) + g.kvHeads*(g.size+g.valueSize)
+	n := 2*g.heads*max(g.size, g.valueSize) + g.kvHeads*(g.size+g.valueSize) + g.index.scratch()
 	if g.gated {
 		n += 3 * g.heads * g.size
 	}
@@ -116,7 +118,7 @@ func (g *grouped) scratch() int {
 }
 
 func (g *grouped) newState() state {
-	return &kvCache{wa: g.kvHeads * g.size, wb: g.kvHeads * g.valueSize}
+	return g.index.withIndex(&kvCache{wa: g.kvHeads * g.size, wb: g.kvHeads * g.valueSize})
 }
 
 func (g *grouped) mix(p *pass, y, x []float32, b *batch) error {
@@ -139,6 +141,7 @@ func (g *grouped) mix(p *pass, y, x []float32, b *batch) error {
 	p.grow(q, qw, g.grow, segs)
 	p.cached(g.module, "k", k, rows, kw)
 	p.cached(g.module, "v", v, rows, vw)
+	index := g.index.project(p, x, b)
 	out := p.arena.floats(rows * ow)
 	for _, s := range segs {
 		keys, values := k[s.first*kw:][:s.n*kw], v[s.first*vw:][:s.n*vw]
@@ -146,7 +149,7 @@ func (g *grouped) mix(p *pass, y, x []float32, b *batch) error {
 			kv.put(s.pos, keys, values)
 			keys, values = kv.a, kv.b
 		}
-		g.attend(p, out[s.first*ow:], q[s.first*qw:], keys, values, s)
+		g.attendTo(p, out[s.first*ow:], q[s.first*qw:], keys, values, index, s)
 	}
 	p.open(out, gate, rows)
 	g.open(p, out, x, rows)

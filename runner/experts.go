@@ -57,7 +57,7 @@ func newExperts(s *site) (mixer, error) {
 	if s.has(model.ExpertLatent, "down") {
 		x.latent = &latentExperts{down: s.weight(model.ExpertLatent, "down"), up: s.weight(model.ExpertLatent, "up")}
 	}
-	if s.has(model.SharedExpert, "up") {
+	if s.has(model.SharedExpert, "up") || s.has(model.SharedExpert, "gate_up") {
 		x.shared = newMLP(s, model.SharedExpert, -1)
 		if s.has(model.SharedExpertGate, "") {
 			x.gate = s.weight(model.SharedExpertGate, "")

@@ -51,6 +51,9 @@ type family struct {
 	ungated bool
 	// limited is set when swiglu_limit bounds gate and up of feed-forward blocks.
 	limited bool
+	// shifted is set when feed-forward blocks are those of swiglu_alpha: the gate's sigmoid
+	// is steeper, and up is shifted by one (MiniMax-M3).
+	shifted bool
 	// mlpBias is set when mlp_bias gives dense layers and shared experts biases.
 	mlpBias bool
 	// headNorm says when queries and keys are normalized.

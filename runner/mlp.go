@@ -14,12 +14,15 @@ type mlp struct {
 	gate, up, down *matrix
 	// gateUp holds gate and up in the alternating columns of gpt_oss; gate and up are
 	// nil then.
-	gateUp                 *matrix
+	gateUp *matrix
+	// joined holds all of gate and then all of up, which are nil then (MiniMax-M3).
+	joined                 *matrix
 	gateUpBias             *vector
 	gateBias, upBias       *vector // or nil, as downBias
 	downBias               *vector
 	act                    activation
 	clampAlpha, clampLimit float32
+	alpha                  float32 // of the shifted activation, 0: another one
 	limit                  float32 // of gate and up, 0: none (DeepSeek-V4, GLM-5.3)
 	inner                  int
 }
@@ -30,12 +33,21 @@ func newMLP(s *site, role model.Role, expert int) *mlp {
 	part := func(p string) *matrix {
 		return s.matrix(key{role: role, layer: s.layer, expert: expert + 1, part: p, piece: s.piece})
 	}
-	f := &mlp{up: part("up"), down: part("down"), act: activations[s.c.HiddenAct]}
-	if f.inner = f.up.out; !s.fam.ungated {
-		f.gate = part("gate")
+	f := &mlp{down: part("down"), act: activations[s.c.HiddenAct]}
+	if expert < 0 && s.has(role, "gate_up") {
+		f.joined = part("gate_up")
+		f.inner = f.joined.out / 2
+	} else {
+		f.up = part("up")
+		if f.inner = f.up.out; !s.fam.ungated {
+			f.gate = part("gate")
+		}
 	}
-	if s.fam.limited {
+	if s.fam.limited || s.fam.shifted {
 		f.limit = float32(s.c.SwigluLimit)
+	}
+	if s.fam.shifted {
+		f.alpha = float32(s.c.SwigluAlpha)
 	}
 	if s.fam.mlpBias && s.c.MLPBias && role != model.RoutedExpert {
 		bias := func(p string, n int) *vector {
@@ -93,7 +105,7 @@ func newClamped(s *site, e int) *mlp {
 }
 
 func (f *mlp) needs(p *part) {
-	p.matrices(f.gateUp, f.gate, f.up, f.down)
+	p.matrices(f.gateUp, f.joined, f.gate, f.up, f.down)
 	p.vectors(f.gateUpBias, f.gateBias, f.upBias, f.downBias)
 }
 
@@ -112,6 +124,8 @@ func (f *mlp) forward(p *pass, y, x []float32, rows int) {
 	defer p.arena.release(mark)
 	h := p.arena.floats(rows * f.inner)
 	switch {
+	case f.joined != nil:
+		f.divided(p, h, x, rows)
 	case f.gate == nil && f.gateUp == nil:
 		p.observe(x, rows, f.up)
 		p.linear(h, x, rows, f.up, f.upBias)
@@ -128,15 +142,39 @@ func (f *mlp) forward(p *pass, y, x []float32, rows int) {
 		up := p.arena.floats(rows * f.inner)
 		p.linear(h, x, rows, f.gate, f.gateBias)
 		p.linear(up, x, rows, f.up, f.upBias)
-		p.each(rows, 4*f.inner, func(first, n, _ int) {
-			a, u := h[first*f.inner:][:n*f.inner], up[first*f.inner:][:n*f.inner]
-			if f.limit > 0 {
-				glu.Clamped(a, u, f.limit)
-			} else {
-				f.act.times(a, u)
-			}
-		})
+		f.open(p, h, up, rows)
 	}
 	p.observe(h, rows, f.down)
 	p.linear(y, h, rows, f.down, f.downBias)
+}
+
+// divided computes what lies behind gate and up, where one matrix gives both.
+func (f *mlp) divided(p *pass, h, x []float32, rows int) {
+	both, up := p.arena.floats(rows*2*f.inner), p.arena.floats(rows*f.inner)
+	p.observe(x, rows, f.joined)
+	p.linear(both, x, rows, f.joined, nil)
+	for r := range rows {
+		copy(h[r*f.inner:][:f.inner], both[2*r*f.inner:])
+		copy(up[r*f.inner:][:f.inner], both[(2*r+1)*f.inner:])
+	}
+	f.open(p, h, up, rows)
+}
+
+// open multiplies up by the activation of the gate, into gate.
+func (f *mlp) open(p *pass, gate, up []float32, rows int) {
+	var scratch []float32
+	if f.alpha > 0 {
+		scratch = p.arena.floats(rows * f.inner)
+	}
+	p.each(rows, 4*f.inner, func(first, n, _ int) {
+		from, to := first*f.inner, (first+n)*f.inner
+		switch a, u := gate[from:to], up[from:to]; {
+		case f.alpha > 0:
+			glu.Alpha(a, u, scratch[from:to], f.alpha, f.limit)
+		case f.limit > 0:
+			glu.Clamped(a, u, f.limit)
+		default:
+			f.act.times(a, u)
+		}
+	})
 }

@@ -37,6 +37,9 @@ var (
 	// sigmoidBiasTopK chooses by sigmoid plus a correction bias, within the groups
 	// whose two best have the largest sum; the weights have no bias (DeepSeek-V3).
 	sigmoidBiasTopK = &routers{scoring: "sigmoid", methods: []string{"noaux_tc"}, rule: routing.Rule{Score: routing.Sigmoid, BestTwo: true, Tiny: 1e-20}, corrected: true, grouped: true}
+	// sigmoidBiasShare is sigmoidBiasTopK whose weights are always divided by their sum
+	// (MiniMax-M3).
+	sigmoidBiasShare = &routers{scoring: "sigmoid", methods: []string{"noaux_tc"}, rule: routing.Rule{Score: routing.Sigmoid, Normalize: true}, corrected: true, grouped: true}
 	// rootSoftplusTopK chooses by the root of softplus plus a correction bias
 	// (DeepSeek-V4).
 	rootSoftplusTopK = &routers{scoring: "sqrtsoftplus", methods: []string{"noaux_tc"}, rule: routing.Rule{Score: routing.SqrtSoftplus, Normalize: true, Tiny: 1e-20}, corrected: true, grouped: true}

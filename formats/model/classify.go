@@ -38,6 +38,9 @@ func Lookup(c *Config) *Arch {
 				rows = a.outside
 			}
 			rows[set[i].key] = append(rows[set[i].key], &set[i])
+			if also := set[i].also; also != "" {
+				rows[also] = append(rows[also], &set[i])
+			}
 		}
 	}
 	return a

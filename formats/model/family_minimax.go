@@ -1,5 +1,7 @@
 package model
 
+import "slices"
+
 // minimax are MiniMax's models.
 var minimax = []family{
 	{
@@ -17,13 +19,17 @@ var minimax = []family{
 			{"self_attn.index_k_proj", rule{role: Indexer, part: "k"}},
 			{"self_attn.index_q_norm", rule{role: Norm, part: "indexer.q_norm"}},
 			{"self_attn.index_k_norm", rule{role: Norm, part: "indexer.k_norm"}},
+			{"self_attn.indexer.q_proj", rule{role: Indexer, part: "q"}}, // transformers
+			{"self_attn.indexer.k_proj", rule{role: Indexer, part: "k"}},
+			{"self_attn.indexer.q_norm", rule{role: Norm, part: "indexer.q_norm"}},
+			{"self_attn.indexer.k_norm", rule{role: Norm, part: "indexer.k_norm"}},
 			{"@mlp.shared_experts.gate_up_proj", rule{role: SharedExpert, part: "gate_up"}},
 		},
 		rows: [][]row{
 			outer, norms, gqa, headNorms, within(m3Sparse, m3Indexer), dense, optional(m3Dense),
 			blockExperts, fusedExperts, optional(blockCorrection), optional(correction), shared, optional(m3Shared), optional(nextn),
 		},
-		mtpLayers: true,
+		mtpLayers: true, complete: m3Complete,
 	},
 }
 
@@ -31,11 +37,40 @@ var (
 	m3Sparse when = func(c *Config, l int) bool { return c.LayerType(l) == "minimax_m3_sparse" }
 
 	m3Indexer = []row{
-		{key: "self_attn.index_q_proj.weight", shape: []dim{indexQ, hidden}},
-		{key: "self_attn.index_k_proj.weight", shape: []dim{indexHead, hidden}},
-		{key: "self_attn.index_q_norm.weight", shape: []dim{indexHead}},
-		{key: "self_attn.index_k_norm.weight", shape: []dim{indexHead}},
+		{key: "self_attn.index_q_proj.weight", also: "self_attn.indexer.q_proj.weight", shape: []dim{indexQ, hidden}},
+		{key: "self_attn.index_k_proj.weight", also: "self_attn.indexer.k_proj.weight", shape: []dim{indexHead, hidden}},
+		{key: "self_attn.index_q_norm.weight", also: "self_attn.indexer.q_norm.weight", shape: []dim{indexHead}},
+		{key: "self_attn.index_k_norm.weight", also: "self_attn.indexer.k_norm.weight", shape: []dim{indexHead}},
 	}
 	m3Dense  = []row{{key: "mlp.gate_up_proj.weight", shape: []dim{times(two, inner), hidden}, in: isDense}}
 	m3Shared = []row{{key: "mlp.shared_experts.gate_up_proj.weight", shape: []dim{innerS2, hidden}, in: hasShared}}
 )
+
+// m3Complete fills in what the configuration file of transformers has as defaults. Its
+// code takes no notice of rotary_dim.
+func m3Complete(c *Config) error {
+	c.RotaryDim = 0
+	for _, d := range []struct {
+		keys []string
+		dst  *int
+		n    int
+	}{
+		{[]string{"index_n_heads", "sparse_num_index_heads"}, &c.IndexHeads, 4}, {[]string{"index_head_dim", "sparse_index_dim"}, &c.IndexHeadDim, 128},
+		{[]string{"index_block_size", "sparse_block_size"}, &c.IndexBlock, 128}, {[]string{"index_topk_blocks", "sparse_topk_blocks"}, &c.IndexBlocks, 16},
+		{[]string{"index_local_blocks", "sparse_local_block"}, &c.IndexLocalBlocks, 1},
+	} {
+		if !slices.ContainsFunc(d.keys, c.Has) {
+			*d.dst = d.n
+		}
+	}
+	for _, d := range []struct {
+		key string
+		dst *float64
+		x   float64
+	}{{"swiglu_alpha", &c.SwigluAlpha, 1.702}, {"swiglu_limit", &c.SwigluLimit, 7}, {"routed_scaling_factor", &c.RoutedScalingFactor, 2}} {
+		if !c.Has(d.key) {
+			*d.dst = d.x
+		}
+	}
+	return nil
+}

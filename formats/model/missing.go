@@ -174,7 +174,9 @@ func (m *lacks) layer(l int, prefix string) {
 			}
 			before, after, each := strings.Cut(r.key, "#")
 			if !each {
-				m.want(prefix, r.key, r.key)
+				if r.also == "" || !m.stored(prefix+r.also) {
+					m.want(prefix, r.key, r.key)
+				}
 				continue
 			}
 			n := c.NumExperts

@@ -18,6 +18,8 @@ type row struct {
 	root     bool // it lies outside of layers
 	// transposed is set for all experts of a layer as [experts, in, out].
 	transposed bool
+	// also is another name that the same tensor has elsewhere.
+	also string
 	// count is how many "#" stands for; nil: the routed experts.
 	count dim
 }
