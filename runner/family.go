@@ -51,6 +51,10 @@ type family struct {
 	ungated bool
 	// limited is set when swiglu_limit bounds gate and up of feed-forward blocks.
 	limited bool
+	// limitedExperts is set when it bounds those of routed experts only.
+	limitedExperts bool
+	// halves is set when latent attention rotates halves unless rope_interleave says pairs.
+	halves bool
 	// shifted is set when feed-forward blocks are those of swiglu_alpha: the gate's sigmoid
 	// is steeper, and up is shifted by one (MiniMax-M3).
 	shifted bool

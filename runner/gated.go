@@ -48,14 +48,21 @@ func (p *pass) open(out, gate []float32, rows int) {
 	})
 }
 
-// gated multiplies each head's output by the sigmoid of a number of its own (Ling 3).
+// gated multiplies each head's output by the sigmoid of a number of its own (Ling 3), or
+// each channel (Hunyuan 4).
 func (a *latent) gated(p *pass, out, x []float32, rows int) {
 	if a.gate == nil {
 		return
 	}
 	mark := p.arena.mark()
 	defer p.arena.release(mark)
-	gate := p.arena.floats(rows * a.heads)
+	gate := p.arena.floats(rows * a.gate.out)
+	if a.gate.out > a.heads {
+		p.observe(x, rows, a.gate)
+		p.linear(gate, x, rows, a.gate, nil)
+		p.open(out, gate, rows)
+		return
+	}
 	p.linear(gate, x, rows, a.gate, nil)
 	vec.Sigmoid(gate, gate)
 	p.each(rows*a.heads, a.valueSize, func(first, n, _ int) {

@@ -23,7 +23,8 @@ type latent struct {
 	kvA, kvB *matrix
 	kvNorm   *norm
 	o        *matrix
-	gate     *matrix // of each head's output, or nil (Ling 3)
+	gate     *matrix // of each head's output (Ling 3), or all of its channels (Hunyuan 4), or nil
+	sinks    *vector // or nil
 
 	qABias, kvABias, oBias *vector // or nil
 
@@ -55,12 +56,15 @@ func newLatent(s *site) (mixer, error) {
 	a := &latent{
 		kvA: weight("kv_a"), kvB: weight("kv_b"), kvNorm: s.norm("kv_a_layernorm", c.KVLoraRank, norms), o: weight("o"),
 		heads: c.NumHeads, rank: c.KVLoraRank, nope: c.QKNopeHeadDim, rotated: c.QKRopeHeadDim, valueSize: c.VHeadDim,
-		rope: r, interleaved: c.RopeInterleave || !c.Has("rope_interleave"), scale: scale,
+		rope: r, interleaved: c.RopeInterleave || !c.Has("rope_interleave") && !s.fam.halves, scale: scale,
 	}
 	a.kvB.wide = true
 	if s.has(model.LinearAttentionGate, "g") {
 		a.gate = s.weight(model.LinearAttentionGate, "g")
+	} else if s.has(model.Attention, "g") {
+		a.gate = weight("g")
 	}
+	a.sinks = s.optional(key{role: model.Sink, layer: s.layer}, c.NumHeads)
 	if c.QLoraRank > 0 {
 		a.qA, a.qB, a.qNorm = weight("q_a"), weight("q_b"), s.norm("q_a_layernorm", c.QLoraRank, norms)
 		a.qABias = s.bias("q_a", c.QLoraRank)
@@ -74,7 +78,7 @@ func newLatent(s *site) (mixer, error) {
 
 func (a *latent) needs(p *part) {
 	p.matrices(a.q, a.qA, a.qB, a.kvA, a.kvB, a.o, a.gate)
-	p.vectors(a.qABias, a.kvABias, a.oBias)
+	p.vectors(a.qABias, a.kvABias, a.oBias, a.sinks)
 	a.qNorm.needs(p)
 	a.kvNorm.needs(p)
 	if a.keys != nil {
@@ -186,6 +190,7 @@ func (a *latent) expanded(p *pass, out, q, lat, shared []float32, keys chosen, r
 	h := heads{size: qk, valueSize: a.valueSize, scale: a.scale, keys: keys}
 	var fresh []float32 // of rows without a cache
 	p.observe(lat, rows, a.kvB)
+	sinks := a.sinks.of(p.weights)
 	for _, s := range segs {
 		mark := p.arena.mark()
 		total := s.pos + s.n
@@ -211,7 +216,7 @@ func (a *latent) expanded(p *pass, out, q, lat, shared []float32, keys chosen, r
 			}
 			h.many(
 				out[(s.first*a.heads+head)*a.valueSize:], a.heads*a.valueSize, q[(s.first*a.heads+head)*qk:], a.heads*qk,
-				k, qk, wide[head*kv+a.nope:], a.heads*kv, s, scores[worker*queryBlock*total:][:queryBlock*total], nil,
+				k, qk, wide[head*kv+a.nope:], a.heads*kv, s, scores[worker*queryBlock*total:][:queryBlock*total], sinkOf(sinks, head),
 			)
 		})
 		p.arena.release(mark)
@@ -223,7 +228,7 @@ func (a *latent) expanded(p *pass, out, q, lat, shared []float32, keys chosen, r
 // one key, so that the cache is read once for eight of them.
 func (a *latent) absorbed(p *pass, out, q []float32, keys chosen, segs []segment) {
 	qk, kv, d := a.nope+a.rotated, a.nope+a.valueSize, a.rotated
-	w := p.weights.matrix(a.kvB)
+	w, sinks := p.weights.matrix(a.kvB), a.sinks.of(p.weights)
 	one := gemm.Options{Workers: 1}
 	row := w.In * bytesOf(w.Format)
 	// part is the matrix of n rows from row first of head h.
@@ -267,7 +272,7 @@ func (a *latent) absorbed(p *pass, out, q []float32, keys chosen, segs []segment
 				for h := range n {
 					x := sc[h*width:][:width]
 					vec.Scale(x, a.scale)
-					vec.Softmax(x)
+					softmax(x, sinkOf(sinks, 8*b+h))
 				}
 				gemm.MulFew(fromLatent[at*a.rank:], a.rank, sc, width, n, &values, one)
 			})

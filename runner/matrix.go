@@ -50,6 +50,14 @@ func (v *vector) bytes() int64 {
 	return n
 }
 
+// of are the numbers of a vector that is loaded; of none, nil.
+func (v *vector) of(w provider) []float32 {
+	if v == nil {
+		return nil
+	}
+	return w.vector(v)
+}
+
 // newMatrix describes the tensor of a view. scale may be nil.
 func newMatrix(t *plan.Tensor, scale *plan.Tensor, block []int64) (*matrix, error) {
 	if t.Written != nil {

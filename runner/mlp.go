@@ -43,7 +43,7 @@ func newMLP(s *site, role model.Role, expert int) *mlp {
 			f.gate = part("gate")
 		}
 	}
-	if s.fam.limited || s.fam.shifted {
+	if s.fam.limited || s.fam.shifted || s.fam.limitedExperts && role == model.RoutedExpert {
 		f.limit = float32(s.c.SwigluLimit)
 	}
 	if s.fam.shifted {

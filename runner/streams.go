@@ -28,6 +28,9 @@ func (s *site) connection(block string) (*connection, error) {
 			Streams: n, Hidden: c.HiddenSize, Eps: float32(c.HCEps), NormEps: eps(c), Magnitude: 2, Iterations: c.HCIters,
 		},
 	}
+	if c.Has("hc_magnitude") {
+		x.Magnitude = float32(c.HCMagnitude)
+	}
 	scales := 3
 	if x.Iterations == 0 {
 		scales = 2

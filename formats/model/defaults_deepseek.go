@@ -228,3 +228,25 @@ func doubled(c *Config) error {
 	}
 	return nil
 }
+
+// hy4Complete: Hunyuan 4 has streams, an indexer in every fourth layer, and one dense layer.
+func hy4Complete(c *Config) error {
+	if !c.Has("hc_mult") {
+		c.HCMult = 4
+	}
+	if !c.Has("hc_eps") {
+		c.HCEps = 1e-6
+	}
+	if !c.Has("swiglu_limit") {
+		c.SwigluLimit = 10
+	}
+	if !c.Has("mlp_layer_types") && !c.Has("first_k_dense_replace") {
+		c.FirstKDense = 1
+	}
+	if len(c.IndexerTypes) == 0 {
+		for l := range c.NumHiddenLayers {
+			c.IndexerTypes = append(c.IndexerTypes, kindIf(l == 0 || (l-1)%4 == 0, "full", "shared"))
+		}
+	}
+	return indexed(16)(c)
+}

@@ -50,7 +50,7 @@ var hunyuan = []family{
 			outer, norms, mla, within(isIndexed, indexer), hy4, renamed(dense, "gate_proj", "linear_gate"), experts, fusedExperts, correction,
 			renamed(shared, "gate_proj", "linear_gate"), optional(nextn),
 		},
-		mtpLayers: true,
+		mtpLayers: true, complete: hy4Complete,
 	},
 }
 
