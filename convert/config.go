@@ -115,6 +115,9 @@ func bf16Config(c *hf.Checkpoint) plan.Stage {
 			at.Delete("quantization_config")
 			at.Delete("compression_config")
 			at.Delete("expert_dtype")
+			if model.IsMLX(at.Get("quantization")) {
+				at.Delete("quantization")
+			}
 		}
 		setDType(&root)
 		p.Config = string(root.Indent("  ")) + "\n"

@@ -72,6 +72,10 @@ func (x shaped) bytesOf(r *rand.Rand) (files [][]byte) {
 				b[i] = 64 + b[i]%8 // an exponent or a number that all have
 			}
 		}
+		if o.Kind == scheme.Dimensions {
+			binary.LittleEndian.PutUint64(b, uint64(x.rows))
+			binary.LittleEndian.PutUint64(b[8:], uint64(x.cols))
+		}
 		if x.s == scheme.MLXFP8 && o.Kind == scheme.Codes {
 			for i := range b {
 				b[i] &= 0x77 // no NaN

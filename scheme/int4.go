@@ -50,8 +50,9 @@ var INT4 = &Scheme{
 		scale, ok := beside("weight_scale")
 		shape, also := beside("weight_shape")
 		_, zeros := beside("weight_zero_point")
+		_, order := beside("weight_g_idx")
 		rows, cols := w.matrix(8)
-		if !ok || !also || zeros || scale.DType != safetensors.BF16 || shape.DType != safetensors.I64 ||
+		if !ok || !also || zeros || order || scale.DType != safetensors.BF16 || shape.DType != safetensors.I64 ||
 			len(scale.Shape) != 2 || scale.Shape[1]*32 != cols {
 			return Found{}, false
 		}

@@ -1,6 +1,7 @@
 package scheme
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -42,6 +43,11 @@ var PackQuantized = &Scheme{
 		return list
 	},
 	Decode: func(p Params, dst []byte, stride int, elem fp8.Elem, in [][]byte, part Part) error {
+		if p.Shape != 0 {
+			if err := sameDimensions(asI64(in[len(in)-1], p.Shape), part); err != nil {
+				return err
+			}
+		}
 		return p.integers(packed.PackQuantized, dst, stride, elem, in, part)
 	},
 	Recognise: func(w *Stored, beside Beside) (Found, bool) {
@@ -68,7 +74,7 @@ var PackQuantized = &Scheme{
 			names = append(names, g.Name)
 		}
 		if x, ok := beside("weight_shape"); ok {
-			if elements(x.Shape) != 2 {
+			if elements(x.Shape) != 2 || x.DType != safetensors.I64 && x.DType != safetensors.I32 {
 				return Found{}, false
 			}
 			k.Shape = x.DType
@@ -76,6 +82,14 @@ var PackQuantized = &Scheme{
 		}
 		return Found{Params: Params{Packing: k}, Scales: names, Rows: rows, Cols: cols}, true
 	},
+}
+
+// asI64 are the dimensions that some write as I32.
+func asI64(raw []byte, d safetensors.DType) []byte {
+	if d != safetensors.I32 || len(raw) != 8 {
+		return raw
+	}
+	return dimensions(int64(int32(binary.LittleEndian.Uint32(raw))), int64(int32(binary.LittleEndian.Uint32(raw[4:]))))
 }
 
 // packedAs finds the width of codes whose rows take so many words and have so many
@@ -93,8 +107,8 @@ func packedAs(w *Stored, words, groups int64) (k Packing, cols int64, ok bool) {
 			}
 		}
 	}
-	if len(widths) == 0 {
-		widths = append(widths, width{4, words * 8 / max(groups, 1)})
+	if len(widths) == 0 && groups > 0 && words*8%groups == 0 {
+		widths = append(widths, width{4, words * 8 / groups})
 	}
 	for _, x := range widths {
 		c := words * 32 / int64(x.bits)

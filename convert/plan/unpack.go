@@ -49,7 +49,16 @@ func Unpack(p *Plan, c *hf.Checkpoint) (read map[string]bool, err error) {
 		case t.Meta.Param == "pre_quant_scale" && modules[t.Meta.Module]:
 			return nil, invalid.Errorf("tensor %q: factors of the input of %q, which are not read: start from a checkpoint that was quantized without them", t.Name, t.Meta.ScaleOf)
 		}
-		out = append(out, t)
+		if !t.Meta.Switched() || t.Written == nil {
+			out = append(out, t)
+			continue
+		}
+		// Experts as MLX stores them have no names that other programs know.
+		parts, err := ExpertParts(t)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, parts...)
 	}
 	p.Tensors = out
 	p.Regroup(func(int) bool { return false })

@@ -161,6 +161,9 @@ func lastSegment(path string) string { return path[strings.LastIndexByte(path, '
 // orient sets the layout of a tensor that holds all experts of a layer.
 func (a *Arch) orient(t *Tensor, kind paramKind, shape []int64) {
 	l := a.family.fused
+	if t.Switched() {
+		return
+	}
 	// MXFP4 blocks run along the input, so they are never transposed.
 	t.Transposed = l.transposed && kind == weight
 	t.Interleaved = l.interleaved && t.Part == "gate_up"
@@ -273,10 +276,20 @@ func (a *Arch) keptFused(t *Tensor, dtype safetensors.DType, shape []int64) stri
 	return ""
 }
 
+// switched is the module in which MLX keeps the experts of a layer, those of one part in
+// one tensor, whatever the family stores.
+const switched = "switch_mlp"
+
+// Switched reports whether the tensor holds experts as MLX stores them.
+func (t *Tensor) Switched() bool { return t.Fused3D && strings.Contains(t.Module, switched) }
+
 // ExpertModule returns the path of the module that one part ("gate", "up", "down")
 // of one expert has when a tensor of all experts is divided.
 func (t *Tensor) ExpertModule(expert int, part string) string {
 	base := t.Module
+	if t.Switched() {
+		base = strings.Replace(base, switched, "experts", 1)
+	}
 	if i := strings.LastIndex(base, "experts"); i >= 0 {
 		base = base[:i+len("experts")] // experts.gate_up_proj.weight
 	}

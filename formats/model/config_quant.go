@@ -8,10 +8,9 @@ import (
 // quantization reads quantization_config, which multimodal models keep at either level.
 func (r *reader) quantization() (*Quantization, error) {
 	// compression_config is what old versions of compressed-tensors wrote.
-	// quantization alone is what old versions of mlx-lm wrote.
 	for _, key := range []string{"quantization_config", "compression_config", "quantization"} {
 		v := r.get(key)
-		if v == nil || key == "quantization" && (v.Kind != strictjson.KindObject || v.Get("bits") == nil || v.Get("group_size") == nil) {
+		if v == nil || key == "quantization" && !IsMLX(v) {
 			continue
 		}
 		if v.Kind != strictjson.KindObject {
@@ -25,6 +24,12 @@ func (r *reader) quantization() (*Quantization, error) {
 		return q, nil
 	}
 	return nil, nil
+}
+
+// IsMLX reports whether the value of "quantization" in config.json is what mlx-lm writes,
+// beside quantization_config or alone.
+func IsMLX(v *strictjson.Value) bool {
+	return v != nil && v.Kind == strictjson.KindObject && v.Get("bits") != nil && v.Get("group_size") != nil
 }
 
 // ParseQuantization reads a file that describes a quantization beside config.json:

@@ -198,7 +198,8 @@ func (m *lacks) layer(l int, prefix string) {
 // fused reports whether the experts of a layer lie in one tensor.
 func (m *lacks) fused(prefix, path string) bool {
 	one := func(path string) bool {
-		return m.stored(prefix+path+"gate_up_proj") || m.stored(prefix+path+"gate_up_proj.weight")
+		return m.stored(prefix+path+"gate_up_proj") || m.stored(prefix+path+"gate_up_proj.weight") ||
+			m.stored(prefix+strings.TrimSuffix(path, "experts.")+switched+".gate_proj.weight")
 	}
 	if one(path) {
 		return true

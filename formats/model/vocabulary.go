@@ -117,6 +117,9 @@ var layerEntries = []entry{
 	{"@mlp.experts.gate_proj", rule{RoutedExpert, "gate", "", fused3D | byExpert}},
 	{"@mlp.experts.up_proj", rule{RoutedExpert, "up", "", fused3D | byExpert}},
 	{"@mlp.experts.down_proj", rule{RoutedExpert, "down", "", fused3D | byExpert}},
+	{"@mlp.switch_mlp.gate_proj", rule{RoutedExpert, "gate", "", fused3D | byExpert}}, // MLX
+	{"@mlp.switch_mlp.up_proj", rule{RoutedExpert, "up", "", fused3D | byExpert}},
+	{"@mlp.switch_mlp.down_proj", rule{RoutedExpert, "down", "", fused3D | byExpert}},
 	{"experts.gate_up_proj", rule{RoutedExpert, "gate_up", "", fused3D | byExpert}},
 	{"experts.down_proj", rule{RoutedExpert, "down", "", fused3D | byExpert}},
 
