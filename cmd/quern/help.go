@@ -97,13 +97,15 @@ func placeholder(usage string) (value, text string) {
 
 // printColumns writes names and what they stand for.
 func printColumns(w io.Writer, rows [][2]string) {
-	width := 0
+	width, most := 0, ui.TextWidth()/2-4
 	for _, r := range rows {
-		width = max(width, utf8.RuneCountInString(r[0]))
+		if n := utf8.RuneCountInString(r[0]); n <= most {
+			width = max(width, n)
+		}
 	}
 	at := 2 + width + 2
 	for _, r := range rows {
-		if at > ui.TextWidth()/2 { // a narrow terminal: texts stand below
+		if utf8.RuneCountInString(r[0]) > most { // a long list of values, or a narrow terminal: its text stands below
 			fmt.Fprintf(w, "  %s\n      %s\n", r[0], ui.Wrap(r[1], 6, 6))
 			continue
 		}

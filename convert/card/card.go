@@ -31,7 +31,7 @@ const Most = 16 << 20
 // written, so that cards of cards do not pile up.
 const (
 	begin = "<!-- card by quern: from here -->\n"
-	end   = "<!-- card by quern: to here -->\n"
+	end   = "<!-- card by quern: to here -->\n\n"
 )
 
 // A Draft is README.md of an output before its figures are known: what is said of the
@@ -76,9 +76,6 @@ func (d *Draft) Render(m *manifest.Manifest) []byte {
 	b.WriteString(begin)
 	d.write(&b, m)
 	b.WriteString(end)
-	if len(d.Rest) > 0 && d.Rest[0] != '\n' {
-		b.WriteByte('\n')
-	}
 	b.Write(d.Rest)
 	return b.Bytes()
 }
@@ -89,11 +86,7 @@ func Without(raw []byte) []byte {
 	if i < 0 || j < i {
 		return raw
 	}
-	rest := raw[j+len(end):]
-	if len(rest) > 0 && rest[0] == '\n' && i == 0 {
-		rest = rest[1:]
-	}
-	return append(slices.Clone(raw[:i]), rest...)
+	return append(slices.Clone(raw[:i]), raw[j+len(end):]...)
 }
 
 // divide cuts a card behind its front matter, the YAML between two lines of dashes.

@@ -117,6 +117,7 @@ func Planned(p *plan.Plan, c *hf.Checkpoint) *Folder {
 	for i := range p.Tensors {
 		f.add(&p.Tensors[i], scales)
 	}
+	f.countInputs(p)
 	f.tied = f.config.TieEmbeddings && !f.head
 	return f
 }
@@ -129,11 +130,7 @@ func (f *Folder) add(t *plan.Tensor, scales map[string]*plan.Tensor) {
 	}
 	f.head = f.head || t.Meta.Role == model.Head
 	switch {
-	case plan.IsInputScale(t.Meta.Param):
-		if f.inputScale[t.Meta.Param] == "" {
-			f.inputScale[t.Meta.Param] = t.Name
-		}
-		f.inputScales++
+	case plan.IsInputScale(t.Meta.Param): // see countInputs
 		return
 	case plan.IsCacheScale(&t.Meta):
 		if f.caches++; f.caches == 1 {
@@ -161,6 +158,27 @@ func (f *Folder) add(t *plan.Tensor, scales map[string]*plan.Tensor) {
 	f.codes = append(f.codes, t.Meta.Module)
 	if len(t.Shape) == 2 && t.Quant.Scheme == "" {
 		f.block(t, scales[t.Name])
+	}
+}
+
+// countInputs takes scales of inputs, but for those of matrices in other schemes, whose
+// engines want them.
+func (f *Folder) countInputs(p *plan.Plan) {
+	others := map[string]bool{}
+	for i := range p.Tensors {
+		if t := &p.Tensors[i]; t.Coded() && t.Quant.Scheme != "" {
+			others[t.Meta.Module] = true
+		}
+	}
+	for i := range p.Tensors {
+		t := &p.Tensors[i]
+		if !plan.IsInputScale(t.Meta.Param) || others[t.Meta.Module] {
+			continue
+		}
+		if f.inputScale[t.Meta.Param] == "" {
+			f.inputScale[t.Meta.Param] = t.Name
+		}
+		f.inputScales++
 	}
 }
 
