@@ -31,7 +31,7 @@ func newBlockSparse(s *site) (mixer, error) {
 		heads: c.IndexHeads, size: c.IndexHeadDim, rope: g.rope,
 		Blocks: sparse.Blocks{Size: c.IndexBlock, Count: c.IndexBlocks, Local: c.IndexLocalBlocks},
 	}
-	if x.heads <= 0 || g.heads%x.heads != 0 || x.size < g.rope.dims() || x.Size <= 0 || x.Count <= 0 || x.Local > x.Count {
+	if x.heads <= 0 || g.heads%x.heads != 0 || g.valueSize != g.size || x.size < g.rope.dims() || x.Size <= 0 || x.Count <= 0 || x.Local > x.Count {
 		return nil, invalid.Errorf("config.json: an indexer of %d heads of %d channels, %d of them rotated, for %d heads of attention, that chooses %d blocks of %d keys, %d of them the last", x.heads, x.size, g.rope.dims(), g.heads, x.Count, x.Size, x.Local)
 	}
 	x.q, x.k = s.weight(model.Indexer, "q"), s.weight(model.Indexer, "k")
