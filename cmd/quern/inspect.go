@@ -11,7 +11,6 @@ import (
 	"quern/convert"
 	"quern/convert/plan"
 	"quern/convert/serving"
-	"quern/formats/foreign"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/internal/ui"
@@ -60,6 +59,7 @@ type inspection struct {
 	MTPLayers    int              `json:"mtp_layers"`
 	Quantization string           `json:"quantization"`
 	Form         string           `json:"form,omitempty"` // the quantized form that is not read, by its tensors
+	Forms        []plan.Form      `json:"forms"`          // the quantized forms that are read
 	Sizes        []sizeRow        `json:"sizes"`
 	Output       *plan.Totals     `json:"output,omitempty"` // of `quantize` with defaults
 	Engines      []serving.Note   `json:"engines"`          // for the checkpoint as it is
@@ -96,7 +96,7 @@ func inspect(ck *hf.Checkpoint, list bool) *inspection {
 		r.Layers, r.Experts, r.Chosen, r.MTPLayers = ck.Config.NumHiddenLayers, ck.Config.NumExperts, ck.Config.NumExpertsPerTok, ck.Config.NumMTPLayers
 		r.Quantization = quantizationText(ck.Config.Quant)
 	}
-	r.Form, _ = foreign.Recognise(ck)
+	r.Forms, r.Form = plan.FormsOf(ck)
 	sizes := map[[2]string]*sizeRow{}
 	for ref, m := range ck.Classified() {
 		x := ref.Tensor
@@ -181,6 +181,9 @@ func (r *inspection) print(w io.Writer, ck *hf.Checkpoint) {
 		row("quantization", "%s; its tensors are %s, which is not read", r.Quantization, r.Form)
 	} else {
 		row("quantization", "%s", r.Quantization)
+	}
+	for i, f := range r.Forms {
+		row(map[bool]string{true: "weights"}[i == 0], "%s in %s", count(f.Tensors, "tensor"), f.Title)
 	}
 	row("size", "%s in %s, %s tensors", ui.Bytes(r.Bytes), count(r.Files, "file"), ui.Count(int64(r.Tensors)))
 	if r.Output != nil && (r.Output.Bytes != r.Bytes || r.Output.Tensors != r.Tensors) {

@@ -17,12 +17,8 @@ import (
 // in numbers. read has the names of the input's tensors that are read so. What else of
 // the scales of such a module there is, those of its input, stays.
 func Unpack(p *Plan, c *hf.Checkpoint) (read map[string]bool, err error) {
-	var config *model.Quantization
-	if c.Config != nil {
-		config = c.Config.Quant
-	}
 	arch := c.Arch()
-	found, scales, err := packedIn(p, config, arch.ExpectedShape)
+	found, scales, err := packedOf(p, c)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +59,15 @@ func Unpack(p *Plan, c *hf.Checkpoint) (read map[string]bool, err error) {
 	p.Tensors = out
 	p.Regroup(func(int) bool { return false })
 	return read, nil
+}
+
+// packedOf is [Packed] of the plan of c, whose config says more.
+func packedOf(p *Plan, c *hf.Checkpoint) (found map[int]*Written, scales map[string]bool, err error) {
+	var config *model.Quantization
+	if c.Config != nil {
+		config = c.Config.Quant
+	}
+	return packedIn(p, config, c.Arch().ExpectedShape)
 }
 
 // packedWords are the endings of parameters that hold codes, and what a weight in

@@ -12,10 +12,11 @@ import (
 // tensor that shows it. Both are "" when every tensor is of a form that is read
 // or holds no quantized weight.
 func Recognise(c *hf.Checkpoint) (form, tensor string) {
-	return recognise(c, func(string) bool { return false })
+	return RecogniseBut(c, func(string) bool { return false })
 }
 
-func recognise(c *hf.Checkpoint, read func(name string) bool) (form, tensor string) {
+// RecogniseBut is Recognise for who reads some of the tensors.
+func RecogniseBut(c *hf.Checkpoint, read func(name string) bool) (form, tensor string) {
 	for r := range c.All() {
 		if read(r.Tensor.Name) {
 			continue
@@ -67,7 +68,7 @@ func Refuse(c *hf.Checkpoint) error {
 
 // RefuseBut is Refuse for who reads some of the tensors all the same.
 func RefuseBut(c *hf.Checkpoint, read func(name string) bool) error {
-	form, tensor := recognise(c, read)
+	form, tensor := RecogniseBut(c, read)
 	if form == "" {
 		return nil
 	}
