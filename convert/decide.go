@@ -53,7 +53,7 @@ func (q *quantizer) again(t *plan.Tensor) error {
 	case kept && q.form(scheme.BlockFP8) == nil:
 		return invalid.Errorf("tensor %q: it has FP8 codes that are to be kept, and container %s does not hold %s: convert it to BF16 first (quern convert --to bf16)", t.Name, q.Container.Name, scheme.BlockFP8.Name)
 	case kept: // taken over code by code, under the container's names
-	case q.Requantize:
+	case q.Requantize, scheme.CanCast(scheme.BlockFP8.Name, s.Name) && q.castable[t.Name]:
 		q.written[t.Name] = s
 	case s != scheme.BlockFP8:
 		return invalid.Errorf("tensor %q: it has FP8 codes, and %s is made from the weights that were rounded to them: start from the BF16 original, convert it to BF16 first (quern convert --to bf16), keep it with --keep, or accept a second rounding with --requantize", t.Name, s.Name)

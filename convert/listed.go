@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"quern/formats/hf"
+	"quern/formats/model"
 	"quern/scheme"
 )
 
@@ -16,7 +17,7 @@ type moduleList struct {
 	regular  []*regexp.Regexp
 }
 
-// listedIn returns the list of c's config, nil unless c has FP8 weights: a list
+// listedIn returns the list of c's config, nil unless c has weights in codes: a list
 // that is left over in a checkpoint without any says nothing of it.
 func listedIn(c *hf.Checkpoint) *moduleList {
 	q := quantization(c)
@@ -25,7 +26,7 @@ func listedIn(c *hf.Checkpoint) *moduleList {
 	}
 	coded := false
 	for r, m := range c.Classified() {
-		if coded = scheme.Coded(r.Tensor.DType, &m); coded {
+		if coded = scheme.Coded(r.Tensor.DType, &m) || m.Packed() && m.Role != model.Scale; coded {
 			break
 		}
 	}

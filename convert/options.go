@@ -36,6 +36,7 @@ type QuantizeOptions struct {
 	KeepMTP       bool                 // the multi-token prediction layer stays as it is
 	KeepRagged    bool                 // matrices that tiles do not divide stay as they are
 	Requantize    bool                 // FP8 input gets new scales: a second rounding
+	Lossless      bool                 // codes of the input whose values a cast would change are an error, and so is all that rounds
 	ShardSize     int64                // bytes of data a file; 0: plan.DefaultShardSize
 
 	// What goes by a calibration: SearchWeighted, and
@@ -74,6 +75,9 @@ func (o QuantizeOptions) list() []plan.Option {
 	}
 	if o.Container != nil && o.Container != container.DeepSeek {
 		list = append(list, plan.Option{Name: "container", Value: o.Container.Name})
+	}
+	if o.Lossless {
+		list = append(list, plan.Option{Name: "lossless", Value: "true"})
 	}
 	// Settings that others do not have.
 	if slices.Contains(o.Schemes(), scheme.MXFP4) {

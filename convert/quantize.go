@@ -19,18 +19,21 @@ import (
 // taken over code by code where block FP8 is asked for. Errors that blame the input
 // match invalid.Input.
 func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
-	if err := foreign.Refuse(c); err != nil {
+	p, read, err := unpacked(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := foreign.RefuseBut(c, func(name string) bool { return read[name] }); err != nil {
 		return nil, err
 	}
 	q := quantizer{QuantizeOptions: o, checkpoint: c, listed: listedIn(c)}
 	if err := q.choose(); err != nil {
 		return nil, err
 	}
-	p := plan.New(c)
 	p.Tool, p.Command = tool, "quantize"
 	for _, stage := range []plan.Stage{
 		q.calibrated, remarks(c), staleWords, dropOrphans, q.keepsMatch, q.rolesMatch, q.splitExperts, q.pairScales, q.decide, q.something,
-		q.chooseRange, q.surveys, q.rewrite, q.inputScales, q.cacheScales, castKept(o.KeepBF16), checkFinite, coverage, q.config,
+		q.chooseRange, q.surveys, q.rewrite, q.lossless, q.inputScales, q.cacheScales, castKept(o.KeepBF16), checkFinite, coverage, q.config,
 	} {
 		if err := stage(p); err != nil {
 			return nil, err
@@ -52,6 +55,7 @@ type quantizer struct {
 	written   map[string]*scheme.Scheme // weight name to the scheme of its codes, but for those asIs and taken over
 	survey    map[string]string         // weight name to the survey that it needs
 	scales    map[string]int            // weight name to the index of its scale tensor
+	castable  map[string]bool           // FP8 weights whose scales are powers of two
 	quantized []bool                    // by tensor: it gets codes, or has them
 	listed    *moduleList               // modules that the input's own config says are not quantized
 	asIs      map[string]bool           // modules whose codes and scales stay byte for byte
@@ -89,8 +93,15 @@ func (q *quantizer) pairScales(p *plan.Plan) error {
 		}
 	}
 	var err error
-	q.scales, err = plan.PairScales(p)
-	return err
+	if q.scales, err = plan.PairScales(p); err != nil {
+		return err
+	}
+	q.castable = map[string]bool{}
+	for weight, i := range q.scales {
+		from := &p.Tensors[i]
+		q.castable[weight] = scheme.PowersOfTwo(from.DType) || q.declaredUE8M0()
+	}
+	return nil
 }
 
 // rewrite replaces each weight that is quantized by codes and scale.
@@ -172,6 +183,9 @@ func isScaleOf(t, w *plan.Tensor) bool {
 
 // codes returns the codes and the scales of weight t.
 func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, error) {
+	if t.Written != nil {
+		return q.recast(t)
+	}
 	if !t.Coded() {
 		t.Op = plan.Quantize
 		return q.coding(t)
@@ -192,6 +206,9 @@ func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, erro
 	if q.written[t.Name] != nil {
 		scale := from.Source
 		t.Op, t.Scale, t.Grid = plan.Requantize, &scale, &grid
+		if q.castable[t.Name] && scheme.CanCast(scheme.BlockFP8.Name, q.written[t.Name].Name) && (grid.TileCols%32 == 0 || grid.Cols == 1) {
+			t.Op = plan.Recast
+		}
 		return q.coding(t)
 	}
 	if !grid.IsTile128() {
@@ -224,6 +241,10 @@ func (q *quantizer) coding(t plan.Tensor) ([]plan.Tensor, error) {
 	w := &list[0]
 	if is != scheme.BlockFP8 {
 		w.Quant.Scheme = is.Name
+	}
+	if t.Op == plan.Recast {
+		// Scales are those of the codes, powers of two.
+		params = scheme.Params{UE8M0: is == scheme.BlockFP8, Expanded: form.Expanded && is == scheme.BlockFP8}
 	}
 	w.Quant.Params, w.Quant.Survey = params, q.survey[t.Name]
 	return list, q.weigh(w)

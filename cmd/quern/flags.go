@@ -134,6 +134,7 @@ func quantizeFlags() []cli.Flag {
 		&cli.StringFlag{Name: "mtp", Usage: "`quantize|keep`the linears of the multi-token prediction layer", Value: "quantize"},
 		&cli.StringFlag{Name: "ragged", Usage: "`quantize|keep`matrices that tiles of 128×128 do not divide", Value: "quantize"},
 		&cli.BoolFlag{Name: "requantize", Usage: "give FP8 input new scales, although that rounds a second time"},
+		&cli.BoolFlag{Name: "lossless", Usage: "refuse whatever would change a value: codes are cast to others that stand for the same numbers, or not at all"},
 		shardFlag,
 	}, regroupFlags()...)
 }
@@ -142,7 +143,7 @@ func quantizeFlags() []cli.Flag {
 func quantizeOptions(c *cli.Context) (convert.QuantizeOptions, error) {
 	o := convert.QuantizeOptions{
 		Keep: c.StringSlice("keep"), PartialExpert: c.Bool("allow-partial-experts"), Requantize: c.Bool("requantize"),
-		CacheScales: c.Bool("kv-scales"),
+		CacheScales: c.Bool("kv-scales"), Lossless: c.Bool("lossless"),
 	}
 	for _, f := range []struct {
 		flag, off, on string

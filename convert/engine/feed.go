@@ -106,6 +106,14 @@ func (e *engine) begin(j *job) error {
 	if err != nil {
 		return fmt.Errorf("tensor %q: %w", t.Name, err)
 	}
+	if t.Op == plan.Recast {
+		from := ""
+		if t.Written != nil {
+			from = t.Written.Scheme
+		}
+		j.cast = scheme.NewCasting(from, s.Name, j.geo.rows, j.geo.cols)
+		return nil
+	}
 	start := scheme.Job{Params: t.Quant.Params, Rows: j.geo.rows, Cols: j.geo.cols, Amax: e.largest[t.Quant.Survey], Tiles: e.tiles}
 	if weighted(*t) {
 		if start.Channels, err = e.channels(j); err != nil {

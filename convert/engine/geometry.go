@@ -63,7 +63,7 @@ func matrixOf(t *plan.Tensor) (g geometry, ok bool) {
 		g.outputs = []scheme.Output{plainOutput(t.DType.Bits())}
 		return g, true
 	}
-	g.floats = t.Op == plan.Requantize
+	g.floats = t.Op == plan.Requantize || t.Op == plan.Recast
 	s, err := scheme.Find(t.Quant.Scheme)
 	if err != nil || g.rows == 0 || g.cols == 0 {
 		return g, true // Validate has found it; or there is nothing to cut

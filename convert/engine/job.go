@@ -41,9 +41,10 @@ type job struct {
 	tensor *plan.Tensor
 	index  int // in the plan
 	geo    geometry
-	outs   []output     // codes first
-	coder  scheme.Coder // of what is quantized, while it is under way
-	survey *inquiry     // set instead of outs: only the largest magnitude is wanted
+	outs   []output        // codes first
+	coder  scheme.Coder    // of what is quantized, while it is under way
+	cast   *scheme.Casting // of what is recast
+	survey *inquiry        // set instead of outs: only the largest magnitude is wanted
 
 	mu     sync.Mutex
 	parked map[int]*chunk // done, but not yet their turn

@@ -36,7 +36,7 @@ func divide(p *plan.Plan, o Options) (memory, error) {
 	scratch, largest, least := int64(0), int64(0), int64(minSlab)
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
-		if t.Op == plan.Requantize {
+		if t.Op == plan.Requantize || t.Op == plan.Recast {
 			scratch = 1
 		}
 		if g, ok := matrixOf(t); ok {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -110,6 +111,8 @@ func (e *engine) transform(c *chunk, scratch []byte) error {
 			return err
 		}
 		return e.code(c, wide, fp8.ElemF32)
+	case plan.Recast:
+		return e.recast(c, scratch[:4*c.span.Rows*c.span.Cols])
 	default:
 		return fmt.Errorf("tensor %q: the engine knows no %s", t.Name, t.Op)
 	}
@@ -137,13 +140,39 @@ func (e *engine) decode(c *chunk, dst []byte, to fp8.Elem) error {
 	return nil
 }
 
-// code fills c.outs with codes and scales.
-func (e *engine) code(c *chunk, data []byte, from fp8.Elem) error {
+// carve divides the slab among the outputs of a chunk.
+func (c *chunk) carve() {
 	rest := c.slab.out
 	for n := range c.job.geo.outputs {
 		size := c.job.geo.outputs[n].Size(c.span.Part)
 		c.outs, rest = append(c.outs, rest[:size]), rest[size:]
 	}
+}
+
+// recast fills c.outs with codes and scales that stand for the values of those that were
+// read, and proves it. before is room for the values.
+func (e *engine) recast(c *chunk, before []byte) error {
+	t := c.job.tensor
+	if err := e.decode(c, before, fp8.ElemF32); err != nil {
+		return err
+	}
+	if n, at := fp8.CountNonFinite(before, fp8.ElemF32); n > 0 {
+		return e.blame(t, "the value at row %d, column %d of its matrix of %d×%d is not finite", c.span.Row+at/c.span.Cols, at%c.span.Cols, c.job.geo.rows, c.job.geo.cols)
+	}
+	c.carve()
+	proof, err := c.job.cast.Code(c.outs, append([][]byte{c.in}, c.more...), c.grid, before, c.span.Part)
+	switch {
+	case err != nil:
+		return e.blame(t, "%v", err)
+	case t.Quant.Lossless && !proof.Lossless():
+		return e.blame(t, "%d of %d groups from row %d on would change: their scales lie too far below the largest one that shares a scale in %s; leave --lossless out to have them rounded, or take mxfp8, which holds all", proof.Changed, proof.Groups, c.span.Row, cmp.Or(t.Quant.Scheme, scheme.BlockFP8.Name))
+	}
+	return nil
+}
+
+// code fills c.outs with codes and scales.
+func (e *engine) code(c *chunk, data []byte, from fp8.Elem) error {
+	c.carve()
 	cols := int(c.span.Cols)
 	m := fp8.Matrix{Data: data, Elem: from, Rows: int(c.span.Rows), Cols: cols, Stride: cols}
 	err := c.job.coder.Code(c.outs, c.span.Part, m)
@@ -248,7 +277,12 @@ func (e *engine) conclude(j *job) error {
 	if j.coder != nil {
 		results[0].Error = quality(j.coder.Stats())
 	}
-	j.outs, j.parked, j.coder = nil, nil, nil
+	if j.cast != nil {
+		proof, stats := j.cast.Result()
+		results[0].Error = quality(stats)
+		results[0].Cast = &manifest.Cast{Groups: proof.Groups, Requantized: proof.Requantized, Changed: proof.Changed}
+	}
+	j.outs, j.parked, j.coder, j.cast = nil, nil, nil, nil
 	j.shard.complete(results...)
 	return nil
 }

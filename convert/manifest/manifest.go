@@ -48,6 +48,7 @@ type Tensor struct {
 	Shape  []int64           `json:"shape"`
 	BLAKE3 string            `json:"blake3"` // BLAKE3-256 of its bytes, hexadecimal
 	Error  *Error            `json:"error,omitempty"`
+	Cast   *Cast             `json:"cast,omitempty"` // of codes that were made from other codes
 	// Uncovered: the calibration did not reach the module (plan.Tensor.Uncovered).
 	Uncovered bool `json:"uncovered,omitempty"`
 }
@@ -64,6 +65,14 @@ type Error struct {
 	// LowGroups are NVFP4's groups that lie more than 28672 times below what the
 	// tensor's scale reaches: their scales have lost bits.
 	LowGroups int64 `json:"low_groups,omitempty"`
+}
+
+// Cast says what became of the values of codes that another scheme was to stand for
+// without loss. Both sides were decoded and compared, bit for bit.
+type Cast struct {
+	Groups      int64 `json:"groups"`      // that shared a scale
+	Requantized int64 `json:"requantized"` // did not fit, and got codes anew
+	Changed     int64 `json:"changed"`     // hold a value that is not what it was
 }
 
 // Encode returns the file's bytes: one line a tensor, so that diff and grep

@@ -18,6 +18,8 @@ type Quant struct {
 	// squares weigh the columns. The calibration file has them; an engine gets
 	// them beside the plan.
 	Channels string `json:"channels,omitempty"`
+	// Lossless, of a Recast, makes values that would change an error.
+	Lossless bool `json:"lossless,omitempty"`
 	// Survey names the one of Plan.Surveys that has the largest magnitude, for schemes
 	// that begin with it.
 	Survey string `json:"survey,omitempty"`
@@ -143,6 +145,16 @@ func (p *Plan) validCoding(i int, surveys map[string]bool) error {
 			return fmt.Errorf("%s of %s %v does not make %s %v", t.Op, t.Source.DType, t.Source.Shape, t.DType, t.Shape)
 		}
 		return fmt.Errorf("%s %v of %q are no scales of %v", o.DType, o.Shape, o.Name, t.Shape)
+	}
+	if t.Op == Recast {
+		from := ""
+		if t.Written != nil {
+			from = t.Written.Scheme
+		}
+		if !scheme.CanCast(from, s.Name) {
+			return fmt.Errorf("there is no cast from %q to %s", from, s.Name)
+		}
+		return nil
 	}
 	if s.Survey && !surveys[t.Quant.Survey] {
 		return fmt.Errorf("there is no survey %q of its largest magnitude", t.Quant.Survey)

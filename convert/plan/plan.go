@@ -139,9 +139,10 @@ const (
 	ScaleOf                  // a further output of the Quantize or Requantize in its group
 	Dequantize               // the values of Source's codes, rounded to BF16
 	Constant                 // Value; nothing is read, and Source is that of a tensor it goes with
+	Recast                   // the codes of Source as those of Quant's scheme that stand for the same values
 )
 
-var opNames = [...]string{Copy: "copy", Cast: "cast", Widen: "widen", Quantize: "quantize", Requantize: "requantize", ScaleOf: "scale of", Dequantize: "dequantize", Constant: "constant"}
+var opNames = [...]string{Copy: "copy", Cast: "cast", Widen: "widen", Quantize: "quantize", Requantize: "requantize", ScaleOf: "scale of", Dequantize: "dequantize", Constant: "constant", Recast: "recast"}
 
 // String returns the name used in dry runs and errors.
 func (o Op) String() string {
@@ -151,8 +152,8 @@ func (o Op) String() string {
 	return fmt.Sprintf("op %d", uint8(o))
 }
 
-// Quantizes reports whether o chooses codes.
-func (o Op) Quantizes() bool { return o == Quantize || o == Requantize }
+// Quantizes reports whether o makes codes.
+func (o Op) Quantizes() bool { return o == Quantize || o == Requantize || o == Recast }
 
 // Shard is an output file.
 type Shard struct {

@@ -124,7 +124,7 @@ func (p *Plan) validTensor(i int, surveys map[string]bool) error {
 		if n, m := elements(t.Shape), elements(t.Source.Shape); t.DType != safetensors.F32 || n != m {
 			err = makes(safetensors.F32, t.Source.Shape)
 		}
-	case Quantize, Requantize:
+	case Quantize, Requantize, Recast:
 		err = p.validCoding(i, surveys)
 	case Dequantize:
 		err = t.validDequantize(makes)
@@ -139,7 +139,7 @@ func (p *Plan) validTensor(i int, surveys map[string]bool) error {
 	if err != nil {
 		return err
 	}
-	if t.Op != Dequantize && t.Op != Requantize {
+	if t.Op != Dequantize && t.Op != Requantize && t.Op != Recast {
 		return nil
 	}
 	if t.Scale == nil && t.Grid == nil && t.Written == nil {

@@ -1,0 +1,146 @@
+package scheme
+
+import (
+	"encoding/binary"
+	"math"
+	"sync"
+
+	"quern/fp8"
+	"quern/group"
+)
+
+// cast rewrites codes of one scheme as those of another that can stand for the same
+// numbers (formats-2026.md §4.6).
+type cast struct {
+	from, to string
+	// run writes the outputs of a part. in are the bytes of the outputs that are read;
+	// of E4M3 codes only the codes, whose scales are grid's.
+	run func(out, in [][]byte, grid *fp8.Grid, p Part) (group.Proof, error)
+	// decode writes the values of row r of the outputs as float32.
+	decode func(dst []byte, out [][]byte, p Part, r int64) error
+}
+
+// casts are those that there are. What fits is the rule of package group's functions.
+var casts = []cast{
+	{
+		from: "mxfp4", to: "mxfp8", decode: mxfp8Row,
+		run: func(out, in [][]byte, _ *fp8.Grid, p Part) (group.Proof, error) {
+			return group.MXFP4ToMXFP8(coded(group.MXFP8{}.Layout(), out, p.Cols), coded(group.MXFP4{}.Layout(), in, p.Cols), int(p.Rows), int(p.Cols))
+		},
+	},
+	{
+		from: "mxfp4", to: "fp8", decode: blockRow,
+		run: func(out, in [][]byte, _ *fp8.Grid, p Part) (group.Proof, error) {
+			scales := make([]float32, len(out[1])/4)
+			proof, err := group.MXFP4ToFP8(out[0], int(p.Cols), scales, coded(group.MXFP4{}.Layout(), in, p.Cols), int(p.Rows), int(p.Cols))
+			for i, s := range scales {
+				binary.LittleEndian.PutUint32(out[1][4*i:], math.Float32bits(s))
+			}
+			return proof, err
+		},
+	},
+	{
+		from: "fp8", to: "mxfp8", decode: mxfp8Row,
+		run: func(out, in [][]byte, grid *fp8.Grid, p Part) (group.Proof, error) {
+			return group.FP8ToMXFP8(coded(group.MXFP8{}.Layout(), out, p.Cols), in[0], int(p.Cols), int(p.Rows), int(p.Cols), *grid)
+		},
+	},
+}
+
+func mxfp8Row(dst []byte, out [][]byte, p Part, r int64) error {
+	one := group.Coded{Codes: out[0][r*p.Cols:], CodeStride: int(p.Cols), Scales: out[1][r*p.Cols/32:], ScaleStride: int(p.Cols / 32)}
+	return group.MXFP8{}.Decode(dst, int(p.Cols), fp8.ElemF32, one, 1, int(p.Cols))
+}
+
+func blockRow(dst []byte, out [][]byte, p Part, r int64) error {
+	width := ceilDiv(p.Cols, fp8.Tile)
+	scales := make([]float32, width)
+	for i := range scales {
+		scales[i] = math.Float32frombits(binary.LittleEndian.Uint32(out[1][4*(r/fp8.Tile*width+int64(i)):]))
+	}
+	return fp8.Dequantize(dst, int(p.Cols), fp8.ElemF32, out[0][r*p.Cols:], int(p.Cols), 1, int(p.Cols),
+		fp8.Grid{Scales: scales, Rows: 1, Cols: int(width), TileRows: fp8.Tile, TileCols: fp8.Tile})
+}
+
+// findCast returns the cast between two schemes by their names, nil if there is none.
+func findCast(from, to string) *cast {
+	if s, err := Find(from); err == nil {
+		from = s.Name // of "", block FP8
+		if s.Same != "" {
+			from = s.Same
+		}
+	}
+	for i := range casts {
+		if casts[i].from == from && casts[i].to == to {
+			return &casts[i]
+		}
+	}
+	return nil
+}
+
+// CanCast reports whether codes of one scheme can be cast to another without loss. Of
+// block FP8, scales have to be powers of two.
+func CanCast(from, to string) bool { return findCast(from, to) != nil }
+
+// Casting is the cast of one matrix, part by part, in whatever order and from many
+// goroutines at once, as a [Coder] codes one.
+type Casting struct {
+	cast *cast
+	cols int64
+
+	mu    sync.Mutex
+	rows  []rowError
+	proof group.Proof
+}
+
+// rowError is what a row adds to the statistics.
+type rowError struct {
+	sq, er float64
+	most   float32
+}
+
+// NewCasting begins a cast between two schemes, see [CanCast].
+func NewCasting(from, to string, rows, cols int64) *Casting {
+	return &Casting{cast: findCast(from, to), cols: cols, rows: make([]rowError, rows)}
+}
+
+// Code writes the bytes of the outputs of a part. before has its values as float32, in
+// what they were decoded from: see cast.run. It returns what became of the part.
+func (c *Casting) Code(out, in [][]byte, grid *fp8.Grid, before []byte, p Part) (group.Proof, error) {
+	proof, err := c.cast.run(out, in, grid, p)
+	if err != nil {
+		return proof, err
+	}
+	after := make([]byte, 4*p.Cols)
+	for r := range p.Rows {
+		if err := c.cast.decode(after, out, p, r); err != nil {
+			return proof, err
+		}
+		e := &c.rows[p.Row+r] // no other part has this row
+		for i := 0; i < len(after); i += 4 {
+			w := math.Float32frombits(binary.LittleEndian.Uint32(before[4*r*p.Cols+int64(i):]))
+			d := w - math.Float32frombits(binary.LittleEndian.Uint32(after[i:]))
+			e.sq += float64(w) * float64(w)
+			e.er += float64(d) * float64(d)
+			e.most = max(e.most, float32(math.Abs(float64(d))))
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.proof.Add(proof)
+	return proof, nil
+}
+
+// Result says what became of all parts, and their statistics. Sums do not depend on how
+// the matrix was cut.
+func (c *Casting) Result() (group.Proof, Stats) {
+	var s Stats
+	for i := range c.rows {
+		e := &c.rows[i]
+		s.SumSq += e.sq
+		s.SumErr += e.er
+		s.MaxErr = max(s.MaxErr, float64(e.most))
+	}
+	s.Tiles = c.proof.Groups
+	return c.proof, s
+}
