@@ -17,6 +17,7 @@ import (
 	"quern/internal/blockio"
 	"quern/internal/invalid"
 	"quern/internal/outfile"
+	"quern/internal/page"
 	"quern/internal/ui"
 	"quern/shard/placement"
 	"quern/shard/report"
@@ -238,7 +239,7 @@ func writePlacementReport(to outfile.File, in *placement.Input, cmp *placement.C
 	if err != nil {
 		return err
 	}
-	s := report.Setup{Version: convert.Version, Command: os.Args[1:]}
+	s := report.Setup{Version: convert.Version, Date: page.Now(), Command: os.Args[1:]}
 	if in.Counts != nil {
 		s.Sources = append(s.Sources, report.Source{Kind: "loads", Path: in.Counts.Path})
 	}

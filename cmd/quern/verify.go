@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	"quern/corpus"
 	"quern/formats/hf"
 	"quern/internal/outfile"
+	"quern/internal/page"
 	"quern/verify"
 	"quern/verify/report"
 )
@@ -25,14 +27,15 @@ func verifyCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "verify",
 		Usage:     "prove what a checkpoint is worth: bytes, weights, and what the model says",
-		ArgsUsage: "[--baseline CKPT | --reference FILE] [--text FILE…] [flags] CKPT|OUTPUTS",
+		ArgsUsage: "[--baseline CKPT | --reference FILE] [--text FILE…] [flags] CKPT…|OUTPUTS",
 		Description: "Alone, the checkpoint is held against its own manifest and config. With --baseline every\n" +
 			"quantized tensor is compared with the original's, and every other tensor must be equal.\n" +
 			"With a text both models run over it, layer by layer, in bounded memory and without a\n" +
 			"GPU: perplexity, KL divergence, agreement, routing, multi-token prediction. With\n" +
 			"--reference the model's outputs are held against those of any other program (an outputs\n" +
 			"file, docs/verify.md); given an outputs file instead of a checkpoint, the two files are\n" +
-			"compared. Exit code 3 if a gate fails.\n\n" +
+			"compared. Several checkpoints of one baseline are compared in one table, and the baseline\n" +
+			"is run once for all. Exit code 3 if a gate fails.\n\n" +
 			"Example:\n   quern verify --baseline ./my-model --text my.txt --report r.html ./my-model-fp8",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "baseline", Usage: "`CKPT`the checkpoint that it was made from"},
@@ -44,7 +47,7 @@ func verifyCommand(t *terminal) *cli.Command {
 			&cli.StringFlag{Name: "json-file", Usage: "`FILE`write the result as JSON, beside what is printed"},
 			workersFlag, verifyMemoryFlag, quietFlag, jsonFlag)...),
 		Action: func(c *cli.Context) error {
-			args, err := positional(c, 1, 1)
+			args, err := positional(c, 1, maxCandidates)
 			if err != nil {
 				return err
 			}
@@ -57,7 +60,10 @@ func verifyCommand(t *terminal) *cli.Command {
 				return err
 			}
 			page, result, emitted := verifyFiles(c)
-			if err := (outfile.Command{Reads: append(j.reads(), args[0])}).Check(page, result, emitted); err != nil {
+			if err := (outfile.Command{Reads: append(j.reads(), args...)}).Check(page, result, emitted); err != nil {
+				return err
+			}
+			if err := j.several(args); err != nil {
 				return err
 			}
 			if j.runs() {
@@ -66,6 +72,9 @@ func verifyCommand(t *terminal) *cli.Command {
 					return err
 				}
 				defer done()
+			}
+			if len(args) > 1 {
+				return t.candidates(c, j, gates, args)
 			}
 			r, err := t.check(c.Context, j, args[0])
 			if err != nil {
@@ -117,7 +126,7 @@ func (t *terminal) reported(c *cli.Context, r *verify.Report) error {
 }
 
 // writeJSON writes r as JSON, unless there is no file for it.
-func writeJSON(to outfile.File, r *verify.Report) error {
+func writeJSON(to outfile.File, r any) error {
 	if to.Path == "" {
 		return nil
 	}
@@ -133,8 +142,14 @@ func writeReport(to outfile.File, r *verify.Report) error {
 	if to.Path == "" {
 		return nil
 	}
+	r.Date = page.Now()
+	return writePage(to, func(w io.Writer) error { return report.HTML(w, r) })
+}
+
+// writePage writes what make makes.
+func writePage(to outfile.File, make func(io.Writer) error) error {
 	var b bytes.Buffer
-	if err := report.HTML(&b, r); err != nil {
+	if err := make(&b); err != nil {
 		return fmt.Errorf("making the report: %w", err)
 	}
 	return to.Write(b.Bytes())

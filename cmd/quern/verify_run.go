@@ -118,6 +118,11 @@ func (t *terminal) verify(ctx context.Context, j *verifying, base, ck *hf.Checkp
 		return nil, err
 	}
 	defer m.close()
+	return t.judged(ctx, j, m, base, ck)
+}
+
+// judged is the report on ck, whose models are open.
+func (t *terminal) judged(ctx context.Context, j *verifying, m *models, base, ck *hf.Checkpoint) (*verify.Report, error) {
 	r, err := t.weights(ctx, j, base, ck)
 	if err != nil {
 		return nil, err
@@ -163,6 +168,19 @@ type models struct {
 	sources    []verify.TextSource
 	tokens     *tokenizer.Tokenizer // nil when ids were given
 	reference  *outputs.File
+	held       func(context.Context, evaluation.Options) (*evaluation.Held, error) // of the baseline, for several candidates; nil with one
+}
+
+// compare runs both models, the baseline at most once for all candidates.
+func (m *models) compare(ctx context.Context, o evaluation.Options) (c, static *evaluation.Comparison, err error) {
+	if m.held == nil {
+		return evaluation.Compare(ctx, m.base, m.cand, m.texts, m.chunks, o)
+	}
+	h, err := m.held(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return h.Compare(ctx, m.cand, o)
 }
 
 func (m *models) close() {
@@ -362,7 +380,7 @@ func (t *terminal) behaviour(ctx context.Context, j *verifying, m *models) (*ver
 	if o.Renumbered, err = verify.Renumbering(m.base.Checkpoint(), m.cand.Checkpoint()); err != nil {
 		return nil, err
 	}
-	c, static, err := evaluation.Compare(ctx, m.base, m.cand, m.texts, m.chunks, o)
+	c, static, err := m.compare(ctx, o)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package page
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestVisible(t *testing.T) {
@@ -61,6 +62,19 @@ func TestParse(t *testing.T) {
 		}
 		if !strings.HasSuffix(b.String(), "</head>"+want) && !strings.HasSuffix(b.String(), "</head>\n"+want) || !strings.Contains(b.String(), "<title>a&lt;b</title>") {
 			t.Errorf("%q", b.String())
+		}
+	}
+}
+
+func TestNow(t *testing.T) {
+	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
+	if got := Date(Now()); got != "2023-11-14 22:13 UTC" {
+		t.Error(got)
+	}
+	for _, bad := range []string{"", "x", "-1", "99999999999999"} {
+		t.Setenv("SOURCE_DATE_EPOCH", bad)
+		if d := time.Since(Now()); d < 0 || d > time.Minute {
+			t.Errorf("%q: %v", bad, d)
 		}
 	}
 }

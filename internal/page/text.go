@@ -2,8 +2,11 @@ package page
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -119,4 +122,17 @@ func List(words []string) string {
 		return strings.Join(words, "")
 	}
 	return strings.Join(words[:n-1], ", ") + " and " + words[n-1]
+}
+
+// Date is when a page was made, the same in every time zone.
+func Date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// Now is the time that pages are dated with: that of the clock, or SOURCE_DATE_EPOCH
+// where builds set it to get the same bytes again
+// (https://reproducible-builds.org/specs/source-date-epoch/).
+func Now() time.Time {
+	if n, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64); err == nil && n >= 0 && n < 1<<38 {
+		return time.Unix(n, 0)
+	}
+	return time.Now()
 }

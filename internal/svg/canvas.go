@@ -19,7 +19,8 @@ svg .axis{stroke:var(--muted);stroke-width:1}
 svg .mark{stroke:var(--ink);stroke-width:1;stroke-dasharray:3 3}
 svg .limit{stroke:var(--bad);stroke-width:1.5}
 svg .edge{stroke:var(--ink);stroke-width:1.5}
-svg text.limit,svg.chart text.limit{fill:var(--bad)}
+svg text.limit,svg.chart text.limit{fill:var(--bad);stroke:none}
+svg.chart text.limit.on{stroke:var(--paper);stroke-width:3px}
 svg .fill{fill:var(--accent)}
 svg .bad{fill:var(--bad)}
 svg .failed{fill:var(--bad);stroke:var(--paper);stroke-width:1}

@@ -56,7 +56,7 @@ func maps(p *placement.Placement, load [][]float64) (list []figure, note string)
 		note += fmt.Sprintf(" %s left out.", page.Plural(int64(more), "more layer", ""))
 	}
 	draw := func(title string, h *svg.HeatMap) figure {
-		h.Title, h.Desc, h.Columns = title, note, "rank"
+		h.Title, h.Desc, h.Columns, h.RowName = title, note, "rank", "layer"
 		return figure{title, h.HTML()}
 	}
 	if p.Config.Algorithm == placement.Contiguous {

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io"
 	"strconv"
+	"time"
 
 	"quern/internal/page"
 	"quern/internal/svg"
@@ -25,8 +26,9 @@ var layout = page.Parse(pageHTML)
 // Setup says how a comparison came to be, for those who want to repeat it.
 type Setup struct {
 	Version string
-	Command []string // arguments of the program, without its name
-	Sources []Source // what was placed by
+	Date    time.Time // when the page was made; zero: it does not say
+	Command []string  // arguments of the program, without its name
+	Sources []Source  // what was placed by
 }
 
 // Source is a file with loads or routing.
@@ -122,6 +124,9 @@ func split(c *placement.Comparison) []string {
 // facts say what one has to know to get the same figures again.
 func facts(p *placement.Placement, s Setup) []fact {
 	var list []fact
+	if !s.Date.IsZero() {
+		list = append(list, fact{Term: "date", Text: page.Date(s.Date)})
+	}
 	for _, x := range s.Sources {
 		list = append(list, fact{Term: page.Visible(x.Kind), Text: page.Visible(x.Path), Code: true})
 	}

@@ -210,11 +210,11 @@ func TestSectionsAreAsTheDataSays(t *testing.T) {
 		has, lack []string
 	}{
 		{"trace", []string{
-			"32 experts on 4 ranks of 2 nodes", "ranks a token", "nodes a token", "Before: in index order", "After: placed by quern", "2 (MTP)",
+			"32 experts on 4 ranks of 2 nodes", "ranks per token", "nodes per token", "Before: in index order", "After: placed by quern", "2 (MTP)",
 			"The first 800 are there to make placements from, the last 200 are held out and were measured", "quern place --trace &#39;my trace.safetensors&#39; --ranks 4", "quern place 1.2.3",
 		}, []string{"<details>", `id="notes"`}},
-		{"replicas", []string{"After: placed by EPLB", "<dd>36</dd>"}, []string{"nodes a token", "of 1 node"}},
-		{"loads", []string{"There was no trace", "All 20 layers", "<h1>Better balanced than index order</h1>", `id="notes"`, "5\u202f% of balance"}, []string{"ranks a token", "Fan-out is"}},
+		{"replicas", []string{"After: placed by EPLB", "<dd>36</dd>"}, []string{"nodes per token", "of 1 node"}},
+		{"loads", []string{"There was no trace", "All 20 layers", "<h1>Better balanced than index order</h1>", `id="notes"`, "5\u202f% of balance"}, []string{"ranks per token", "Fan-out is"}},
 		{"contiguous", []string{"Experts in index order, as engines place them", "In index order"}, []string{"After:"}},
 		{"zero", []string{"Nothing was counted", "–"}, []string{`id="loads"`, "#loads"}},
 		{"half", []string{`id="loads"`, `>–</`}, nil},

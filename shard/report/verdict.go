@@ -36,13 +36,13 @@ func measures(c *placement.Comparison) []measure {
 		return list
 	}
 	list = append(list, measure{
-		"ranks a token", "a token is sent to %s ranks", func(m placement.Metrics) *float64 { return m.Fanout },
-		"fewer ranks a token", "more ranks a token",
+		"ranks per token", "a token is sent to %s ranks", func(m placement.Metrics) *float64 { return m.Fanout },
+		"fewer ranks per token", "more ranks per token",
 	})
 	if c.Placement.Config.Nodes > 1 {
 		list = append(list, measure{
-			"nodes a token", "a token is sent to %s nodes", func(m placement.Metrics) *float64 { return m.NodeFanout },
-			"fewer nodes a token", "more nodes a token",
+			"nodes per token", "a token is sent to %s nodes", func(m placement.Metrics) *float64 { return m.NodeFanout },
+			"fewer nodes per token", "more nodes per token",
 		})
 	}
 	return list

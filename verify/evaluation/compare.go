@@ -16,21 +16,19 @@ import (
 // brings static scales for them, static is the same with those, else nil; the baseline
 // runs once. Errors that blame a checkpoint or a text match invalid.Input.
 func Compare(ctx context.Context, base, quant *runner.Model, texts []corpus.Text, chunks []corpus.Chunk, o Options) (c, static *Comparison, err error) {
-	x, err := newReference(ctx, base, quant, texts, chunks, o)
+	if err := comparable(base, quant); err != nil {
+		return nil, nil, err
+	}
+	x, err := Hold(ctx, base, texts, chunks, o)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer x.states.Close()
-	if c, err = x.against(ctx, quant, o); err != nil || !o.FP8Activations || !quant.HasStaticScales() {
-		return c, nil, err
-	}
-	o.StaticScales = true
-	static, err = x.against(ctx, quant, o)
-	return c, static, err
+	defer x.Close()
+	return x.Compare(ctx, quant, o)
 }
 
-// reference is what the baseline makes of the texts.
-type reference struct {
+// Held is what the baseline makes of the texts, for any number of candidates.
+type Held struct {
 	model   *runner.Model
 	texts   []corpus.Text
 	chunks  []corpus.Chunk
@@ -39,11 +37,9 @@ type reference struct {
 	choices routes
 }
 
-func newReference(ctx context.Context, base, quant *runner.Model, texts []corpus.Text, chunks []corpus.Chunk, o Options) (*reference, error) {
-	if err := comparable(base, quant); err != nil {
-		return nil, err
-	}
-	x := &reference{model: base, texts: texts, chunks: chunks, choices: routes{}}
+// Hold runs the baseline over chunks of texts. It has to be closed.
+func Hold(ctx context.Context, base *runner.Model, texts []corpus.Text, chunks []corpus.Chunk, o Options) (*Held, error) {
+	x := &Held{model: base, texts: texts, chunks: chunks, choices: routes{}}
 	var err error
 	if x.states, x.speed, err = timed(ctx, base, chunks, o.runner("running the baseline", x.choices.record())); err != nil {
 		return nil, fmt.Errorf("baseline: %w", err)
@@ -51,8 +47,24 @@ func newReference(ctx context.Context, base, quant *runner.Model, texts []corpus
 	return x, nil
 }
 
-// against runs quant over the same.
-func (x *reference) against(ctx context.Context, quant *runner.Model, o Options) (*Comparison, error) {
+// Close lets go of the hidden states.
+func (x *Held) Close() { x.states.Close() }
+
+// Compare runs quant over the same chunks, as the function of this name does.
+func (x *Held) Compare(ctx context.Context, quant *runner.Model, o Options) (c, static *Comparison, err error) {
+	if err := comparable(x.model, quant); err != nil {
+		return nil, nil, err
+	}
+	if c, err = x.against(ctx, quant, o); err != nil || !o.FP8Activations || !quant.HasStaticScales() {
+		return c, nil, err
+	}
+	o.StaticScales = true
+	static, err = x.against(ctx, quant, o)
+	return c, static, err
+}
+
+// against runs quant once.
+func (x *Held) against(ctx context.Context, quant *runner.Model, o Options) (*Comparison, error) {
 	base, a, chunks := x.model, x.states, x.chunks
 	r := &Comparison{}
 	r.TokensPerSecond[0] = x.speed

@@ -83,7 +83,7 @@ func facts(r *verify.Report) []fact {
 		add("texts", textsRead(r.Setup.Sources))
 	}
 	if !r.Date.IsZero() {
-		add("date", r.Date.UTC().Format("2006-01-02 15:04 UTC"))
+		add("date", page.Date(r.Date))
 	}
 	return out
 }

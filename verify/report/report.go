@@ -24,7 +24,6 @@ var layout = page.Parse(pageHTML)
 // HTML writes r as one HTML file. The only errors are those of w.
 func HTML(w io.Writer, r *verify.Report) error {
 	d := document{
-		CSS:     template.CSS(pageCSS + svg.Style), // #nosec: both are constants
 		Verdict: verdict(r),
 		Badges:  badges(r),
 		Facts:   facts(r),
@@ -41,6 +40,12 @@ func HTML(w io.Writer, r *verify.Report) error {
 			d.Sections = append(d.Sections, s)
 		}
 	}
+	return d.write(w)
+}
+
+// write lays the page out.
+func (d *document) write(w io.Writer) error {
+	d.CSS = template.CSS(pageCSS + svg.Style) // #nosec: both are constants
 	var b bytes.Buffer
 	if err := layout.Execute(&b, d); err != nil {
 		return err

@@ -46,18 +46,22 @@ func weights(r *verify.Report) *section {
 	if f := leastByLayer(w); f != nil {
 		s.add(block{Figure: f})
 	}
-	t := newTable("By role", "role", ">tensors", ">SQNR, dB", ">relative error", ">cosine", ">max error", "worst tensor")
-	t.Note = "Of all weights of a role together; max error is the largest |w − ŵ|."
-	for _, x := range few(w.Roles, shownRoles) {
-		t.row(role(x.Role), count(x.Tensors), decibels(x.SQNR), bounded(x.Relative, relative), bounded(x.Cosine, cosine), bounded(x.MaxAbs, figureOf), code(x.Worst))
-	}
-	s.add(t.stack().block())
+	s.add(byRole(w).stack().block())
 	if w.WorstSQNR != nil {
 		t := worstTensors(w).stack()
 		t.Folded = len(t.Rows) > openTensors && !w.Tensors[0].Short
 		s.add(t.block())
 	}
 	return s
+}
+
+func byRole(w *verify.WeightsReport) *table {
+	t := newTable("By role", "role", ">tensors", ">SQNR, dB", ">relative error", ">cosine", ">max error", "worst tensor")
+	t.Note = "Of all weights of a role together; max error is the largest |w − ŵ|."
+	for _, x := range few(w.Roles, shownRoles) {
+		t.row(role(x.Role), count(x.Tensors), decibels(x.SQNR), bounded(x.Relative, relative), bounded(x.Cosine, cosine), bounded(x.MaxAbs, figureOf), code(x.Worst))
+	}
+	return t
 }
 
 func worstTensors(w *verify.WeightsReport) *table {
