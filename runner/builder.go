@@ -99,8 +99,16 @@ func (b *builder) divide(t *plan.Tensor) error {
 		return nil
 	}
 	parts, err := plan.ExpertParts(*t)
+	c := b.c.Config
 	for i := range parts {
 		m := &parts[i].Meta
+		want := []int64{int64(c.ExpertSize()), int64(c.ExpertWidth())}
+		if m.Part == "down" {
+			slices.Reverse(want)
+		}
+		if !slices.Equal(parts[i].Shape, want) {
+			return invalid.Errorf("tensor %q: shape %v holds experts whose %s is %v, but the config says %v", t.Name, t.Shape, m.Part, parts[i].Shape, want)
+		}
 		b.tensors[key{role: m.Role, layer: m.Layer, expert: m.Expert + 1, part: m.Part}] = &parts[i]
 	}
 	return err

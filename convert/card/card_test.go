@@ -40,7 +40,7 @@ func TestRender(t *testing.T) {
 		"\n\n# A":                         "",
 		"---\nno end of the front matter": "",
 	} {
-		got := string(card.Render(p, m, []byte(source)))
+		got := string(card.New(p, []byte(source)).Render(m))
 		rest := source[len(front):]
 		if !strings.HasPrefix(got, front+"<!-- card by quern") || !strings.HasSuffix(got, rest) {
 			t.Errorf("%q becomes %q", source, got)
@@ -48,7 +48,7 @@ func TestRender(t *testing.T) {
 		if back := string(card.Without([]byte(got))); back != source {
 			t.Errorf("%q comes back as %q", source, back)
 		}
-		if again := string(card.Render(p, m, []byte(got))); again != got {
+		if again := string(card.New(p, []byte(got)).Render(m)); again != got {
 			t.Errorf("a card of a card: %q", again)
 		}
 		for _, want := range []string{

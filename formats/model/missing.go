@@ -109,7 +109,10 @@ func (a *Arch) Missing(has func(name string) bool) Lack {
 	for _, set := range a.family.rows {
 		for i := range set {
 			if r := &set[i]; r.root && applies(r, c, -1) {
-				m.outside(r.key)
+				before := m.Count
+				if m.outside(r.key); strings.HasPrefix(r.key, "mtp.") {
+					m.MTP += m.Count - before
+				}
 			}
 		}
 	}
@@ -125,7 +128,7 @@ func (a *Arch) Missing(has func(name string) bool) Lack {
 			m.layer(l, a.family.mtpPrefix+strconv.Itoa(i)+".")
 		}
 	}
-	m.MTP = m.Count - before
+	m.MTP += m.Count - before
 	return m.Lack
 }
 
@@ -198,8 +201,12 @@ func (m *lacks) layer(l int, prefix string) {
 // fused reports whether the experts of a layer lie in one tensor.
 func (m *lacks) fused(prefix, path string) bool {
 	one := func(path string) bool {
-		return m.stored(prefix+path+"gate_up_proj") || m.stored(prefix+path+"gate_up_proj.weight") ||
-			m.stored(prefix+strings.TrimSuffix(path, "experts.")+switched+".gate_proj.weight")
+		for _, part := range []string{"gate_up_proj", "gate_up_proj.weight", "up_proj"} { // up alone: Nemotron-H
+			if m.stored(prefix + path + part) {
+				return true
+			}
+		}
+		return m.stored(prefix + strings.TrimSuffix(path, "experts.") + switched + ".gate_proj.weight")
 	}
 	if one(path) {
 		return true
