@@ -14,11 +14,12 @@ func init() {
 			mixers: windows, layerTypes: true, biases: qkvo, biasField: "attention_bias", normOf: cohereNorm, manner: manner{pairs: true, rotates: cohereRotates},
 			arrange: parallel, router: topKSoftmax, routes: cohereRouter, factors: cohereFactors,
 			computes: set(`
-				logit_scale layer_norm_eps expert_selection_fn shared_expert_combination_strategy first_k_dense_replace norm_topk_prob
+				logit_scale layer_norm_eps first_k_dense_replace norm_topk_prob
 				prefix_dense_intermediate_size prefix_dense_sliding_window_pattern sliding_window_pattern
 			`),
 			judges: map[string]func(v value) bool{
-				"expert_selection_fn": func(v value) bool { s, _ := v.Str(); return s == "softmax" || s == "sigmoid" },
+				"expert_selection_fn":                func(v value) bool { s, _ := v.Str(); return s == "softmax" || s == "sigmoid" },
+				"shared_expert_combination_strategy": func(v value) bool { s, _ := v.Str(); return s == "sum" || s == "average" },
 			},
 		},
 	})

@@ -50,10 +50,15 @@ func init() {
 		},
 		"hy_v3": {
 			mixers: groupedQueries, biases: qkvo, biasField: "attention_bias", mlpBias: true, headNorm: always, router: sigmoidBiasSum,
-			computes: set("router_scaling_factor enable_moe_fp32_combine enable_lm_head_fp32 enable_attention_fp32_softmax first_k_dense_replace expert_hidden_dim qk_norm route_norm moe_router_enable_expert_bias moe_router_use_sigmoid"),
+			computes: set("router_scaling_factor enable_moe_fp32_combine enable_lm_head_fp32 enable_attention_fp32_softmax first_k_dense_replace expert_hidden_dim"),
+			judges: map[string]func(v value) bool{
+				"qk_norm": value.on, "route_norm": value.on, "moe_router_enable_expert_bias": value.on, "moe_router_use_sigmoid": value.on,
+			},
 		},
 		"dots1": {
 			mixers: windows, layerTypes: true, biases: qkvo, biasField: "attention_bias", headNorm: always, router: sigmoidBiasTopK,
+			// The release names the method where others name the function.
+			judges: map[string]func(v value) bool{"scoring_func": func(v value) bool { s, _ := v.Str(); return s == "sigmoid" || s == "noaux_tc" }},
 		},
 		"solar_open": {
 			mixers: groupedQueries, biases: qkv, biasField: "attention_bias", router: sigmoidBiasTopK,

@@ -104,3 +104,39 @@ func TestRopeTypes(t *testing.T) {
 		}
 	}
 }
+
+// Types whose angles depend on the length of a text say up to which they hold.
+func TestRopeLongest(t *testing.T) {
+	c := &model.Config{MaxPositions: 64}
+	long := model.Rope{Type: "longrope", ShortFactor: []float64{1, 2, 3, 4}, ShortMScale: 1.2, LongMScale: 1.2, OriginalMax: 16}
+	differs := long
+	differs.LongMScale = 1.5
+	for _, x := range []struct {
+		rope    model.Rope
+		longest int
+		factor  float64
+		second  float64 // frequency of the second pair, times 10
+	}{
+		{long, 0, 1.2, 0.5},
+		{differs, 16, 1.2, 0.5},
+		{model.Rope{Type: "dynamic", Factor: 4}, 64, 1, 1},
+		{model.Rope{Type: "dynamic", Factor: 1, Alpha: 16}, 0, 1, 10 * math.Pow(1e4*math.Pow(16, 8./6), -0.25)},
+		{model.Rope{Type: "proportional", PartialRotaryFactor: 0.5}, 0, 1, 1},
+	} {
+		r, err := newRope(c, x.rope, &family{}, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.longest != x.longest || r.factor != x.factor || !near(float64(r.inverse[1])*10, x.second) || r.dims() != 8 {
+			t.Errorf("%+v: %+v", x.rope, r)
+		}
+	}
+	odd, err := newRope(c, model.Rope{PartialRotaryFactor: 0.34}, &family{oddRotation: true}, 16)
+	if err != nil || odd.dims() != 6 || !near(float64(odd.inverse[2]), math.Pow(1e4, -4./5)) {
+		t.Errorf("%+v %v", odd, err)
+	}
+	grows, err := newRope(c, model.Rope{Llama4Beta: 0.1, OriginalMax: 4}, &family{}, 8)
+	if err != nil || !near(float64(grows.query(9)), 1+0.1*math.Log(3)) {
+		t.Error(err)
+	}
+}

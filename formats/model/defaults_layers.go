@@ -82,7 +82,7 @@ func gemma4Defaults(c *Config) error {
 		c.GlobalHeadDim = 512
 	}
 	c.everyNth(6, "sliding_attention")
-	if n := len(c.LayerTypes); n > 0 {
+	if n := len(c.LayerTypes); n > 0 && c.LayerTypes[n-1] == "sliding_attention" {
 		c.LayerTypes[n-1] = "full_attention"
 	}
 	if c.off("enable_moe_block") {
