@@ -72,7 +72,7 @@ func newLatent(s *site) (mixer, error) {
 		a.q = weight("q")
 	}
 	a.kvABias, a.oBias = s.bias("kv_a", c.KVLoraRank+c.QKRopeHeadDim), s.bias("o", c.HiddenSize)
-	a.module = strings.TrimSuffix(a.o.module, ".o_proj")
+	a.module = a.o.module[:max(0, strings.LastIndexByte(a.o.module, '.'))]
 	return a, s.err
 }
 
