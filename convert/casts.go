@@ -3,37 +3,13 @@ package convert
 import (
 	"cmp"
 	"fmt"
-	"maps"
 
 	"quern/convert/plan"
-	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/formats/safetensors"
 	"quern/internal/invalid"
 	"quern/scheme"
 )
-
-// unpacked is the plan of a checkpoint in which packed weights that are read have become
-// matrices of numbers under their plain names, what they become unless something is made
-// of their codes. read are the names of what was read.
-func unpacked(c *hf.Checkpoint) (p *plan.Plan, read map[string]bool, err error) {
-	p = plan.New(c)
-	packed, scales, err := plan.Packed(p, quantization(c))
-	if err != nil {
-		return nil, nil, err
-	}
-	read = maps.Clone(scales)
-	for i := range packed {
-		read[p.Tensors[i].Name] = true
-	}
-	unpack(p, packed, scales)
-	for i := range p.Tensors {
-		if t := &p.Tensors[i]; t.Written != nil {
-			t.Meta = c.Arch().Classify(t.Name, t.DType, t.Shape)
-		}
-	}
-	return p, read, nil
-}
 
 // recast makes codes of weight t, whose own are not those of a grid, those of the scheme
 // that is asked for.

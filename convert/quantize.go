@@ -6,7 +6,6 @@ import (
 
 	"quern/convert/container"
 	"quern/convert/plan"
-	"quern/formats/foreign"
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/internal/invalid"
@@ -19,11 +18,8 @@ import (
 // taken over code by code where block FP8 is asked for. Errors that blame the input
 // match invalid.Input.
 func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
-	p, read, err := unpacked(c)
-	if err != nil {
-		return nil, err
-	}
-	if err := foreign.RefuseBut(c, func(name string) bool { return read[name] }); err != nil {
+	p := plan.New(c)
+	if _, err := plan.Unpack(p, c); err != nil {
 		return nil, err
 	}
 	q := quantizer{QuantizeOptions: o, checkpoint: c, listed: listedIn(c)}
