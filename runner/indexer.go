@@ -21,6 +21,10 @@ type indexer struct {
 	first  int  // channel that is rotated
 	pairs  bool // in pairs, not halves
 	leaves bool // layers without an indexer follow
+	// Without a query latent (Mistral Large 4): the norm of what queries are made from, and
+	// what they are multiplied by; else nil.
+	input *norm
+	grows *scaling
 }
 
 // selection lays out how a layer of latent attention with an indexer chooses keys: in pairs
@@ -51,6 +55,8 @@ func (s *site) selection(r *rope, pairs, last bool, eps float32) (selection, err
 func (x *indexer) needs(p *part) {
 	p.matrices(x.q, x.k, x.weights)
 	x.kNorm.needs(p)
+	x.input.needs(p)
+	x.grows.needs(p)
 }
 
 func (x *indexer) scratch() int { return (x.Heads+1)*(x.Size+1) + x.most }
@@ -58,6 +64,12 @@ func (x *indexer) scratch() int { return (x.Heads+1)*(x.Size+1) + x.most }
 func (x *indexer) newState() state { return &keyCache{width: x.Size} }
 
 func (x *indexer) choose(p *pass, in, c []float32, b *batch, kept func(s *segment) state) (chosen, error) {
+	if x.input != nil {
+		mark := p.arena.mark()
+		defer p.arena.release(mark)
+		c = p.arena.floats(b.n * x.q.in)
+		p.normalize(c, in, b.n, x.q.in, x.input)
+	}
 	p.observe(in, b.n, x.k)
 	p.observe(c, b.n, x.q)
 	longest, keeps := 0, false
@@ -83,6 +95,7 @@ func (x *indexer) choose(p *pass, in, c []float32, b *batch, kept func(s *segmen
 	}
 	q, w := p.arena.floats(b.n*x.Heads*x.Size), p.arena.floats(b.n*x.Heads)
 	p.linear(q, c, b.n, x.q, nil)
+	x.grows.apply(p, q, b.segs)
 	x.rotate(p, q, x.Heads, b.segs)
 	p.linear(w, in, b.n, x.weights, nil)
 	out := make(chosen, b.n)
@@ -125,6 +138,9 @@ func hide(scores []float32) {
 
 // rotate turns channels of the heads of rows.
 func (x *indexer) rotate(p *pass, y []float32, heads int, segs []segment) {
+	if x.rope == nil {
+		return
+	}
 	d, turn := x.rope.dims(), vec.Rotate
 	if x.pairs {
 		turn = vec.RotateInterleaved

@@ -34,6 +34,8 @@ type latent struct {
 	interleaved              bool
 	scale                    float32
 	keys                     selection // nil: a row sees all that came before
+	grows                    *scaling  // of queries by head and position, or nil (Mistral Large 4)
+	lent                     *lent     // latents and keys of another layer, or for others; or nil
 	module                   string
 }
 
@@ -81,6 +83,7 @@ func (a *latent) needs(p *part) {
 	p.vectors(a.qABias, a.kvABias, a.oBias, a.sinks)
 	a.qNorm.needs(p)
 	a.kvNorm.needs(p)
+	a.grows.needs(p)
 	if a.keys != nil {
 		a.keys.needs(p)
 	}
@@ -117,13 +120,19 @@ func (a *latent) mix(p *pass, y, x []float32, b *batch) error {
 		p.observe(qa, rows, a.qB)
 		p.linear(q, qa, rows, a.qB, nil)
 	}
-	p.linear(kva, x, rows, a.kvA, a.kvABias)
+	if a.kvA != nil {
+		p.linear(kva, x, rows, a.kvA, a.kvABias)
+	}
 	keys, err := selects(p, a, a.keys, x, qa, b)
 	if err != nil {
 		return err
 	}
 	lat, shared := p.arena.floats(rows*a.rank), p.arena.floats(rows*a.rotated)
 	a.position(p, q, lat, shared, kva, segs)
+	if err := a.lent.pass(p, lat, shared, b); err != nil {
+		return err
+	}
+	a.grows.apply(p, q, segs)
 	p.grow(q, a.heads*qk, a.rope.growth(), segs)
 	p.cached(a.module, "kv_latent", lat, rows, a.rank)
 	p.cached(a.module, "k", shared, rows, a.rotated)
@@ -161,11 +170,13 @@ func (a *latent) position(p *pass, q, lat, shared, kva []float32, segs []segment
 				if table != nil {
 					at = table[(s.pos+i)*d:][:d]
 				}
-				in := kva[row*(a.rank+d):][:a.rank+d]
-				norm(lat[row*a.rank:][:a.rank], in[:a.rank])
-				pe := shared[row*d:][:d]
-				copy(pe, in[a.rank:])
-				a.rotate(pe, at)
+				if norm != nil {
+					in := kva[row*(a.rank+d):][:a.rank+d]
+					norm(lat[row*a.rank:][:a.rank], in[:a.rank])
+					pe := shared[row*d:][:d]
+					copy(pe, in[a.rank:])
+					a.rotate(pe, at)
+				}
 				for h := range a.heads {
 					a.rotate(q[(row*a.heads+h)*qk+a.nope:][:d], at)
 				}

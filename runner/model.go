@@ -182,6 +182,16 @@ func (m *Model) build(b *builder) error {
 		m.headBias = b.vector(k, m.vocab)
 	}
 	ropes := newRopes(m.cfg, m.fam)
+	if k := (key{role: model.Factor, layer: -1, part: "rotary.alpha"}); b.has(k) {
+		alpha := b.vector(k, m.cfg.QKRopeHeadDim/2)
+		if b.err != nil {
+			return b.err
+		}
+		var err error
+		if ropes.learned, err = alpha.load(m.files); err != nil {
+			return err
+		}
+	}
 	lay := func(i int) (*layer, error) {
 		s := site(i)
 		s.ropes = ropes

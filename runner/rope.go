@@ -56,6 +56,8 @@ type ropes struct {
 	c    *model.Config
 	fam  *family
 	made map[ropeKey]*rope
+	// learned are the logarithms of what frequencies are multiplied by; nil: nothing.
+	learned []float32
 }
 
 type ropeKey struct {
@@ -79,6 +81,9 @@ func (r *ropes) of(layerType string, head int) (*rope, error) {
 	}
 	made, err := newRope(r.c, p, r.fam, head)
 	if err == nil {
+		if err := made.learn(r.learned); err != nil {
+			return nil, err
+		}
 		r.made[key] = made
 	}
 	return made, err
@@ -93,6 +98,25 @@ func (r *ropes) longest() int {
 		}
 	}
 	return n
+}
+
+// learn multiplies frequencies (rotary.Learned).
+func (r *rope) learn(alpha []float32) error {
+	if alpha == nil {
+		return nil
+	}
+	if len(alpha) != len(r.inverse) {
+		return invalid.Errorf("config.json: %d pairs of channels rotate, and %d frequencies are learned", len(r.inverse), len(alpha))
+	}
+	freq := make([]float64, len(r.inverse))
+	for i, f := range r.inverse {
+		freq[i] = float64(f)
+	}
+	rotary.Learned(freq, alpha)
+	for i, f := range freq {
+		r.inverse[i] = float32(f)
+	}
+	return nil
 }
 
 // newRope follows transformers' modeling_rope_utils and the YaRN paper's code (arXiv

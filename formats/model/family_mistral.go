@@ -62,7 +62,7 @@ var (
 		{key: "attention.wq.weight", shape: []dim{qkRows, hidden}},
 		{key: "attention.wkv_a_with_mqa.weight", shape: []dim{large4A, hidden}, in: ownKV},
 		{key: "attention.kv_a_norm.weight", shape: []dim{kvRank}, in: ownKV},
-		{key: "attention.wkv_b.weight", shape: []dim{large4B, kvRank}, in: ownKV},
+		{key: "attention.wkv_b.weight", shape: []dim{large4B, kvRank}},
 		{key: "attention.o_proj.weight", shape: []dim{hidden, vRows}},
 		{key: "attention.ssmax_scaling.s", shape: []dim{heads}},
 		{key: "attention.ssmax_scaling.b", shape: []dim{heads}},
