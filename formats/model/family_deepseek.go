@@ -40,6 +40,7 @@ var v4Layer = []entry{
 	{"attn.indexer.compressor.wgate", rule{role: Compressor, part: "indexer.gate"}},
 	{"attn.compressor.norm", rule{role: Norm, part: "compressor.norm"}},
 	{"attn.indexer.compressor.norm", rule{role: Norm, part: "indexer.compressor.norm"}},
+	{"attn.norm", rule{role: Norm, part: "kv_norm"}}, // as transformers 5 saves it
 	{"ffn.gate.tid2eid", rule{role: Router, part: "tid2eid", flags: noWeight}},
 	{"hc_head_fn", rule{role: HyperConnection, part: "head_fn", flags: mtpOnly}},
 	{"hc_head_base", rule{role: HyperConnection, part: "head_base", flags: mtpOnly}},
@@ -59,6 +60,9 @@ var streamNames = []entry{
 }
 
 var v4Root = []entry{
+	{"hc_head.hc_fn", rule{role: HyperConnection, part: "head_fn"}}, // as transformers 5 saves them
+	{"hc_head.hc_base", rule{role: HyperConnection, part: "head_base"}},
+	{"hc_head.hc_scale", rule{role: HyperConnection, part: "head_scale"}},
 	{"embed", rule{role: Embedding}},
 	{"head", rule{role: Head}},
 	{"hc_head_fn", rule{role: HyperConnection, part: "head_fn"}},
@@ -91,12 +95,12 @@ var (
 	v4Hashes     when = (*Config).Hashes
 
 	v4Outer = []row{
-		{key: "embed.weight", shape: []dim{vocab, hidden}, root: true},
+		{key: "embed.weight", also: "embed_tokens.weight", shape: []dim{vocab, hidden}, root: true},
 		{key: "norm.weight", shape: []dim{hidden}, root: true},
 		{key: "head.weight", shape: []dim{vocab, hidden}, root: true},
-		{key: "hc_head_fn", shape: []dim{streams, hcWidth}, root: true},
-		{key: "hc_head_base", shape: []dim{streams}, root: true},
-		{key: "hc_head_scale", shape: []dim{one}, root: true},
+		{key: "hc_head_fn", also: "hc_head.hc_fn", shape: []dim{streams, hcWidth}, root: true},
+		{key: "hc_head_base", also: "hc_head.hc_base", shape: []dim{streams}, root: true},
+		{key: "hc_head_scale", also: "hc_head.hc_scale", shape: []dim{one}, root: true},
 	}
 	v4Attention = []row{
 		{key: "attn_norm.weight", shape: []dim{hidden}},
@@ -105,7 +109,7 @@ var (
 		{key: "attn.q_norm.weight", shape: []dim{qRank}},
 		{key: "attn.wq_b.weight", shape: []dim{qRows, qRank}},
 		{key: "attn.wkv.weight", shape: []dim{head, hidden}},
-		{key: "attn.kv_norm.weight", shape: []dim{head}},
+		{key: "attn.kv_norm.weight", also: "attn.norm.weight", shape: []dim{head}},
 		{key: "attn.wo_a.weight", shape: []dim{v4OLora, v4OCols}},
 		{key: "attn.wo_b.weight", shape: []dim{hidden, v4OLora}},
 		{key: "attn.attn_sink", shape: []dim{heads}},

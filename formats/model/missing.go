@@ -110,7 +110,7 @@ func (a *Arch) Missing(has func(name string) bool) Lack {
 		for i := range set {
 			if r := &set[i]; r.root && applies(r, c, -1) {
 				before := m.Count
-				if m.outside(r.key); strings.HasPrefix(r.key, "mtp.") {
+				if m.outside(r); strings.HasPrefix(r.key, "mtp.") {
 					m.MTP += m.Count - before
 				}
 			}
@@ -262,9 +262,10 @@ func spellings(name string) iter.Seq[string] {
 }
 
 // outside notes a tensor outside of layers that is missing under every root.
-func (m *lacks) outside(key string) {
+func (m *lacks) outside(r *row) {
+	key := r.key
 	for _, root := range roots {
-		if m.stored(root + key) {
+		if m.stored(root+key) || r.also != "" && m.stored(root+r.also) {
 			return
 		}
 	}
