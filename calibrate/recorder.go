@@ -23,6 +23,7 @@ type recorder struct {
 	state      *state
 	trace      *trace // or nil
 	checkpoint time.Duration
+	resumable  func(layer int) bool
 	last       int // number of the last layer
 	mtp        int // that of the layer of multi-token prediction, or −1
 
@@ -157,6 +158,8 @@ func (r *recorder) done(layer int, x *runner.Rows) error {
 	switch {
 	case layer == r.last:
 		x, canceled = nil, false // the rest takes no time
+	case !r.resumable(layer + 1):
+		return nil // what follows needs more than hidden states
 	case canceled, took >= r.checkpoint/longLayers, time.Since(r.saved) >= r.checkpoint:
 	default:
 		return nil

@@ -119,7 +119,7 @@ func Run(ctx context.Context, m *runner.Model, texts []corpus.Text, chunks []cor
 	}()
 	r := &recorder{
 		path: m.Checkpoint().Path, info: &job.Info, corpus: c, observer: newObserver(workers(o.Runner.Workers)), state: s, trace: t,
-		checkpoint: o.Checkpoint, last: m.Layers() - 1, mtp: -1, saved: time.Now(),
+		checkpoint: o.Checkpoint, resumable: m.Resumable, last: m.Layers() - 1, mtp: -1, saved: time.Now(),
 	}
 	if m.HasMTP() && c.mtpStarts[len(c.ids)] > 0 {
 		r.mtp, r.last = m.Layers(), m.Layers()

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"fmt"
 
 	"quern/gpu"
 	"quern/internal/invalid"
@@ -39,9 +40,9 @@ type Options struct {
 
 const defaultMemory = 2 << 30
 
-// Resume says where an evaluation goes on: with decoder layer Layer, or, if that is
-// the number of them, with what follows. What lies before it is not computed, and
-// hooks do not see it.
+// Resume says where an evaluation goes on: with decoder layer Layer, which has to be
+// Resumable, or, if that is the number of them, with what follows. What lies before it is
+// not computed, and hooks do not see it.
 type Resume struct {
 	Layer int
 	// Hidden fills x with the rows from first on that Hooks.Done saw of layer
@@ -247,6 +248,9 @@ func (e *evaluator) embed(x *Rows, keep bool) (err error) {
 // resume takes states that an earlier evaluation left, and says with which layer it
 // goes on.
 func (e *evaluator) resume(r *Resume) (layer int, err error) {
+	if !e.m.Resumable(r.Layer) {
+		return 0, fmt.Errorf("runner: layer %d takes keys that an earlier one chose, and cannot be resumed at", r.Layer)
+	}
 	for _, l := range e.m.layers[:r.Layer] {
 		e.load.count(l.read())
 	}

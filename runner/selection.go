@@ -106,6 +106,24 @@ type inherited int
 
 func (inherited) needs(*part) {}
 
+// borrows reports whether a layer takes what an earlier one left on the shelf.
+func (l *layer) borrows() bool {
+	for _, b := range l.blocks {
+		if a, ok := b.mixer.(*latent); ok {
+			if _, ok := a.keys.(inherited); ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Resumable reports whether an evaluation can go on with a layer, given what the one before
+// it ended with: a layer that takes the keys that an earlier one chose needs these, too.
+func (m *Model) Resumable(layer int) bool {
+	return layer >= len(m.layers) || !m.layers[layer].borrows()
+}
+
 func (n inherited) scratch() int { return int(n) }
 
 func (inherited) newState() state { return nil }
