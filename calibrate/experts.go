@@ -1,5 +1,7 @@
 package calibrate
 
+import "slices"
+
 // experts is what was seen of the choices of a layer's router.
 type experts struct {
 	load   []int64
@@ -22,13 +24,16 @@ func newExperts(n, texts int, pairs bool) *experts {
 // add counts the choices of tokens, k each, of a text; a text below 0 is none.
 func (e *experts) add(text int, ids []int32, weights []float32, k int) {
 	for i, id := range ids {
-		e.load[id]++
+		if int(id) >= len(e.load) { // gives what it reads (LongCat)
+			continue
+		}
 		e.weight[id] += float64(weights[i])
-	}
-	if e.texts != nil && text >= 0 {
-		load := e.texts[text]
-		for _, id := range ids {
-			load[id]++
+		if slices.Contains(ids[i/k*k:i], id) { // a table names it twice (DeepSeek-V4)
+			continue
+		}
+		e.load[id]++
+		if e.texts != nil && text >= 0 {
+			e.texts[text][id]++
 		}
 	}
 	if e.pairs == nil {
@@ -38,7 +43,9 @@ func (e *experts) add(text int, ids []int32, weights []float32, k int) {
 	for ; len(ids) >= k && k > 0; ids = ids[k:] {
 		for i, a := range ids[:k] {
 			for _, b := range ids[:i] {
-				e.pairs[int(min(a, b))*n+int(max(a, b))]++
+				if int(max(a, b)) < n {
+					e.pairs[int(min(a, b))*n+int(max(a, b))]++
+				}
 			}
 		}
 	}

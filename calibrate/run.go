@@ -184,7 +184,7 @@ func describe(m *runner.Model, c *tokens, o Options) (*identity, error) {
 		Sequences: file.DigestIDs(c.ids), Trace: o.Trace != "",
 	}
 	for _, r := range m.Routed() {
-		job.Info.Experts = r.Experts
+		job.Info.Experts = r.Experts - r.Zero
 		if r.MTP {
 			job.Info.MTPLayers = append(job.Info.MTPLayers, r.Layer)
 		}

@@ -66,6 +66,17 @@ func newExperts(s *site) (mixer, error) {
 	return x, s.err
 }
 
+// zero is how many experts give what they read.
+func (x *experts) zero() int {
+	n := 0
+	for _, e := range x.experts {
+		if e == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // needs adds what every token of the layer needs.
 func (x *experts) needs(p *part) {
 	x.router.needs(p)

@@ -67,7 +67,13 @@ func indexedAttention(pairs bool) mixers {
 		a.keys, err = s.selection(a.rope, pairs, false, indexerEps)
 		return a, err
 	}
-	return mixers{"indexed_attention": lay, "full_attention": lay}
+	return indexedLayers(lay)
+}
+
+// indexedLayers are the types of layers with an indexer: transformers' word for them was
+// another one, and releases have none.
+func indexedLayers(lay func(s *site) (mixer, error)) mixers {
+	return mixers{"indexed_attention": lay, "deepseek_sparse_attention": lay, "full_attention": lay}
 }
 
 // indexerEps is the epsilon of the norm of an indexer's keys.

@@ -19,10 +19,13 @@ func init() {
 
 const m3Sparse = "minimax_m3_sparse"
 
-// m3Fields are read by formats/model. Of rotary_dim transformers takes no notice.
+// m3Fields are read by formats/model, or say how images become tokens. Of rotary_dim
+// transformers takes no notice.
 var m3Fields = set(`
 	dense_intermediate_size index_n_heads index_head_dim index_block_size index_topk_blocks index_local_blocks
 	swiglu_alpha swiglu_limit partial_rotary_factor rotary_dim first_k_dense_replace
+	image_grid_pinpoints image_seq_length img_token_compression_config multimodal_projector_bias num_reward_heads process_image_mode
+	projector_hidden_act projector_hidden_size video_token_index vision_feature_layer vision_feature_select_strategy
 `)
 
 var m3Judges = map[string]func(v value) bool{

@@ -217,6 +217,7 @@ func TestSpellings(t *testing.T) {
 			"mtp":    {"compress_ratios": []int{0, 16, 4, 16, 4, 0}},
 		},
 		"glm_moe_dsa_shared": {"pattern": {"indexer_types": nil, "index_topk_pattern": "FSFSS"}},
+		"deepseek_v32":       {"types": {"layer_types": []string{"deepseek_sparse_attention", "deepseek_sparse_attention", "deepseek_sparse_attention", "deepseek_sparse_attention"}}},
 		"glm_moe_dsa":        {"plain": {"indexer_types": nil, "layer_types": nil, "mlp_layer_types": nil, "indexer_rope_interleave": true}},
 		"longcat_flash":      {"attentions": {"num_hidden_layers": 4}},
 		"minimax_m3_sparse": {"release": {

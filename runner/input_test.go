@@ -177,7 +177,7 @@ func TestCached(t *testing.T) {
 // What a model is.
 func TestModel(t *testing.T) {
 	m := open(t, "testdata/models/deepseek_v3")
-	want := []runner.Routed{{1, 16, 4, false}, {2, 16, 4, false}, {3, 16, 4, true}}
+	want := []runner.Routed{{Layer: 1, Experts: 16, TopK: 4}, {Layer: 2, Experts: 16, TopK: 4}, {Layer: 3, Experts: 16, TopK: 4, MTP: true}}
 	if got := m.Routed(); !slices.Equal(got, want) {
 		t.Errorf("%v instead of %v", got, want)
 	}

@@ -135,7 +135,8 @@ func (m *Model) Checkpoint() *hf.Checkpoint { return m.c }
 // Routed describes the layers that have routed experts.
 type Routed struct {
 	Layer   int
-	Experts int
+	Experts int // that the router chooses from
+	Zero    int // of them, the last ones: they have no weights and give what they read
 	TopK    int
 	MTP     bool
 }
@@ -145,7 +146,7 @@ func (m *Model) Routed() []Routed {
 	var out []Routed
 	add := func(l *layer, mtp bool) {
 		if x := l.routed(); x != nil {
-			out = append(out, Routed{Layer: l.index, Experts: len(x.experts), TopK: x.router.topK, MTP: mtp})
+			out = append(out, Routed{Layer: l.index, Experts: len(x.experts), Zero: x.zero(), TopK: x.router.topK, MTP: mtp})
 		}
 	}
 	for _, l := range m.layers {
