@@ -51,7 +51,7 @@ func TestPanelsEqualWhole(t *testing.T) {
 		s *scheme.Scheme
 		p scheme.Params
 	}{
-		{scheme.MXFP4Groups, scheme.Params{}},
+		{scheme.MXFP4, scheme.Params{}},
 		{scheme.NVFP4Plain, scheme.Params{}},
 		{scheme.AWQ, scheme.Params{Packing: scheme.Packing{Bits: 4, Group: 128, Scales: safetensors.BF16, Zeros: true}}},
 		{scheme.GPTQ, scheme.Params{Packing: scheme.Packing{Bits: 4, Group: 128, Scales: safetensors.BF16, Zeros: true}}},
@@ -114,7 +114,7 @@ func TestCodedRows(t *testing.T) {
 
 func BenchmarkCodedFew(b *testing.B) {
 	const out, in = 2048, 4096
-	s := scheme.MXFP4Groups
+	s := scheme.MXFP4
 	c := &coded{m: &matrix{written: &plan.Written{Scheme: s.Name, Rows: out, Cols: in}, out: out, in: in}, scheme: s, outputs: s.Outputs(scheme.Params{}, out, in)}
 	for k := range c.outputs {
 		n := c.outputs[k].Size(scheme.Part{Rows: out, Cols: in})

@@ -8,7 +8,7 @@ import (
 
 // Forms are what released checkpoints are written in and nobody asks quern to write:
 // they have no Coder. Their names are those of the packages that write them.
-var Forms = []*Scheme{MXFP4Groups, MXFP4Turned, NVFP4Stack, NVFP4Plain, MLXFP8, PackQuantized, AWQ, GPTQ, GPTQv2, MLXAffine, INT8}
+var Forms = []*Scheme{MXFP4Turned, NVFP4Stack, NVFP4Plain, MLXFP8, PackQuantized, AWQ, GPTQ, GPTQv2, MLXAffine, INT8}
 
 // Packing says of one of [Forms] what its codes do not.
 type Packing struct {

@@ -28,8 +28,7 @@ func packing(k scheme.Packing) scheme.Params { return scheme.Params{Packing: k} 
 func shapes() []shaped {
 	const bf16, f16 = safetensors.BF16, safetensors.F16
 	return []shaped{
-		{scheme.MXFP4Groups, packing(scheme.Packing{}), 70, 96},
-		{scheme.MXFP4Groups, packing(scheme.Packing{Codes: safetensors.U32}), 70, 96},
+		{scheme.MXFP4, scheme.Params{}, 70, 96},
 		{scheme.MXFP4Turned, packing(scheme.Packing{Each: 64}), 192, 40},
 		{scheme.NVFP4Stack, packing(scheme.Packing{Each: 24}), 72, 48},
 		{scheme.NVFP4Plain, packing(scheme.Packing{Codes: safetensors.U32}), 33, 64},
@@ -207,7 +206,7 @@ func (x shaped) plain(f [][]byte) []float32 {
 			power := func(at int64) float32 { return float32(math.Ldexp(1, int(f[1][at])-127)) }
 			var v float32
 			switch x.s {
-			case scheme.MXFP4Groups:
+			case scheme.MXFP4:
 				v = nibble(r*x.cols+c) * power(r*(x.cols/32)+c/32)
 			case scheme.MXFP4Turned:
 				e, i := r/k.Each, r%k.Each
@@ -296,7 +295,7 @@ func TestMLX(t *testing.T) {
 		{"affine5g32", "mlx-affine", 5, 32},
 		{"affine6g64", "mlx-affine", 6, 64},
 		{"affine8g128", "mlx-affine", 8, 128},
-		{"mxfp44g32", "mxfp4-groups", 4, 32},
+		{"mxfp44g32", "mxfp4", 4, 32},
 		{"mxfp88g32", "mlx-mxfp8", 8, 32},
 		{"nvfp44g16", "mlx-nvfp4", 4, 16},
 	} {

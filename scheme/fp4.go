@@ -11,50 +11,33 @@ import (
 	"quern/internal/invalid"
 )
 
-// MXFP4Groups is E2M1 codes, two to a byte with the first in the low bits, with an E8M0
-// scale for every 32 weights of a row, under whatever names: weight_packed and
-// weight_scale of compressed-tensors, weight and weight_scale of Quark, weight (I8) and
-// scale of DeepSeek-V4, and eight to a word weight and scales of MLX
-// (formats-2026.md §4.3).
-var MXFP4Groups = &Scheme{
-	Name:  "mxfp4-groups",
-	Title: "MXFP4, with a power of two for every 32 weights",
-	Grain: Grain{Rows: 1},
-	Check: func(_ Params, _, cols int64) error { return wholeGroups("MXFP4", 32, cols) },
-	Outputs: func(p Params, rows, cols int64) []Output {
-		d := p.codes()
-		return []Output{
-			{Kind: Codes, DType: d, Shape: []int64{rows, cols * 4 / d.Bits()}, TileRows: 1, TileCols: 1, Bits: 4},
-			{Kind: Scale, DType: safetensors.U8, Shape: []int64{rows, cols / 32}, TileRows: 1, TileCols: 32, Bits: 8},
-		}
-	},
-	Decode: func(_ Params, dst []byte, stride int, elem fp8.Elem, in [][]byte, part Part) error {
-		return decodeRows(group.MXFP4{}, dst, stride, elem, in, part)
-	},
-	Recognise: func(w *Stored, beside Beside) (Found, bool) {
-		var per int64
-		scale := ""
-		switch {
-		case w.DType == safetensors.U8:
-			per, scale = 2, fp4Scale(w)
-		case w.DType == safetensors.I8:
-			per, scale = 2, "scale"
-		case words(w.DType) && w.Meta.Param == "weight":
-			per, scale = 8, "scales"
-		}
-		s, ok := beside(scale)
-		if !ok && w.DType == safetensors.U8 && w.Meta.Param == "weight" {
-			s, ok = beside("scale") // DeepSeek-V4
-		}
-		if !ok || !powers(s.DType) || w.DType == safetensors.I8 && s.DType != safetensors.F8E8M0 || !same(w.Shape, s.Shape) || last(w.Shape)*per != last(s.Shape)*32 {
-			return Found{}, false
-		}
-		if per == 8 && w.Config != nil && w.Config.Mode != "" && w.Config.Mode != "mxfp4" {
-			return Found{}, false
-		}
-		rows, cols := w.matrix(per)
-		return Found{Params: Params{Packing: Packing{Codes: w.DType}}, Scales: []string{s.Name}, Rows: rows, Cols: cols}, true
-	},
+// mxfp4Elsewhere recognises what [MXFP4] writes under other names than its own, and in
+// three dimensions: weight and weight_scale of Quark, weight (I8) and scale of
+// DeepSeek-V4, and eight codes to a word, weight and scales of MLX, which are the same
+// bytes (formats-2026.md §4.3).
+func mxfp4Elsewhere(w *Stored, beside Beside) (Found, bool) {
+	var per int64
+	scale := ""
+	switch {
+	case w.DType == safetensors.U8:
+		per, scale = 2, fp4Scale(w)
+	case w.DType == safetensors.I8:
+		per, scale = 2, "scale"
+	case words(w.DType) && w.Meta.Param == "weight":
+		per, scale = 8, "scales"
+	}
+	s, ok := beside(scale)
+	if !ok && w.DType == safetensors.U8 && w.Meta.Param == "weight" {
+		s, ok = beside("scale") // DeepSeek-V4
+	}
+	if !ok || !powers(s.DType) || w.DType == safetensors.I8 && s.DType != safetensors.F8E8M0 || !same(w.Shape, s.Shape) || last(w.Shape)*per != last(s.Shape)*32 {
+		return Found{}, false
+	}
+	if per == 8 && w.Config != nil && w.Config.Mode != "" && w.Config.Mode != "mxfp4" {
+		return Found{}, false
+	}
+	rows, cols := w.matrix(per)
+	return Found{Scheme: MXFP4, Scales: []string{s.Name}, Rows: rows, Cols: cols}, true
 }
 
 // fp4Scale is the parameter that holds the scales of codes in U8.

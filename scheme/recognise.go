@@ -33,7 +33,7 @@ type Beside func(param string) (Stored, bool)
 
 // Found is how a weight is written.
 type Found struct {
-	*Scheme
+	*Scheme // that of the row that found it, if nil
 	Params
 	Scales     []string // names of the further tensors, in the order of the scheme's outputs
 	Rows, Cols int64    // of the matrix; the matrices of fused experts are taken as one, below each other
@@ -49,13 +49,18 @@ func Recognise(w *Stored, beside Beside) (f Found, ok bool) {
 	if !Coded(w.DType, w.Meta) && !integers(w.DType, w.Meta) {
 		return Found{}, false
 	}
+	if f, ok := mxfp4Elsewhere(w, beside); ok {
+		return f, true
+	}
 	for _, list := range [][]*Scheme{All, Forms} {
 		for _, s := range list {
 			if s.Recognise == nil {
 				continue
 			}
 			if f, ok := s.Recognise(w, beside); ok {
-				f.Scheme = s
+				if f.Scheme == nil {
+					f.Scheme = s
+				}
 				return f, true
 			}
 		}

@@ -127,7 +127,7 @@ func (t *Tensor) matrix(e, first, rows int64) (Tensor, error) {
 			v.Offset += index(v, e) * v.Bytes() / t.Shape[0]
 			v.Order = nil
 		})
-		w.Scheme, w.Params, w.shape = scheme.MXFP4Groups.Name, scheme.Params{}, nil
+		w.Scheme, w.Params, w.shape = scheme.MXFP4.Name, scheme.Params{}, nil
 		w.Cols, w.Rows = t.Shape[1], t.Shape[2]
 		row = first
 	}
@@ -144,6 +144,10 @@ func (t *Tensor) matrix(e, first, rows int64) (Tensor, error) {
 		w.Shape, w.Scales, layouts = 0, w.Scales[:n-1], layouts[:n]
 	}
 	w.Rows = rows
+	if w.Scheme == scheme.NVFP4Stack.Name && t.Written.Each > 0 && row/each == (row+rows-1)/each {
+		w.Scheme, w.Params = scheme.NVFP4.Name, scheme.Params{Divides: w.Divides}
+		s = scheme.NVFP4
+	}
 	made := s.Outputs(w.Params, w.Rows, w.Cols)
 	views(func(v *View, n int64) {
 		lay := &layouts[n]

@@ -76,7 +76,7 @@ func (w *Written) fits(t *Tensor) error {
 			v = &w.Scales[n-1]
 		}
 		want, err := safetensors.SizeOf(o.DType, o.Shape)
-		if err != nil || v.DType.Bits() != o.DType.Bits() || v.Bytes() != want {
+		if err != nil || n > 0 && v.DType.Bits() != o.DType.Bits() || v.Bytes() != want { // codes may be in words
 			return invalid.Errorf("tensor %q: %s %v does not fit %q, a matrix of %d×%d in %s, which asks for %s %v", v.Name, v.DType, v.Shape, t.Name, w.Rows, w.Cols, w.Scheme, o.DType, o.Shape)
 		}
 	}
