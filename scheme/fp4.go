@@ -53,6 +53,7 @@ func fp4Scale(w *Stored) string {
 var MXFP4Turned = &Scheme{
 	Name:  "mxfp4-gpt-oss",
 	Title: "MXFP4, with a power of two for every 32 weights, outputs first",
+	Floor: 10, // of normal weights 18.5
 	Grain: Grain{Rows: 32},
 	Check: func(p Params, rows, _ int64) error {
 		if p.Each < 1 || p.Each%32 != 0 || rows%p.Each != 0 {
@@ -122,6 +123,7 @@ func turn(dst []byte, stride int, src []byte, rows, cols, size int) {
 var NVFP4Stack = &Scheme{
 	Name:  "nvfp4-stack",
 	Title: "NVFP4, with a scale for each expert",
+	Floor: 18, // of normal weights 20.4
 	Grain: Grain{Rows: 1},
 	Check: func(p Params, rows, cols int64) error {
 		if p.Each < 1 || rows%p.Each != 0 {
@@ -192,6 +194,7 @@ func elements(shape []int64) int64 {
 var NVFP4Plain = &Scheme{
 	Name:  "mlx-nvfp4",
 	Title: "NVFP4 of MLX, without a scale of the tensor",
+	Floor: 18,
 	Grain: Grain{Rows: 1},
 	Check: func(_ Params, _, cols int64) error { return wholeGroups("NVFP4", 16, cols) },
 	Outputs: func(p Params, rows, cols int64) []Output {
@@ -214,6 +217,7 @@ var NVFP4Plain = &Scheme{
 var MLXFP8 = &Scheme{
 	Name:  "mlx-mxfp8",
 	Title: "MXFP8 of MLX",
+	Floor: 25,
 	Grain: Grain{Rows: 1},
 	Check: func(_ Params, _, cols int64) error { return wholeGroups("MXFP8", 32, cols) },
 	Outputs: func(p Params, rows, cols int64) []Output {
@@ -249,6 +253,7 @@ func mlxFloat(w *Stored, beside Beside, mode string, per, size int64) (Found, bo
 var INT8 = &Scheme{
 	Name:  "int8",
 	Title: "INT8, with a scale for each row",
+	Floor: 25,
 	Grain: Grain{Rows: 1},
 	Check: func(Params, int64, int64) error { return nil },
 	Outputs: func(p Params, rows, cols int64) []Output {

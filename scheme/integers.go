@@ -16,6 +16,7 @@ import (
 var PackQuantized = &Scheme{
 	Name:  "pack-quantized",
 	Title: "integers of compressed-tensors",
+	Floor: 5, // of 2 bits
 	Grain: Grain{Rows: 16},
 	Check: func(p Params, _, cols int64) error {
 		if !slices.Contains([]int{2, 4, 8}, p.Bits) && (cols*int64(p.Bits)%32 != 0 || p.Zeros) {
@@ -136,6 +137,7 @@ func columnOrder(cols int64) Output {
 var AWQ = &Scheme{
 	Name:  "awq",
 	Title: "integers of AWQ",
+	Floor: 12,
 	Grain: Grain{Rows: 8},
 	Check: func(p Params, rows, _ int64) error { return wholeWords("AWQ", p.Bits, rows) },
 	Outputs: func(p Params, rows, cols int64) []Output {
@@ -189,6 +191,7 @@ func gptq(name string, layout packed.Layout, second bool) *Scheme {
 	return &Scheme{
 		Name:  name,
 		Title: "integers of " + layout.String(),
+		Floor: 5, // of 2 bits
 		Grain: Grain{Rows: 16},
 		Check: func(p Params, rows, _ int64) error {
 			if p.Bits != 2 && p.Bits != 4 && p.Bits != 8 {
@@ -248,6 +251,7 @@ func configGroup(w *Stored) int64 {
 var MLXAffine = &Scheme{
 	Name:  "mlx-affine",
 	Title: "integers of MLX",
+	Floor: 5, // of 2 bits
 	Grain: Grain{Rows: 1},
 	Check: func(p Params, _, cols int64) error {
 		if p.Group < 1 || cols%p.Group != 0 || cols*int64(p.Bits)%32 != 0 {

@@ -34,7 +34,11 @@ func (s *side) newBaseline(t *plan.Tensor) (b *baseline, ok bool, err error) {
 	if n := len(shape) - 1; n >= 0 {
 		b.rows, b.cols = elements(shape[:n]), shape[n]
 	}
-	if w := s.written[t.Name]; w != nil {
+	w := s.written[t.Name]
+	if w == nil {
+		w = t.Written // a part of one
+	}
+	if w != nil {
 		b.written, ok = newWritten(w, &t.Source, s.files)
 		b.elem = fp8.ElemF32
 		return b, ok, nil

@@ -146,10 +146,10 @@ func (x *comparison) expand() error {
 	x.parts = map[string]*plan.Tensor{}
 	for i := range x.base.tensors {
 		t := &x.base.tensors[i]
-		if x.cand.find(x.base.nameOf(t)) != nil || !divisible(t) {
+		if x.cand.find(x.base.nameOf(t)) != nil {
 			continue
 		}
-		parts, err := plan.ExpertParts(*t)
+		parts, err := x.base.parts(t)
 		if err != nil {
 			return fmt.Errorf("baseline: %w", err)
 		}
@@ -175,11 +175,11 @@ func (x *comparison) missing() {
 			continue
 		}
 		lacks := func(t *plan.Tensor) { x.kept.fail("%s: missing; the baseline has it", title(t)) }
-		if !divisible(t) {
+		parts, _ := x.base.parts(t) // expand has done the same
+		if parts == nil {
 			lacks(t)
 			continue
 		}
-		parts, _ := plan.ExpertParts(*t) // expand has done the same
 		absent := slices.DeleteFunc(parts, func(p plan.Tensor) bool { return x.cand.find(p.Name) != nil })
 		if len(absent) == len(parts) {
 			lacks(t)

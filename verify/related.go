@@ -17,8 +17,8 @@ func related(base, cand *side) error {
 	parts := map[string]*plan.Tensor{}
 	for i := range base.tensors {
 		t := &base.tensors[i]
-		if cand.find(base.nameOf(t)) == nil && divisible(t) {
-			list, err := plan.ExpertParts(*t)
+		if cand.find(base.nameOf(t)) == nil {
+			list, err := base.parts(t)
 			if err != nil {
 				return fmt.Errorf("baseline: %w", err)
 			}

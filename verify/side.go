@@ -2,7 +2,6 @@ package verify
 
 import (
 	"slices"
-	"strings"
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
@@ -44,7 +43,7 @@ func newSide(c *hf.Checkpoint, order map[int][]int) (*side, error) {
 		isScale: map[string]bool{}, packed: map[string]bool{},
 		plain: map[string]*plan.Tensor{}, isGroup: map[string]bool{}, written: map[string]*plan.Written{},
 	}
-	found, beside, err := plan.Packed(p, quantizationOf(c))
+	found, beside, err := plan.PackedOf(p, c)
 	if err != nil {
 		return nil, err
 	}
@@ -78,18 +77,11 @@ func newSide(c *hf.Checkpoint, order map[int][]int) (*side, error) {
 	return s, nil
 }
 
-// quantizationOf is what a config says of its quantization, or nil.
-func quantizationOf(c *hf.Checkpoint) *model.Quantization {
-	if c.Config == nil {
-		return nil
-	}
-	return c.Config.Quant
-}
-
 // nameOf is the name that a tensor has in a checkpoint of numbers.
 func (s *side) nameOf(t *plan.Tensor) string {
-	if s.written[t.Name] != nil {
-		return strings.TrimSuffix(t.Name, "_packed")
+	if w := s.written[t.Name]; w != nil {
+		name, _ := w.Plain(t)
+		return name
 	}
 	return t.Name
 }
@@ -100,8 +92,20 @@ func (s *side) shapeOf(t *plan.Tensor) []int64 {
 	if w == nil {
 		return t.Shape
 	}
-	n := len(t.Shape) - 1
-	return append(slices.Clone(t.Shape[:n]), w.Cols)
+	_, shape := w.Plain(t)
+	return shape
+}
+
+// parts are the matrices of single experts that t holds, in numbers or in codes that lie
+// under no grid; nil if it is of another kind.
+func (s *side) parts(t *plan.Tensor) ([]plan.Tensor, error) {
+	if w := s.written[t.Name]; w != nil {
+		return plan.WrittenParts(*t, w, s.c.Arch())
+	}
+	if !divisible(t) {
+		return nil, nil
+	}
+	return plan.ExpertParts(*t)
 }
 
 // find returns the tensor that has a name in a checkpoint of numbers; nil if there is

@@ -57,7 +57,7 @@ type Report struct {
 	Checkpoint string      `json:"checkpoint"`
 	Baseline   string      `json:"baseline,omitempty"`
 	Tensors    int         `json:"tensors"`
-	Bytes      int64       `json:"bytes"`                // of the tensors' data
+	Bytes      int64       `json:"bytes"` // of the tensors' data
 	Subject    *Subject    `json:"subject,omitempty"`
 	Renumbered *Renumbered `json:"renumbered,omitempty"` // experts, against the baseline
 	// Unrelated says that the baseline is another model of the same shape, if so.

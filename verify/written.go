@@ -38,10 +38,10 @@ type written struct {
 	whole   [][]byte // of outputs of the whole matrix, once they are read
 }
 
-// newWritten says no where parts of such codes are more than whole rows.
+// newWritten says no of a scheme whose parts are not whole rows.
 func newWritten(w *plan.Written, codes *plan.View, files *source.Files) (*written, bool) {
 	s, err := scheme.Find(w.Scheme)
-	if err != nil || s.Grain != (scheme.Grain{Rows: 1}) {
+	if err != nil || s.Grain.Rows < 1 || s.Grain.Cols != 0 {
 		return nil, false
 	}
 	return &written{Written: w, Scheme: s, codes: codes, outputs: s.Outputs(w.Params, w.Rows, w.Cols), files: files, whole: make([][]byte, len(w.Scales)+1)}, true
@@ -69,9 +69,12 @@ func (x *written) rows(codes []byte, p scheme.Part) ([][]byte, error) {
 			in[k] = x.whole[k]
 		default:
 			in[k] = make([]byte, o.Size(p))
-			offset, _, _, _ := o.Place(p, x.Cols)
-			if err := x.files.Read(v, in[k], offset); err != nil {
-				return nil, err
+			rest := in[k]
+			for at, n := range o.Runs(p, x.Cols) {
+				if err := x.files.Read(v, rest[:n], at); err != nil {
+					return nil, err
+				}
+				rest = rest[n:]
 			}
 		}
 	}
@@ -91,8 +94,9 @@ func (x *written) load(dst []byte, first, n int64) error {
 	if n == 0 {
 		return nil
 	}
-	p := scheme.Part{Row: first / x.Cols, Cols: x.Cols}
-	p.Rows = (first+n-1)/x.Cols + 1 - p.Row
+	g := x.Grain.Rows
+	p := scheme.Part{Row: first / x.Cols / g * g, Cols: x.Cols}
+	p.Rows = min(((first+n-1)/x.Cols/g+1)*g, x.Written.Rows) - p.Row
 	in, err := x.rows(nil, p)
 	if err != nil {
 		return err
@@ -122,8 +126,10 @@ type writtenCheck struct {
 // newWrittenCheck gives job j the check of codes against base.
 func newWrittenCheck(j *job, x *comparison, w *written, base *baseline) *writtenCheck {
 	c := &writtenCheck{written: w, tensor: j.tensor, base: base, fresh: x.recipe.rows(w.Scheme, w.Params, base)}
-	width := w.outputs[0].Width(w.Cols)
-	j.step = max(writtenBytes/max(width, 1), 1) * width
+	if c.inOrder() {
+		width := w.outputs[0].Width(w.Cols)
+		j.step = max(writtenBytes/max(width, 1), 1) * width
+	}
 	j.checks = append(j.checks, c)
 	return c
 }
@@ -145,9 +151,42 @@ func (c *writtenCheck) limit() float64 {
 	return min(c.Floor, *c.ideal-tolerance)
 }
 
+// inOrder reports whether codes lie row by row in the file.
+func (c *writtenCheck) inOrder() bool { return c.outputs[0].Across == 0 && c.Grain.Rows == 1 }
+
 func (c *writtenCheck) piece(ctx context.Context, w *worker, codes []byte, at int64) error {
+	if !c.inOrder() {
+		if at > 0 {
+			return nil
+		}
+		return c.apart(ctx, w)
+	}
 	width := c.outputs[0].Width(c.Cols)
 	p := scheme.Part{Row: at / width, Rows: int64(len(codes)) / width, Cols: c.Cols}
+	if err := c.part(ctx, w, codes, p); err != nil || at+int64(len(codes)) < c.codes.Bytes() {
+		return err
+	}
+	return c.end()
+}
+
+// apart reads codes that do not lie row by row, by the rows of the matrix.
+func (c *writtenCheck) apart(ctx context.Context, w *worker) error {
+	g := c.Grain.Rows
+	step := max(2*writtenBytes/max(c.Cols, 1)/g, 1) * g
+	for row := int64(0); row < c.Written.Rows; row += step {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		p := scheme.Part{Row: row, Rows: min(step, c.Written.Rows-row), Cols: c.Cols}
+		if err := c.part(ctx, w, nil, p); err != nil {
+			return err
+		}
+	}
+	return c.end()
+}
+
+// part measures some rows.
+func (c *writtenCheck) part(ctx context.Context, w *worker, codes []byte, p scheme.Part) error {
 	n := p.Rows * p.Cols
 	in, err := c.rows(codes, p)
 	if err != nil {
@@ -175,9 +214,11 @@ func (c *writtenCheck) piece(ctx context.Context, w *worker, codes []byte, at in
 			return err
 		}
 	}
-	if at+int64(len(codes)) < c.codes.Bytes() {
-		return nil
-	}
+	return nil
+}
+
+// end sums up.
+func (c *writtenCheck) end() error {
 	if err := c.fresh.end(c.whole); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func FormsOf(c *hf.Checkpoint) (forms []Form, unread string) {
 	if c.Config != nil {
 		block = c.Config.Quant.Tile()
 	}
-	found, scales, err := packedOf(p, c)
+	found, scales, err := PackedOf(p, c)
 	read := make(map[string]bool, len(found))
 	if err == nil {
 		for i, w := range found {

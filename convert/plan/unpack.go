@@ -18,7 +18,7 @@ import (
 // the scales of such a module there is, those of its input, stays.
 func Unpack(p *Plan, c *hf.Checkpoint) (read map[string]bool, err error) {
 	arch := c.Arch()
-	found, scales, err := packedOf(p, c)
+	found, scales, err := PackedOf(p, c)
 	if err != nil {
 		return nil, err
 	}
@@ -61,8 +61,8 @@ func Unpack(p *Plan, c *hf.Checkpoint) (read map[string]bool, err error) {
 	return read, nil
 }
 
-// packedOf is [Packed] of the plan of c, whose config says more.
-func packedOf(p *Plan, c *hf.Checkpoint) (found map[int]*Written, scales map[string]bool, err error) {
+// PackedOf is [Packed] of the plan of c, whose config says more of some forms.
+func PackedOf(p *Plan, c *hf.Checkpoint) (found map[int]*Written, scales map[string]bool, err error) {
 	var config *model.Quantization
 	if c.Config != nil {
 		config = c.Config.Quant
@@ -78,19 +78,8 @@ var packedWords = []struct{ packed, number string }{
 
 // unpack makes t the weight that its codes stand for.
 func (t *Tensor) unpack(w *Written, arch *model.Arch) error {
+	t.Name, t.Shape = w.Plain(t)
 	t.Op, t.DType, t.Written = Dequantize, safetensors.BF16, w
-	if t.Shape = w.shape; t.Shape == nil {
-		t.Shape = []int64{w.Rows, w.Cols}
-		if n := len(t.Source.Shape) - 1; n > 1 {
-			t.Shape = append(slices.Clone(t.Source.Shape[:n]), w.Cols)
-		}
-	}
-	for _, x := range packedWords {
-		if base, ok := strings.CutSuffix(t.Name, x.packed); ok {
-			t.Name = base + x.number
-			break
-		}
-	}
 	t.Meta = arch.Classify(t.Name, t.DType, t.Shape)
 	t.Why = t.Meta.Why
 	if want, ok := arch.ExpectedShape(t.Meta); ok && !slices.Equal(want, t.Shape) {
@@ -104,6 +93,36 @@ func (t *Tensor) unpack(w *Written, arch *model.Arch) error {
 func Refuse(c *hf.Checkpoint) error {
 	_, err := Unpack(New(c), c)
 	return err
+}
+
+// Plain is the name and shape that a weight of codes has in numbers.
+func (w *Written) Plain(t *Tensor) (name string, shape []int64) {
+	name = t.Name
+	for _, x := range packedWords {
+		if base, ok := strings.CutSuffix(name, x.packed); ok {
+			name = base + x.number
+			break
+		}
+	}
+	switch n := len(t.Source.Shape) - 1; {
+	case w.shape != nil:
+		return name, w.shape
+	case n > 1:
+		return name, append(slices.Clone(t.Source.Shape[:n]), w.Cols)
+	}
+	return name, []int64{w.Rows, w.Cols}
+}
+
+// WrittenParts are the [ExpertParts] of codes in one tensor; nil where t is of another
+// kind.
+func WrittenParts(t Tensor, w *Written, arch *model.Arch) ([]Tensor, error) {
+	if err := t.unpack(w, arch); err != nil {
+		return nil, err
+	}
+	if !t.Meta.Fused3D || len(t.Shape) != 3 {
+		return nil, nil
+	}
+	return ExpertParts(t)
 }
 
 // matrix is the matrix of expert e of packed experts, [experts, out, in] whatever way it is
