@@ -25,6 +25,7 @@ type integrity struct {
 	digests  []*digestCheck              // by tensor, nil entries where none is taken
 	finites  []*finiteCheck
 	scales   []*scaleCheck
+	fused    *fusedScales
 }
 
 // newIntegrity reads the manifest and gives every job its checks. jobs are by
@@ -66,6 +67,7 @@ func newIntegrity(s *side, jobs []*job) (*integrity, error) {
 			j.checks = append(j.checks, x.finites[i])
 		}
 	}
+	x.fused = newFusedScales(s, jobs)
 	return x, nil
 }
 

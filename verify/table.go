@@ -26,6 +26,7 @@ var table = []struct {
 	{"digest", alone, func(f *found) Gate { return f.integrity.digest() }},
 	{"finite", alone, func(f *found) Gate { return f.integrity.finite() }},
 	{"scales", alone, func(f *found) Gate { return f.integrity.scale() }},
+	{"fused_scales", alone, func(f *found) Gate { return f.integrity.fused.gate() }},
 	{"shapes", alone, func(f *found) Gate { return f.integrity.shapes() }},
 	{"config", alone | against, configGate},
 	{"files", against, filesGate},
@@ -49,6 +50,9 @@ func (f *found) judge() []Gate {
 			continue
 		}
 		made := g.judge(f)
+		if made.Name == "" {
+			continue // the checkpoint has nothing that it is about
+		}
 		if g.needs == against && !made.Passed && f.report.Unrelated != "" && g.name != "files" {
 			made.Failures = append([]string{f.report.Unrelated}, made.Failures...)
 		}
