@@ -17,7 +17,7 @@ func (q *quantizer) recast(t plan.Tensor) ([]plan.Tensor, error) {
 	to := q.written[t.Name]
 	from := t.Written.Scheme
 	switch {
-	case scheme.CanCast(from, to.Name):
+	case q.casts(&t, to):
 		t.Op = plan.Recast
 	case q.Requantize:
 		t.Op = plan.Requantize
@@ -25,6 +25,37 @@ func (q *quantizer) recast(t plan.Tensor) ([]plan.Tensor, error) {
 		return nil, invalid.Errorf("tensor %q: it is written in %s, and no cast to %s keeps its values: accept a second rounding with --requantize, convert it to BF16 (quern convert --to bf16), or keep it with --keep", t.Source.Name, from, to.Name)
 	}
 	return q.coding(t)
+}
+
+// casts reports whether the codes of t are cast to a scheme: where that begins with the
+// largest scale, those of all parts that share one are.
+func (q *quantizer) casts(t *plan.Tensor, to *scheme.Scheme) bool {
+	if t.Written == nil || !scheme.CanCast(t.Written.Scheme, to.Name) {
+		return false
+	}
+	return !scheme.CastWantsTop(t.Written.Scheme, to.Name) || q.topped[q.survey[t.Name]]
+}
+
+// tops is the stage that asks for the largest scale, where all parts of a survey have
+// codes that are cast by it.
+func (q *quantizer) tops(p *plan.Plan) error {
+	q.topped = map[string]bool{}
+	for i := range p.Tensors {
+		t := &p.Tensors[i]
+		name, to := q.survey[t.Name], q.written[t.Name]
+		if name == "" {
+			continue
+		}
+		is := t.Written != nil && scheme.CastWantsTop(t.Written.Scheme, to.Name)
+		if before, seen := q.topped[name]; seen {
+			is = is && before
+		}
+		q.topped[name] = is
+	}
+	for i := range p.Surveys {
+		p.Surveys[i].Tops = q.topped[p.Surveys[i].Name]
+	}
+	return nil
 }
 
 // lossless is the stage that refuses, under --lossless, what rounds, and says what was

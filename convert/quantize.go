@@ -29,7 +29,7 @@ func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
 	p.Tool, p.Command = tool, "quantize"
 	for _, stage := range []plan.Stage{
 		q.calibrated, remarks(c), staleWords, dropOrphans, q.keepsMatch, q.rolesMatch, q.splitExperts, q.pairScales, q.decide, q.something,
-		q.chooseRange, q.surveys, q.rewrite, q.lossless, q.inputScales, q.cacheScales, castKept(o.KeepBF16), checkFinite, coverage, q.config,
+		q.chooseRange, q.surveys, q.tops, q.rewrite, q.lossless, q.inputScales, q.cacheScales, castKept(o.KeepBF16), checkFinite, coverage, q.config,
 	} {
 		if err := stage(p); err != nil {
 			return nil, err
@@ -50,6 +50,7 @@ type quantizer struct {
 
 	written   map[string]*scheme.Scheme // weight name to the scheme of its codes, but for those asIs and taken over
 	survey    map[string]string         // weight name to the survey that it needs
+	topped    map[string]bool           // surveys that ask for the largest scale
 	scales    map[string]int            // weight name to the index of its scale tensor
 	castable  map[string]bool           // FP8 weights whose scales are powers of two
 	quantized []bool                    // by tensor: it gets codes, or has them

@@ -111,7 +111,9 @@ func (e *engine) begin(j *job) error {
 		if t.Written != nil {
 			from = t.Written.Scheme
 		}
-		j.cast = scheme.NewCasting(from, s.Name, j.geo.rows, j.geo.cols)
+		if j.cast, err = scheme.NewCasting(from, s.Name, t.Quant.Params, j.geo.rows, j.geo.cols, e.largest[t.Quant.Survey]); err != nil {
+			return e.blame(t, "%v", err)
+		}
 		return nil
 	}
 	start := scheme.Job{Params: t.Quant.Params, Rows: j.geo.rows, Cols: j.geo.cols, Amax: e.largest[t.Quant.Survey], Tiles: e.tiles}

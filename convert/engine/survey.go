@@ -179,6 +179,10 @@ func (e *engine) question(name string, r *plan.Reading) *job {
 
 // inquire looks for the largest magnitude of a chunk.
 func (e *engine) inquire(c *chunk, scratch []byte) error {
+	if name := c.job.tensor.Quant.Survey; e.surveys[name].Tops {
+		c.job.survey.note(name, scheme.TopScale(append([][]byte{c.in}, c.more...)))
+		return nil
+	}
 	data, from := c.in, fp8.ElemF32
 	if c.job.geo.floats {
 		data = scratch[:4*c.span.Rows*c.span.Cols]
@@ -193,9 +197,13 @@ func (e *engine) inquire(c *chunk, scratch []byte) error {
 	if !finite {
 		return e.nonFinite(c.job)
 	}
-	q, name := c.job.survey, c.job.tensor.Quant.Survey
+	c.job.survey.note(c.job.tensor.Quant.Survey, most)
+	return nil
+}
+
+// note takes the largest magnitude of a chunk.
+func (q *inquiry) note(name string, most float32) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.largest[name] = max(q.largest[name], most)
-	return nil
 }

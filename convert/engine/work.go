@@ -262,6 +262,10 @@ func (e *engine) conclude(j *job) error {
 			if err := e.put(o, j.shard.file, constant(o.tensor)); err != nil {
 				return err
 			}
+		case j.cast != nil && o.layout.Whole():
+			if err := e.put(o, j.shard.file, j.cast.Whole(n)); err != nil {
+				return err
+			}
 		case j.coder != nil && o.layout.Whole():
 			if err := e.put(o, j.shard.file, j.coder.Whole(n)); err != nil {
 				return err

@@ -30,6 +30,9 @@ type Quant struct {
 type Survey struct {
 	Name string    `json:"name"`
 	Of   []Reading `json:"of"`
+	// Tops: not the largest weight is asked for but the largest scale, of codes that are
+	// cast.
+	Tops bool `json:"tops,omitempty"`
 }
 
 // Reading is a matrix of the input, in numbers or in codes.
@@ -153,6 +156,9 @@ func (p *Plan) validCoding(i int, surveys map[string]bool) error {
 		}
 		if !scheme.CanCast(from, s.Name) {
 			return fmt.Errorf("there is no cast from %q to %s", from, s.Name)
+		}
+		if scheme.CastWantsTop(from, s.Name) && !surveys[t.Quant.Survey] {
+			return fmt.Errorf("there is no survey %q of its largest scale", t.Quant.Survey)
 		}
 		return nil
 	}
