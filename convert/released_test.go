@@ -162,7 +162,8 @@ func TestReleasedForms(t *testing.T) {
 		{
 			"NVFP4 of ModelOpt, experts in one tensor", moe,
 			[]item{x(fused, u8, 2, 64, 32), x(fused+"_weight_scale", e4m3, 2, 64, 4), x(fused+"_weight_scale_2", f32, 2)},
-			fused, []int64{2, 64, 64},
+			fused,
+			[]int64{2, 64, 64},
 			func(v values, e, r, c int64) float32 {
 				return fp4[v.nibble("gate_up_proj", (e*64+r)*64+c)] * (v.e4m3("weight_scale", (e*64+r)*4+c/16) * v.f32("weight_scale_2", e))
 			},
@@ -186,7 +187,8 @@ func TestReleasedForms(t *testing.T) {
 		{
 			"MXFP4 of Quark, experts in one tensor", moe,
 			[]item{x(fused, u8, 2, 64, 32), x(fused+"_weight_scale", u8, 2, 64, 2)},
-			fused, []int64{2, 64, 64},
+			fused,
+			[]int64{2, 64, 64},
 			func(v values, e, r, c int64) float32 {
 				return fp4[v.nibble("gate_up_proj", (e*64+r)*64+c)] * v.power("scale", (e*64+r)*2+c/32)
 			},
@@ -202,7 +204,8 @@ func TestReleasedForms(t *testing.T) {
 		{
 			"MXFP4 of gpt-oss", oss,
 			[]item{x(fused+"_blocks", u8, 2, 48, 2, 16), x(fused+"_scales", u8, 2, 48, 2)},
-			fused, []int64{2, 64, 48}, // inputs first
+			fused,
+			[]int64{2, 64, 48}, // inputs first
 			func(v values, e, in, out int64) float32 {
 				at := (e*48+out)*64 + in
 				return fp4[v.nibble("blocks", at)] * v.power("scales", at/32)
@@ -289,7 +292,8 @@ func TestReleasedForms(t *testing.T) {
 		{
 			"MLX, experts in one tensor", strings.Replace(moe, "}", `, "quantization_config": {"group_size": 32, "bits": 4}}`, 1),
 			[]item{x("model.layers.0.mlp.switch_mlp.down_proj.weight", u32, 1, 64, 4), x("model.layers.0.mlp.switch_mlp.down_proj.scales", bf16, 1, 64, 1), x("model.layers.0.mlp.switch_mlp.down_proj.biases", bf16, 1, 64, 1)},
-			"model.layers.0.mlp.experts.0.down_proj.weight", []int64{64, 32},
+			"model.layers.0.mlp.experts.0.down_proj.weight",
+			[]int64{64, 32},
 			func(v values, _, r, c int64) float32 {
 				product := float32(v.nibble(".weight", r*32+c)) * v.bf16("scales", r)
 				return product + v.bf16("biases", r)

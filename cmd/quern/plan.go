@@ -57,26 +57,27 @@ func planCommand(t *terminal) *cli.Command {
 
 // dryRun is what plan tells.
 type dryRun struct {
-	Input        string             `json:"input"`
-	OutputFolder string             `json:"output_folder,omitempty"`
-	Architecture string             `json:"architecture"`
-	Known        bool               `json:"architecture_known"`
-	Parameters   model.Parameters   `json:"parameters"`
-	InputBytes   int64              `json:"input_bytes"`
-	Output       plan.Totals        `json:"output"`
-	Quantized    int                `json:"quantized"`
-	Taken        int                `json:"taken_over"` // FP8 already: codes are copied
-	Kept         int                `json:"kept"`
-	Memory       int64              `json:"memory_bytes"`
-	DiskFree     *int64             `json:"disk_free_bytes,omitempty"`
-	Seconds      float64            `json:"estimated_seconds"` // at diskRate, or the processor's rate if that is less
-	Rate         float64            `json:"estimated_bytes_per_second"`
-	Calibration  *calibrated        `json:"calibration,omitempty"`
-	Regrouped    *shard.Description `json:"regrouped,omitempty"`
-	Groups       []plan.Group       `json:"groups"`
-	Engines      []serving.Note     `json:"engines"`
-	Notes        []string           `json:"notes"`
-	Tensors      []plan.Row         `json:"tensors,omitempty"`
+	Input        string               `json:"input"`
+	OutputFolder string               `json:"output_folder,omitempty"`
+	Architecture string               `json:"architecture"`
+	Known        bool                 `json:"architecture_known"`
+	Parameters   model.Parameters     `json:"parameters"`
+	InputBytes   int64                `json:"input_bytes"`
+	Output       plan.Totals          `json:"output"`
+	Quantized    int                  `json:"quantized"`
+	Taken        int                  `json:"taken_over"` // FP8 already: codes are copied
+	Kept         int                  `json:"kept"`
+	Memory       int64                `json:"memory_bytes"`
+	DiskFree     *int64               `json:"disk_free_bytes,omitempty"`
+	Seconds      float64              `json:"estimated_seconds"` // at diskRate, or the processor's rate if that is less
+	Rate         float64              `json:"estimated_bytes_per_second"`
+	Calibration  *calibrated          `json:"calibration,omitempty"`
+	Regrouped    *shard.Description   `json:"regrouped,omitempty"`
+	Schemes      []convert.SchemeSize `json:"schemes"` // how large the output would be in each
+	Groups       []plan.Group         `json:"groups"`
+	Engines      []serving.Note       `json:"engines"`
+	Notes        []string             `json:"notes"`
+	Tensors      []plan.Row           `json:"tensors,omitempty"`
 }
 
 // diskRate is the speed of reading and writing together, in bytes a second,
@@ -92,7 +93,7 @@ func preview(ck *hf.Checkpoint, p *plan.Plan, out string, o convert.RunOptions, 
 	r := &dryRun{
 		Input: ck.Path, OutputFolder: out, Architecture: ck.Arch().Name(), Known: ck.Arch().Known(), Parameters: ck.Parameters(),
 		InputBytes: ck.Bytes(), Output: p.Totals(), Memory: need, Groups: p.Groups(), Notes: append([]string{}, p.Notes...),
-		Calibration: calibratedBy(p), Regrouped: shard.Describe(p), Engines: serving.Planned(p, ck).Notes(),
+		Schemes: convert.Sizes(p), Calibration: calibratedBy(p), Regrouped: shard.Describe(p), Engines: serving.Planned(p, ck).Notes(),
 	}
 	for i := range p.Tensors {
 		switch t := &p.Tensors[i]; {

@@ -55,8 +55,22 @@ func (r *dryRun) print(w io.Writer, ck *hf.Checkpoint) {
 		row("disk", "%s of %s that are free", ui.Bytes(r.Output.Files), ui.Bytes(*r.DiskFree))
 	}
 	row("time", "about %s at %s/s of input (a disk that reads and writes %s/s together)", ui.Duration(time.Duration(roughly(r.Seconds)*float64(time.Second))), ui.Bytes(int64(roughly(r.Rate))), ui.Bytes(diskRate))
+	r.printSchemes(w)
 	printEngines(w, "the output", r.Engines)
 	printList(w, "remarks", r.Notes)
+}
+
+// printSchemes writes how large the output would be in each scheme.
+func (r *dryRun) printSchemes(w io.Writer) {
+	fmt.Fprintln(w)
+	rows := make([][]string, len(r.Schemes))
+	for i, s := range r.Schemes {
+		rows[i] = []string{s.Scheme, ui.Bytes(s.Bytes), share(s.Bytes, r.InputBytes)}
+		if s.Why != "" { // groups do not divide a matrix
+			rows[i] = []string{s.Scheme, "–", "–"}
+		}
+	}
+	ui.Table(w, []string{"--to", ">size", ">of the input"}, rows)
 }
 
 // roughly is x to two digits: an estimate has no more, and one that is made again should
