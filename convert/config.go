@@ -53,7 +53,9 @@ func (q *quantizer) config(p *plan.Plan) error {
 		}
 		c.Delete("compression_config") // an older name of the same
 	}
-	if root.Get("expert_dtype") != nil || q.checkpoint.Arch().ExpertsInFP4() {
+	if d.Over != nil {
+		// what their readers have for FP4 of either form
+	} else if root.Get("expert_dtype") != nil || q.checkpoint.Arch().ExpertsInFP4() {
 		// What engines assume without it is FP4 (vLLM deepseek_v4).
 		if is := q.Container.ExpertDType; is != "" {
 			root.Set("expert_dtype", strictjson.String(is))
@@ -66,6 +68,14 @@ func (q *quantizer) config(p *plan.Plan) error {
 	}
 	p.Config = string(root.Indent("  ")) + "\n"
 	return nil
+}
+
+// overFP8 reports whether routed experts become NVFP4 in a DeepSeek-V4 whose other
+// weights are block FP8: they stay as they are then, and so does the config of them.
+func (q *quantizer) overFP8() bool {
+	quant := quantization(q.checkpoint)
+	return q.checkpoint.Arch().ExpertsInFP4() && q.Container == container.ModelOpt && q.Scheme == scheme.NVFP4 && len(q.Roles) == 0 &&
+		quant != nil && quant.Method == "fp8" && q.checkpoint.ConfigValue.Get("quantization_config") != nil
 }
 
 // described is what the container has to say of p.
@@ -100,6 +110,9 @@ func (q *quantizer) described(p *plan.Plan, list *modules.List) (*container.Desc
 	}
 	if len(used) == 1 {
 		d.Scheme = used[0]
+	}
+	if q.overFP8() && len(q.asIs) > 0 {
+		d.Over = q.checkpoint.ConfigValue.Get("quantization_config")
 	}
 	return d, nil
 }

@@ -48,7 +48,7 @@ func (q *quantizer) decide(p *plan.Plan) error {
 func (q *quantizer) again(t *plan.Tensor) error {
 	s := q.schemeOf(&t.Meta)
 	switch kept := q.keepCodes(t); {
-	case kept && q.Container == container.DeepSeek: // whose form they have
+	case kept && (q.Container == container.DeepSeek || q.overFP8()): // whose form they have
 		q.asIs[t.Meta.Module] = true
 	case kept && q.form(scheme.BlockFP8) == nil:
 		return invalid.Errorf("tensor %q: it has FP8 codes that are to be kept, and container %s does not hold %s: convert it to BF16 first (quern convert --to bf16)", t.Name, q.Container.Name, scheme.BlockFP8.Name)

@@ -93,3 +93,49 @@ func TestMXFP4IsCastToNVFP4(t *testing.T) {
 		t.Error("nothing was made")
 	}
 }
+
+// DeepSeek-V4 as it is released, experts in MXFP4 under names of its own and the rest in
+// block FP8: the experts are cast, the rest and what the config says of it stays, and the
+// experts are declared where that architecture's readers look.
+func TestNVFP4OverFP8(t *testing.T) {
+	const rows, cols = 64, 64
+	const config = `{"model_type": "deepseek_v4", "architectures": ["DeepseekV4ForCausalLM"], "expert_dtype": "fp4", "quantization_config": {"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128]}}`
+	var items []item
+	for _, part := range []string{"w1", "w3", "w2"} {
+		for _, x := range mxfp4(rows, cols, func(row, group int64) uint8 { return uint8(120 - (row+group)%9) }) {
+			name, d := "layers.0.ffn.experts.0."+part, safetensors.F8E8M0
+			if strings.HasSuffix(x.Name, "packed") {
+				x.Name, d = name+".weight", safetensors.I8
+			} else {
+				x.Name = name + ".scale"
+			}
+			x.DType = d
+			items = append(items, x)
+		}
+	}
+	const attn = "layers.0.attn.wq_a"
+	items = append(items, codes(attn+".weight", 128, 64), item{tensor(attn+".scale", safetensors.F8E8M0, 1, 1), []byte{120}})
+	in := open(t, checkpoint(t, config, items...))
+	o := convert.QuantizeOptions{Scheme: scheme.NVFP4}
+	out, _ := made(t, in, o)
+	for _, name := range []string{attn + ".weight", attn + ".scale"} {
+		if !bytes.Equal(data(t, out, name), data(t, in, name)) {
+			t.Errorf("%s is another", name)
+		}
+	}
+	for _, part := range []string{"w1", "w2", "w3"} {
+		name := "layers.0.ffn.experts.0." + part
+		if !bytes.Equal(data(t, out, name+".weight"), data(t, in, name+".weight")) || scalar(t, out, name+".weight_scale_2") != 0x1p-15 {
+			t.Errorf("%s: other codes, or another scale", name)
+		}
+	}
+	q := declaredBy(t, mustPlan(t, in, o))
+	if q.Method != "fp8" || q.Algo != "MIXED_PRECISION" || len(q.Layers) != 1 || q.Layers["layers.0.ffn.experts"]["quant_algo"] != "NVFP4" || len(q.Ignore) != 1 || q.Ignore[0] != attn {
+		t.Errorf("%+v", q)
+	}
+	for _, word := range []string{`"moe_quant_algo": "NVFP4"`, `"expert_dtype": "fp4"`, `"scale_fmt": "ue8m0"`, `"kv_cache_quant_algo": null`} {
+		if !strings.Contains(string(out.ConfigRaw), word) {
+			t.Errorf("config.json has no %s: %s", word, out.ConfigRaw)
+		}
+	}
+}

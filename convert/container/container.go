@@ -61,6 +61,10 @@ type Described struct {
 	Static  bool // inputs have fixed scales
 	Powers  bool // all scales are powers of two
 	Caches  bool // attention has scales of keys and values
+	// Over is what the input's config says of its quantization, where all but the routed
+	// experts stays as that has it; nil elsewhere. Only DeepSeek-V4's readers know such
+	// checkpoints.
+	Over *strictjson.Value
 }
 
 // All are the containers. The first that holds a scheme is its default.

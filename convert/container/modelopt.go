@@ -25,6 +25,9 @@ var ModelOpt = &Container{
 	},
 	Mixes: true,
 	Config: func(d *Described) strictjson.Value {
+		if d.Over != nil {
+			return over(d)
+		}
 		q := strictjson.Object()
 		if d.Scheme != nil && algorithms[d.Scheme.Name].inputs {
 			q.Set("config_groups", strictjson.Object(strictjson.Member{Key: "group_0", Value: algorithms[d.Scheme.Name].group()}))
@@ -58,12 +61,18 @@ var ModelOpt = &Container{
 			strictjson.Member{Key: "quant_algo", Value: strictjson.String(algorithm(d))},
 			strictjson.Member{Key: "kv_cache_quant_algo", Value: cache},
 		)
-		if d.Scheme == nil {
+		if d.Over != nil {
+			q.Set("group_size", strictjson.Int(algorithms[scheme.NVFP4.Name].size))
+			q.Set("quantized_layers", experts(d))
+			q.Set("exclude_modules", texts(others(d)))
+		} else if d.Scheme == nil {
 			q.Set("quantized_layers", layers(d))
 		} else if g := algorithms[d.Scheme.Name].size; g > 0 {
 			q.Set("group_size", strictjson.Int(g))
 		}
-		q.Set("exclude_modules", texts(d.Modules.Entries()))
+		if d.Over == nil {
+			q.Set("exclude_modules", texts(d.Modules.Entries()))
+		}
 		root := strictjson.Object(
 			strictjson.Member{Key: "producer", Value: producer(d.Plan)},
 			strictjson.Member{Key: "quantization", Value: q},
