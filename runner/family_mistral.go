@@ -22,7 +22,7 @@ func init() {
 			latent: true, ownEps: true, mixers: mixers{"indexed_attention": newLarge4, "full_attention": newLarge4},
 			arrange: large4Layer, router: softmaxBestTwo,
 			computes: join(indexerFields, set("final_logit_softcapping indexer_types no_rope_layers kv_source_layers")),
-			judges:   map[string]func(v value) bool{"attention_bias": value.off},
+			judges:   map[string]func(v value) bool{"attention_bias": value.off, "norm_topk_prob": value.on},
 		},
 	})
 }

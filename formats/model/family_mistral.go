@@ -41,7 +41,7 @@ var mistral = []family{
 		},
 		root:  []entry{{"rotary_emb.alpha", rule{role: Factor, part: "rotary.alpha"}}},
 		rows:  [][]row{outer, large4, renamed(dense, "mlp.", "feed_forward."), large4Experts, renamed(shared, "mlp.", "")},
-		fused: unknownLayout,
+		fused: unknownLayout, complete: normalized,
 	},
 }
 
