@@ -15,6 +15,7 @@ type GenerateOptions struct {
 
 	MaxTokens   int // at least 1
 	Temperature float64
+	TopP        float64 // see sampler.nucleus; 0 or 1: every token may come
 	Seed        uint64
 	Stop        []int // token ids that end the text
 	// Draft is how many tokens multi-token prediction guesses ahead, 0 to MaxStep−1.
@@ -87,7 +88,7 @@ func (m *Model) Generate(ctx context.Context, prompt []int, o GenerateOptions, e
 	if err != nil {
 		return st, err
 	}
-	w := &writer{g: g, o: o, st: &st, s: newSampler(o.Temperature, o.Seed), text: slices.Clone(prompt), emit: emit}
+	w := &writer{g: g, o: o, st: &st, s: newSampler(o.Temperature, o.TopP, o.Seed), text: slices.Clone(prompt), emit: emit}
 	st.PromptTokens = len(prompt)
 	start := time.Now()
 	logits, err := g.Prefill(prompt)

@@ -42,6 +42,7 @@ func TestImports(t *testing.T) {
 		"quern/packed":            {"quern/fp8"},
 		"quern/scheme":            {"quern/fp8", "quern/group", "quern/packed", "quern/formats", "quern/internal"},
 		"quern/formats":           {"quern/formats", "quern/internal"},
+		"quern/formats/chat":      {"quern/store", "quern/internal"},
 		"quern/formats/hf":        {"quern/formats", "quern/store", "quern/internal"},
 		"quern/formats/tokenizer": {"quern/store", "quern/internal"},
 		"quern/store":             {"quern/store", "quern/internal"},

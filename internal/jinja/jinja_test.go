@@ -3,6 +3,7 @@ package jinja
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ func render(source string) (string, error) {
 	}
 	return t.Render(map[string]any{
 		"messages": conversation, "tools": nil,
-		"raise_exception": Function(func(args []any) (any, error) { return nil, errors.New(args[0].(string)) }),
+		"raise_exception": Function(func(args []any) (any, error) { return nil, errors.New(fmt.Sprint(args...)) }),
 	})
 }
 
