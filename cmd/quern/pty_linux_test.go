@@ -44,19 +44,25 @@ func pty(t *testing.T) (master, terminal *os.File) {
 	return master, terminal
 }
 
-// run at a terminal says what it waits for, and the first Ctrl-C ends it.
+// run at a terminal says what it waits for, and the first Ctrl-C ends it. With --chat
+// each line is answered.
 func TestPromptAtTerminal(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := tinyseek.Extract(dir); err != nil {
 		t.Fatal(err)
 	}
+	template := "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+	if err := os.WriteFile(filepath.Join(dir, "chat_template.jinja"), []byte(template), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const whole, lines = "waiting for the prompt", "a line is a message"
 	for _, c := range []struct {
-		typed string
-		code  int
-	}{{"\x03", exitInterrupted}, {"func main() {\n\x04", 0}} {
+		says, typed string
+		code        int
+	}{{whole, "\x03", exitInterrupted}, {whole, "func main() {\n\x04", 0}, {lines, "\x03", exitInterrupted}, {lines, "hi\n\nthere\n\x04", 0}} {
 		master, terminal := pty(t)
-		cmd := exec.Command("quern", "run", "--max-tokens", "2", dir)
+		cmd := exec.Command("quern", "run", "--max-tokens", "2", fmt.Sprintf("--chat=%t", c.says == lines), dir)
 		cmd.Env = append(os.Environ(), "TERM=xterm")
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -69,7 +75,7 @@ func TestPromptAtTerminal(t *testing.T) {
 		for {
 			n, err := master.Read(buf)
 			text = append(text, buf[:n]...)
-			if !typed && bytes.Contains(text, []byte("waiting for the prompt")) {
+			if !typed && bytes.Contains(text, []byte(c.says)) {
 				typed = true
 				if _, err := master.WriteString(c.typed); err != nil {
 					t.Error(err)
@@ -82,6 +88,9 @@ func TestPromptAtTerminal(t *testing.T) {
 		_ = cmd.Wait()
 		if code := cmd.ProcessState.ExitCode(); !typed || code != c.code {
 			t.Errorf("%q: exit code %d: %q", c.typed, code, text)
+		}
+		if n := bytes.Count(text, []byte("2 tokens, ")); c.says == lines && c.code == 0 && n != 2 {
+			t.Errorf("%d answers to two lines: %q", n, text)
 		}
 	}
 }

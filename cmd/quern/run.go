@@ -25,15 +25,21 @@ func runCommand(t *terminal) *cli.Command {
 		Name:      "run",
 		Usage:     "continue a text with the model, also with multi-token prediction",
 		ArgsUsage: "[flags] CKPT",
-		Description: "To look at a checkpoint, not to serve it: one text at a time, in float32, on the CPU. No\n" +
-			"chat template is applied; the prompt is continued as it is. Without --prompt it is read\n" +
-			"from standard input. With --speculative the multi-token-prediction layer drafts, and\n" +
-			"the text stays the same. The text ends at an end-of-sequence token or at Ctrl-C.\n\n" +
+		Description: "To look at a checkpoint, not to serve it: one text at a time, in float32, on the CPU. The\n" +
+			"prompt is continued as it is, or with --chat answered: the tokenizer's chat template is put\n" +
+			"around it. Without --prompt it is read from standard input, with --chat at a terminal line\n" +
+			"by line, as a conversation. With --speculative the multi-token-prediction layer drafts, and\n" +
+			"the text stays the same. The text ends at an end-of-sequence token, at a --stop string or\n" +
+			"at Ctrl-C.\n\n" +
 			"Example:\n   quern run --prompt 'func main() {' --speculative --stats ./my-model-fp8",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "prompt", Usage: "`TEXT`the beginning of the text"},
+			&cli.BoolFlag{Name: "chat", Usage: "answer the prompt as a message, by the tokenizer's chat template"},
+			&cli.StringFlag{Name: "system", Usage: "`TEXT`a message of the system before the first; needs --chat"},
+			&cli.StringSliceFlag{Name: "stop", Usage: "`TEXT`end before this text; may be repeated"},
 			&cli.IntFlag{Name: "max-tokens", Usage: "`N`end after so many tokens", Value: 128},
 			&cli.Float64Flag{Name: "temperature", Usage: "`T`0 takes the likeliest token, larger numbers leave more to chance"},
+			&cli.Float64Flag{Name: "top-p", Usage: "`P`draw from the likeliest tokens that have this probability together", Value: 1},
 			&cli.Uint64Flag{Name: "seed", Usage: "`N`the same seed gives the same text"},
 			&cli.BoolFlag{Name: "speculative", Usage: "draft with the multi-token-prediction layer"},
 			&cli.IntFlag{Name: "draft", Usage: "`K`tokens that are drafted ahead, 1 to 7", Value: 1},
@@ -68,12 +74,20 @@ func generateOptions(c *cli.Context) (runner.GenerateOptions, error) {
 	if o.Workers, err = workers(c); err != nil {
 		return o, err
 	}
-	o.MaxTokens, o.Temperature, o.Seed = c.Int("max-tokens"), c.Float64("temperature"), c.Uint64("seed")
+	o.MaxTokens, o.Temperature, o.Seed, o.TopP = c.Int("max-tokens"), c.Float64("temperature"), c.Uint64("seed"), c.Float64("top-p")
 	switch k := c.Int("draft"); {
 	case o.MaxTokens < 1:
 		return o, usagef("--max-tokens %d: at least 1", o.MaxTokens)
 	case !(o.Temperature >= 0) || o.Temperature > 1e6:
 		return o, usagef("--temperature %v: not a temperature", o.Temperature)
+	case !(o.TopP > 0 && o.TopP <= 1):
+		return o, usagef("--top-p %v: more than 0, at most 1", o.TopP)
+	case c.IsSet("top-p") && o.Temperature == 0:
+		return o, usagef("--top-p needs --temperature: without it the likeliest token is taken")
+	case c.IsSet("system") && !c.Bool("chat"):
+		return o, usagef("--system needs --chat")
+	case slices.Contains(c.StringSlice("stop"), ""):
+		return o, usagef("--stop is empty")
 	case k < 1 || k >= runner.MaxStep:
 		return o, usagef("--draft %d: 1 to %d", k, runner.MaxStep-1)
 	case c.IsSet("draft") && !c.Bool("speculative"):
@@ -115,6 +129,7 @@ func free() int64 {
 type generation struct {
 	Prompt  string             `json:"prompt"`
 	Text    string             `json:"text"`
+	Ended   string             `json:"stop_string,omitempty"` // that ended the text
 	Tokens  []int              `json:"tokens"`
 	Stats   runner.Statistics  `json:"stats"`
 	Without *runner.Statistics `json:"without_drafting,omitempty"`
@@ -132,6 +147,13 @@ func (t *terminal) generate(c *cli.Context, ck *hf.Checkpoint, o runner.Generate
 	if err != nil {
 		return err
 	}
+	if o.Stop, err = m.StopTokens(); err != nil {
+		return err
+	}
+	g := &generating{t: t, c: c, m: m, tok: tok, o: o}
+	if c.Bool("chat") {
+		return g.chat(ck)
+	}
 	prompt, err := t.promptText(c)
 	if err != nil {
 		return err
@@ -140,51 +162,77 @@ func (t *terminal) generate(c *cli.Context, ck *hf.Checkpoint, o runner.Generate
 	if err != nil {
 		return err
 	}
-	if o.Stop, err = m.StopTokens(); err != nil {
-		return err
-	}
-	if most := m.Config().MaxPositions; most > 0 && len(ids) >= most {
-		return invalid.Errorf("the prompt has %d tokens, the model can see %d", len(ids), most)
+	_, err = g.answer(prompt, ids)
+	return err
+}
+
+// generating is what texts are made with.
+type generating struct {
+	t   *terminal
+	c   *cli.Context
+	m   *runner.Model
+	tok *tokenizer.Tokenizer
+	o   runner.GenerateOptions
+}
+
+// errStopString ends a text in which a stop string has come.
+var errStopString = errors.New("a stop string")
+
+// answer continues ids, which prompt was made of, writes the text as it comes, and
+// returns it.
+func (x *generating) answer(prompt string, ids []int) (string, error) {
+	t, c, o := x.t, x.c, x.o
+	if most := x.m.Config().MaxPositions; most > 0 && len(ids) >= most {
+		return "", invalid.Errorf("the prompt has %d tokens, the model can see %d", len(ids), most)
 	} else if most > 0 {
 		o.MaxTokens = min(o.MaxTokens, most-len(ids))
 	}
 	asJSON := c.Bool("json")
 	g := &generation{Prompt: prompt}
-	stream := tok.Stream()
+	stream, stop := x.tok.Stream(), stopper{strings: c.StringSlice("stop")}
 	show := func(s string) {
 		g.Text += s
 		if !asJSON {
 			t.out.text(s)
 		}
 	}
-	g.Stats, err = m.Generate(c.Context, ids, o, func(id int) error {
+	var err error
+	g.Stats, err = x.m.Generate(c.Context, ids, o, func(id int) error {
 		g.Tokens = append(g.Tokens, id)
-		show(stream.Add(id))
+		show(stop.add(stream.Add(id)))
+		if stop.found != "" {
+			return errStopString
+		}
 		return t.out.err
 	})
-	show(stream.Flush())
+	show(stop.add(stream.Flush()))
+	show(stop.flush())
+	if g.Ended = stop.found; errors.Is(err, errStopString) {
+		err = nil
+	}
 	if !asJSON && g.Stats.Tokens > 0 {
 		fmt.Fprintln(t.out)
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
-		return err
+		return g.Text, err
 	}
 	if stats := c.Bool("stats"); err == nil && stats && o.Draft > 0 {
 		plain := o
 		plain.Draft = 0
-		st, err := m.Generate(c.Context, ids, plain, func(int) error { return nil })
+		plain.MaxTokens = max(g.Stats.Tokens, 1) // a stop string is not looked for
+		st, err := x.m.Generate(c.Context, ids, plain, func(int) error { return nil })
 		if err != nil {
-			return err
+			return g.Text, err
 		}
 		g.Without = &st
 	}
 	switch {
 	case asJSON && err == nil:
-		return t.json(g)
+		return g.Text, t.json(g)
 	case !c.Bool("quiet"):
 		t.tell(g, o, c.Bool("stats"))
 	}
-	return err
+	return g.Text, err
 }
 
 // maxPrompt bounds a prompt on standard input.
