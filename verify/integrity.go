@@ -52,8 +52,10 @@ func newIntegrity(s *side, jobs []*job) (*integrity, error) {
 		case s.isScale[t.Name]:
 			x.scales[i] = &scaleCheck{tensor: t, ue8m0: s.ue8m0}
 			j.checks = append(j.checks, x.scales[i])
-		case s.isGroup[t.Name] && isFloat && (t.Meta.Param == "scales" || t.Meta.Param == "biases"): // of MLX, which may be negative
-			x.finites[i] = &finiteCheck{tensor: t, elem: from}
+		case s.isGroup[t.Name] && (isFloat && elements(t.Shape) > 1 || t.DType == safetensors.F8E4M3):
+			// Of single groups: of nothing but zeros some writers say zero, and MLX's have
+			// either sign.
+			x.finites[i] = &finiteCheck{tensor: t, elem: from, codes: !isFloat}
 			j.checks = append(j.checks, x.finites[i])
 		case s.isGroup[t.Name] && t.DType.IsFloat() || s.isGroup[t.Name] && t.DType == safetensors.U8:
 			x.scales[i] = &scaleCheck{tensor: t}
