@@ -24,6 +24,7 @@ type grouped struct {
 	sinks          *vector       // or nil
 	gate           *matrix       // of the output, or nil
 	index          *blockIndexer // or nil
+	keys           selection     // nil: a row sees all that came before
 	wide           bool          // norms run over all heads
 	gated          bool          // q has a gate of the output beside each head
 	heads, kvHeads int
@@ -104,6 +105,9 @@ func (g *grouped) needs(p *part) {
 	g.kNorm.needs(p)
 	g.vNorm.needs(p)
 	g.index.needs(p)
+	if g.keys != nil {
+		g.keys.needs(p)
+	}
 }
 
 func (g *grouped) scratch() int {
@@ -114,11 +118,18 @@ func (g *grouped) scratch() int {
 	if g.gate != nil {
 		n += g.gate.out
 	}
+	if g.keys != nil {
+		n += g.keys.scratch()
+	}
 	return n
 }
 
 func (g *grouped) newState() state {
-	return g.index.withIndex(&kvCache{wa: g.kvHeads * g.size, wb: g.kvHeads * g.valueSize})
+	cache := &kvCache{wa: g.kvHeads * g.size, wb: g.kvHeads * g.valueSize}
+	if g.keys != nil {
+		return withSelection(cache, g.keys)
+	}
+	return g.index.withIndex(cache)
 }
 
 func (g *grouped) mix(p *pass, y, x []float32, b *batch) error {
@@ -142,12 +153,20 @@ func (g *grouped) mix(p *pass, y, x []float32, b *batch) error {
 	p.cached(g.module, "k", k, rows, kw)
 	p.cached(g.module, "v", v, rows, vw)
 	index := g.index.project(p, x, b)
+	seen, err := selects(p, g, g.keys, x, nil, b)
+	if err != nil {
+		return err
+	}
 	out := p.arena.floats(rows * ow)
 	for _, s := range segs {
 		keys, values := k[s.first*kw:][:s.n*kw], v[s.first*vw:][:s.n*vw]
 		if kv := s.kv(g); kv != nil {
 			kv.put(s.pos, keys, values)
 			keys, values = kv.a, kv.b
+		}
+		if g.keys != nil {
+			g.attendChosen(p, out[s.first*ow:], q[s.first*qw:], keys, values, seen, s)
+			continue
 		}
 		g.attendTo(p, out[s.first*ow:], q[s.first*qw:], keys, values, index, s)
 	}
@@ -226,12 +245,17 @@ func (g *grouped) position(p *pass, x []float32, rows, heads int, n *norm, segs 
 
 // attend is softmax(q·kᵀ)·v for the rows of a segment.
 func (g *grouped) attend(p *pass, out, q, keys, values []float32, s segment) {
+	g.attendMany(p, out, q, keys, values, nil, s)
+}
+
+// attendMany is attend, over the keys that are chosen for rows of the batch.
+func (g *grouped) attendMany(p *pass, out, q, keys, values []float32, seen chosen, s segment) {
 	per, kw, vw := g.heads/g.kvHeads, g.kvHeads*g.size, g.kvHeads*g.valueSize
 	var sinks []float32
 	if g.sinks != nil {
 		sinks = p.weights.vector(g.sinks)
 	}
-	h := heads{size: g.size, valueSize: g.valueSize, scale: g.scale, window: g.window, chunk: g.chunk}
+	h := heads{size: g.size, valueSize: g.valueSize, scale: g.scale, window: g.window, chunk: g.chunk, keys: seen}
 	if p.few {
 		total := s.pos + s.n
 		scores := p.arena.floats(g.heads * total)

@@ -47,6 +47,8 @@ type family struct {
 	biases      []string
 	biasField   string
 	biasDefault bool
+	// bare is set when there is no norm behind the last layer.
+	bare bool
 	// ungated is set when feed-forward blocks have no gate.
 	ungated bool
 	// limited is set when swiglu_limit bounds gate and up of feed-forward blocks.

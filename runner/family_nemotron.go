@@ -10,7 +10,7 @@ func init() {
 	families["nemotron_h"] = family{
 		mixers:  mixers{"mamba": newMamba, "attention": newGrouped, "mlp": newDense, "moe": newExperts},
 		arrange: oneBlock, kind: blockType, still: true, ungated: true, router: sigmoidBiasTopK, biases: qkvo, biasField: "attention_bias",
-		mtp: func(*site) (*mtp, error) { return nil, nil },
+		mtp: noMTP,
 		computes: set(`
 			layers_block_type hybrid_override_pattern mtp_layers_block_type mtp_hybrid_override_pattern
 			mamba_num_heads mamba_head_dim n_groups mamba_n_groups ssm_state_size conv_kernel mamba_d_conv use_conv_bias mamba_conv_bias

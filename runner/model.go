@@ -169,7 +169,9 @@ func (m *Model) build(b *builder) error {
 	if outer.has(model.Norm, "norm_f") {
 		last = "norm_f" // Nemotron-H
 	}
-	m.norm = outer.norm(last, m.hidden, eps(m.cfg))
+	if !m.fam.bare {
+		m.norm = outer.norm(last, m.hidden, eps(m.cfg))
+	}
 	m.frame = single(m.hidden)
 	if m.fam.frame != nil {
 		m.frame = m.fam.frame(outer)

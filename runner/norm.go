@@ -100,6 +100,12 @@ func centered(dst, x, weight, bias []float32, eps float32) {
 
 // normalize writes the norm of each row of x to dst, which may be x.
 func (p *pass) normalize(dst, x []float32, rows, width int, n *norm) {
+	if n == nil {
+		if rows > 0 && &dst[0] != &x[0] {
+			copy(dst[:rows*width], x)
+		}
+		return
+	}
 	row := n.of(p.weights)
 	p.each(rows, width, func(first, count, _ int) {
 		for r := first; r < first+count; r++ {

@@ -96,6 +96,10 @@ func TestRefusedFields(t *testing.T) {
 		{"nemotron_h", "sliding_window", 4, ""},
 		{"nemotron_h", "moe_latent_size", 16, "latent"},
 		{"qwen3_vl_moe", "norm_topk_prob", false, ""},
+		{"qwen4_exp", "output_gate_type", "sigmoid", ""},
+		{"qwen4_exp", "indexer_budget", 6, "6 keys in pools of 4"},
+		{"qwen4_exp", "hc_count", 3, "hc_norm"},
+		{"qwen4_exp", "ngram_size", 4, "layer_multipliers"},
 	} {
 		if x.words == "" {
 			x.words = x.field

@@ -206,6 +206,7 @@ type shelf struct {
 	spill bool
 	dir   string
 	rows  map[string]*Rows
+	at    map[string]map[int64]int // where what is numbered otherwise lies in rows
 }
 
 func newShelf(spill bool, dir string) *shelf {
@@ -224,6 +225,17 @@ func (s *shelf) of(name string, n, width int) (*Rows, error) {
 	}
 	s.rows[name] = r
 	return r, nil
+}
+
+// index says where what is numbered otherwise lies in the rows under a name.
+func (s *shelf) index(name string) map[int64]int {
+	if s.at == nil {
+		s.at = map[string]map[int64]int{}
+	}
+	if s.at[name] == nil {
+		s.at[name] = map[int64]int{}
+	}
+	return s.at[name]
 }
 
 func (s *shelf) close() {
