@@ -45,8 +45,12 @@ func v4Complete(c *Config) error {
 		dst *int
 		n   int
 	}{
-		{"hc_mult", &c.HCMult, 4}, {"hc_sinkhorn_iters", &c.HCIters, 20}, {"index_n_heads", &c.IndexHeads, 64},
-		{"index_head_dim", &c.IndexHeadDim, 128}, {"index_topk", &c.IndexTopK, 512}, {"sliding_window", &c.SlidingWindow, 128},
+		{"hc_mult", &c.HCMult, 4},
+		{"hc_sinkhorn_iters", &c.HCIters, 20},
+		{"index_n_heads", &c.IndexHeads, 64},
+		{"index_head_dim", &c.IndexHeadDim, 128},
+		{"index_topk", &c.IndexTopK, 512},
+		{"sliding_window", &c.SlidingWindow, 128},
 	} {
 		if !c.Has(d.key) {
 			*d.dst = d.n

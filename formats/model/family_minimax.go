@@ -55,8 +55,10 @@ func m3Complete(c *Config) error {
 		dst  *int
 		n    int
 	}{
-		{[]string{"index_n_heads", "sparse_num_index_heads"}, &c.IndexHeads, 4}, {[]string{"index_head_dim", "sparse_index_dim"}, &c.IndexHeadDim, 128},
-		{[]string{"index_block_size", "sparse_block_size"}, &c.IndexBlock, 128}, {[]string{"index_topk_blocks", "sparse_topk_blocks"}, &c.IndexBlocks, 16},
+		{[]string{"index_n_heads", "sparse_num_index_heads"}, &c.IndexHeads, 4},
+		{[]string{"index_head_dim", "sparse_index_dim"}, &c.IndexHeadDim, 128},
+		{[]string{"index_block_size", "sparse_block_size"}, &c.IndexBlock, 128},
+		{[]string{"index_topk_blocks", "sparse_topk_blocks"}, &c.IndexBlocks, 16},
 		{[]string{"index_local_blocks", "sparse_local_block"}, &c.IndexLocalBlocks, 1},
 	} {
 		if !slices.ContainsFunc(d.keys, c.Has) {
