@@ -249,7 +249,7 @@ func (e *evaluator) embed(x *Rows, keep bool) (err error) {
 // goes on.
 func (e *evaluator) resume(r *Resume) (layer int, err error) {
 	if !e.m.Resumable(r.Layer) {
-		return 0, fmt.Errorf("runner: layer %d takes keys that an earlier one chose, and cannot be resumed at", r.Layer)
+		return 0, fmt.Errorf("runner: an evaluation cannot go on at layer %d: one from there on takes what an earlier one has left", r.Layer)
 	}
 	for _, l := range e.m.layers[:r.Layer] {
 		e.load.count(l.read())

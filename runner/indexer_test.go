@@ -100,6 +100,31 @@ func TestResumeShared(t *testing.T) {
 	}
 }
 
+// What lies between a layer and the one that takes what it left cannot be gone on at either.
+func TestResumable(t *testing.T) {
+	for name, want := range map[string][]bool{
+		"deepseek_v32": {true, true, true, true, true},
+		"hy_v4":        {true, true, false, false, true},
+	} {
+		m := open(t, "testdata/models/"+name)
+		for layer, can := range want {
+			if m.Resumable(layer) != can {
+				t.Errorf("%s: layer %d can be resumed at: %v", name, layer, !can)
+			}
+		}
+	}
+	// Layers of another kind between the two, and latents of other layers.
+	for _, name := range []string{"glm5_next_shared", "mistral_large4_shared"} {
+		m, some := open(t, "testdata/models/"+name), false
+		for layer := range m.Layers() {
+			some = some || !m.Resumable(layer)
+		}
+		if !some || !m.Resumable(0) || !m.Resumable(m.Layers()) {
+			t.Errorf("%s: which layers can be resumed at?", name)
+		}
+	}
+}
+
 // edited is a checkpoint of testdata with other fields in its config; nil takes one away.
 func edited(t *testing.T, name string, fields map[string]any) (*runner.Model, error) {
 	t.Helper()

@@ -106,22 +106,48 @@ type inherited int
 
 func (inherited) needs(*part) {}
 
-// borrows reports whether a layer takes what an earlier one left on the shelf.
-func (l *layer) borrows() bool {
+// latent is the latent attention of a layer, nil if it has another mixer.
+func (l *layer) latent() *latent {
 	for _, b := range l.blocks {
 		if a, ok := b.mixer.(*latent); ok {
-			if _, ok := a.keys.(inherited); ok {
-				return true
+			return a
+		}
+	}
+	return nil
+}
+
+// needed is the first layer whose leavings on the shelf layer l takes: chosen keys, or
+// latents. It is l where it takes none.
+func (m *Model) needed(l int) int {
+	a, from := m.layers[l].latent(), l
+	if a == nil {
+		return l
+	}
+	if a.lent != nil {
+		from = a.lent.from
+	}
+	if _, ok := a.keys.(inherited); !ok {
+		return from
+	}
+	for k := l - 1; k >= 0; k-- {
+		if b := m.layers[k].latent(); b != nil {
+			if _, ok := b.keys.(inherited); !ok && b.keys != nil {
+				return min(from, k)
 			}
 		}
 	}
-	return false
+	return 0
 }
 
 // Resumable reports whether an evaluation can go on with a layer, given what the one before
-// it ended with: a layer that takes the keys that an earlier one chose needs these, too.
+// it ended with: not where a layer from there on takes what one before it has left.
 func (m *Model) Resumable(layer int) bool {
-	return layer >= len(m.layers) || !m.layers[layer].borrows()
+	for l := layer; l < len(m.layers); l++ {
+		if m.needed(l) < layer {
+			return false
+		}
+	}
+	return true
 }
 
 func (n inherited) scratch() int { return int(n) }
