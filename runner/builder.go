@@ -95,6 +95,9 @@ func hasMTP(c *hf.Checkpoint) bool {
 // divide finds the matrices of single experts in a tensor that holds all of a layer. Where
 // gate and up alternate (gpt_oss) nothing is divided.
 func (b *builder) divide(t *plan.Tensor) error {
+	if t.Coded() {
+		return b.divideCodes(t)
+	}
 	if _, ok := plan.Elem(t.DType); !ok || !t.Meta.Fused3D || len(t.Shape) != 3 || t.Meta.Interleaved {
 		return nil
 	}

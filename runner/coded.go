@@ -43,6 +43,30 @@ func (b *builder) expert(t *plan.Tensor, e int, part string) *matrix {
 	return nil
 }
 
+// divideCodes finds the matrices of single experts, with their scales, in FP8 codes of all
+// experts of a layer.
+func (b *builder) divideCodes(t *plan.Tensor) error {
+	scale := b.scales[t.Name]
+	if scale == nil || !t.Meta.Fused3D || len(t.Shape) != 3 || t.Meta.Interleaved || t.Meta.Transposed {
+		return nil
+	}
+	g, err := plan.ScaleGrid(t, scale, b.block)
+	if err != nil {
+		return err
+	}
+	parts, err := plan.ExpertParts(*t)
+	if err != nil {
+		return err
+	}
+	scales, err := plan.ExpertScales(*t, *scale, g)
+	for i := range scales {
+		m := &parts[i].Meta
+		b.tensors[key{role: m.Role, layer: m.Layer, expert: m.Expert + 1, part: m.Part}] = &parts[i]
+		b.scales[parts[i].Name] = &scales[i]
+	}
+	return err
+}
+
 // output is where output n of the codes lies.
 func (m *matrix) output(n int) *plan.View {
 	if n == 0 {

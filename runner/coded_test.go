@@ -142,5 +142,4 @@ func BenchmarkCodedFew(b *testing.B) {
 			gemm.MulFew(y, out, x, in, 1, &w, gemm.Options{})
 		}
 	})
-
 }
