@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"quern/formats/foreign"
+	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/internal/page"
 	"quern/runner"
@@ -51,7 +51,7 @@ func (t *terminal) candidates(c *cli.Context, j *verifying, gates gateChanges, p
 	if err != nil {
 		return fmt.Errorf("--baseline: %w", err)
 	}
-	if err := foreign.Refuse(base); err != nil {
+	if err := plan.Refuse(base); err != nil {
 		return fmt.Errorf("--baseline: %w", err)
 	}
 	// All are opened before the first is read: hours of work must not end at a typo.
@@ -60,7 +60,7 @@ func (t *terminal) candidates(c *cli.Context, j *verifying, gates gateChanges, p
 		if cks[i], err = t.open(p); err != nil {
 			return err
 		}
-		if err := foreign.Refuse(cks[i]); err != nil {
+		if err := plan.Refuse(cks[i]); err != nil {
 			return err
 		}
 	}

@@ -61,7 +61,9 @@ func Unpack(p *Plan, c *hf.Checkpoint) (read map[string]bool, err error) {
 	return read, nil
 }
 
-// PackedOf is [Packed] of the plan of c, whose config says more of some forms.
+// PackedOf finds the weights of p, the plan of c, whose codes lie under no [Grid], by the
+// index of their tensor, with where their scales are. It also returns the names of those
+// scales. The error blames a set of tensors that do not fit together.
 func PackedOf(p *Plan, c *hf.Checkpoint) (found map[int]*Written, scales map[string]bool, err error) {
 	var config *model.Quantization
 	if c.Config != nil {

@@ -7,15 +7,11 @@ import (
 	"quern/scheme"
 )
 
-// Packed finds the weights of p whose codes lie under no [Grid], by the index of their
+// packedIn finds the weights of p whose codes lie under no [Grid], by the index of their
 // tensor, with where their scales are. It also returns the names of those scales. config
 // is what config.json says of the quantization, or nil. The error blames a set of
-// tensors that do not fit together.
-func Packed(p *Plan, config *model.Quantization) (found map[int]*Written, scales map[string]bool, err error) {
-	return packedIn(p, config, func(model.Tensor) ([]int64, bool) { return nil, false })
-}
-
-// packedIn is Packed where expect knows the shapes of weights in numbers.
+// tensors that do not fit together. expect knows the
+// shapes of weights in numbers.
 func packedIn(p *Plan, config *model.Quantization, expect func(model.Tensor) ([]int64, bool)) (found map[int]*Written, scales map[string]bool, err error) {
 	byName := make(map[string]int, len(p.Tensors))
 	for i := range p.Tensors {
