@@ -82,6 +82,8 @@ func (r *recipe) check(j *job, e *errorCheck) {
 	switch {
 	case e.base.scaled != nil:
 		c.why = "the baseline is FP8, of which codes are copied"
+	case e.base.written != nil:
+		c.why = "the baseline is quantized, and its values may have been cast"
 	case !e.codes.own():
 		c.why = "no F32 weight_scale_inv of 128×128 tiles"
 	case !e.banded:
