@@ -69,8 +69,30 @@ func tensorRTBlock(f *Folder) (Note, bool) {
 		len(b) == 2 && (b[0] != want[0] || b[1] != want[1])
 }
 
+// blackwellOnly is about MXFP8 under its own quant_method.
+func blackwellOnly(f *Folder) (Note, bool) {
+	return Note{Text: "loads quant_method mxfp8 from compute capability 10.0 on only (Blackwell)"}, f.method() == "mxfp8"
+}
+
+// denseMXFP4 finds linears other than experts whose weights are MXFP4 of
+// compressed-tensors.
+func denseMXFP4(f *Folder) (Note, bool) {
+	n := Note{Text: "has MXFP4 of compressed-tensors for routed experts only"}
+	if f.method() != "compressed-tensors" {
+		return n, false
+	}
+	for _, g := range f.config.Quant.Groups {
+		if g.NumBits == 4 && g.Type == "float" && g.Strategy == "group" && g.GroupSize == 32 {
+			for _, m := range f.fours {
+				n.add(m)
+			}
+		}
+	}
+	return n, n.Tensors > 0
+}
+
 // tensorRTGroups finds groups of compressed-tensors that it has no branch for: integer
-// weights (Kimi's INT4), and NVFP4 without activations.
+// weights (Kimi's INT4), NVFP4 without activations, MXFP8.
 func tensorRTGroups(f *Folder) (Note, bool) {
 	if f.method() != "compressed-tensors" {
 		return Note{}, false
@@ -82,6 +104,8 @@ func tensorRTGroups(f *Folder) (Note, bool) {
 			what = fmt.Sprintf("INT%d weights", g.NumBits)
 		case g.NumBits == 4 && g.Strategy == "tensor_group" && !g.Activations:
 			what = "NVFP4 weights without quantized activations"
+		case g.NumBits == 8 && g.Strategy == "group":
+			what = "MXFP8 weights"
 		default:
 			continue
 		}

@@ -189,6 +189,16 @@ var rules = []rule{
 		apply:  tensorRTGroups,
 	},
 	{
+		engines: []Engine{SGLang}, severity: Limits, remedy: "--to fp8 makes a folder that it loads elsewhere",
+		source: "quantization/fp8.py (0.5.23): get_min_capability of mxfp8 is 100",
+		apply:  blackwellOnly,
+	},
+	{
+		engines: []Engine{SGLang}, severity: Refuses, remedy: "quantize the routed experts only, which --to mxfp4 means by itself",
+		source: "quantization/compressed_tensors, README (0.5.23): linears are not supported yet",
+		apply:  denseMXFP4,
+	},
+	{
 		engines: []Engine{TensorRT}, severity: Misreads, remedy: "remove hf_quant_config.json, or make it say what config.json says",
 		source: "modelopt_config.py (@2edf354d): hf_quant_config.json wins over the block in config.json",
 		apply: func(f *Folder) (Note, bool) {

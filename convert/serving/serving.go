@@ -58,6 +58,7 @@ type Folder struct {
 	matrices []matrix            // FP8 weights with a scale for each 128×128 tile
 	kept     []module            // linears that are stored as floats
 	codes    []string            // modules with FP8 codes
+	fours    []string            // modules with packed codes, routed experts left out
 	odd      map[string]int      // FP8 weights with another form of scales, by that form
 	fused    map[string][]matrix // by fused module
 	part     map[string][2]int   // by fused module: parts quantized, parts kept
@@ -148,6 +149,9 @@ func (f *Folder) add(t *plan.Tensor, scales map[string]*plan.Tensor) {
 			n[1]++
 		}
 		f.part[t.Meta.Fused] = n
+	}
+	if (t.Meta.Packed() || t.Quant.Scheme == scheme.MXFP4.Name || t.Quant.Scheme == scheme.INT4.Name) && t.Meta.Role.Linear() && t.Meta.Role != model.RoutedExpert {
+		f.fours = append(f.fours, t.Meta.Module)
 	}
 	if !t.Coded() {
 		if _, float := plan.Elem(t.DType); float && asked(t.Meta.Role) && t.Meta.Param == "weight" && len(t.Shape) == 2 {
