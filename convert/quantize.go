@@ -70,6 +70,9 @@ func (q *quantizer) choose() error {
 		return &UsageError{err.Error()}
 	}
 	q.Container = c
+	if q.StaticActivations && !slices.ContainsFunc(q.Schemes(), func(s *scheme.Scheme) bool { return !c.Forms[s.Name].Dynamic }) {
+		return &UsageError{fmt.Sprintf("--to %s with --act-scales static: container %s has no fixed scales of activations for it", q.Scheme.Name, c.Name)}
+	}
 	for _, x := range q.settings() {
 		if x.given && !slices.ContainsFunc(q.Schemes(), x.has) {
 			return &UsageError{fmt.Sprintf("--to %s with %s: a setting that this scheme does not have", q.Scheme.Name, x.flag)}

@@ -187,3 +187,43 @@ func TestWritersRefuse(t *testing.T) {
 		}
 	}
 }
+
+// A search for INT4's scales never has a tensor worse than the plain rule, and one that
+// is weighted goes by the calibration.
+func TestINT4Search(t *testing.T) {
+	c := open(t, filepath.Join("testdata", "writers", "bf16"))
+	_, plain := made(t, c, convert.QuantizeOptions{Scheme: scheme.INT4})
+	_, best := made(t, c, convert.QuantizeOptions{Scheme: scheme.INT4, Search: fp8.SearchMSE})
+	better := 0
+	for i := range plain.Tensors {
+		a, b := plain.Tensors[i].Error, best.Tensors[i].Error
+		switch {
+		case a == nil && b == nil || a.SQNR == nil:
+		case b.SQNR != nil && *b.SQNR < *a.SQNR:
+			t.Errorf("%s: %v dB, without a search %v", plain.Tensors[i].Name, *b.SQNR, *a.SQNR)
+		case b.SQNR == nil || *b.SQNR > *a.SQNR:
+			better++
+		}
+	}
+	if better == 0 {
+		t.Error("nothing is better")
+	}
+	o := with(measure(c))
+	o.Scheme, o.Search = scheme.INT4, fp8.SearchWeighted
+	var usage *convert.UsageError
+	if _, err := convert.PlanQuantize(c, o); !errors.As(err, &usage) || !strings.Contains(err.Error(), "--act-scales static") {
+		t.Errorf("%v", err)
+	}
+	o.StaticActivations, o.CacheScales = false, false
+	_, weighted := made(t, c, o)
+	differ := false
+	for i := range best.Tensors {
+		differ = differ || weighted.Tensors[i].BLAKE3 != best.Tensors[i].BLAKE3
+		if b, w := best.Tensors[i].Error, weighted.Tensors[i].Error; b != nil && b.SQNR != nil && w.SQNR != nil && *w.SQNR > *b.SQNR {
+			t.Errorf("%s: a weighted search has the smaller plain error", best.Tensors[i].Name)
+		}
+	}
+	if !differ {
+		t.Error("weights make no difference")
+	}
+}

@@ -13,9 +13,9 @@ var CompressedTensors = &Container{
 	Forms: map[string]*Form{
 		scheme.BlockFP8.Name:   {Suffixes: map[scheme.Kind]string{scheme.Codes: "", scheme.Scale: "_scale"}, Reach: 448},
 		scheme.ChannelFP8.Name: {Suffixes: map[scheme.Kind]string{scheme.Codes: "", scheme.Scale: "_scale"}, Reach: 448},
-		scheme.MXFP8.Name:      {Suffixes: map[scheme.Kind]string{scheme.Codes: "", scheme.Scale: "_scale"}},
-		scheme.MXFP4.Name:      {Suffixes: map[scheme.Kind]string{scheme.Codes: "_packed", scheme.Scale: "_scale"}},
-		scheme.INT4.Name:       {Suffixes: map[scheme.Kind]string{scheme.Codes: "_packed", scheme.Scale: "_scale", scheme.Dimensions: "_shape"}},
+		scheme.MXFP8.Name:      {Suffixes: map[scheme.Kind]string{scheme.Codes: "", scheme.Scale: "_scale"}, Dynamic: true},
+		scheme.MXFP4.Name:      {Suffixes: map[scheme.Kind]string{scheme.Codes: "_packed", scheme.Scale: "_scale"}, Dynamic: true},
+		scheme.INT4.Name:       {Suffixes: map[scheme.Kind]string{scheme.Codes: "_packed", scheme.Scale: "_scale", scheme.Dimensions: "_shape"}, Dynamic: true},
 	},
 	Config: func(d *Described) strictjson.Value {
 		f := compressions[d.Scheme.Name]

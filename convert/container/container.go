@@ -41,7 +41,8 @@ type Form struct {
 	Divides bool
 	// Expanded: scales of tiles have four dimensions (scheme.Params.Expanded).
 	Expanded bool
-	// Dynamic: inputs are always scaled as they come, whatever a calibration has met.
+	// Dynamic: inputs are always scaled as they come, or not at all, whatever a calibration
+	// has met.
 	Dynamic bool
 	// Reach is the largest magnitude of an input that its scale 1 stands for, by which
 	// the calibration's is divided.

@@ -10,7 +10,7 @@ import (
 var MXFP8 = &Container{
 	Name: "mxfp8",
 	Forms: map[string]*Form{
-		scheme.MXFP8.Name: {Suffixes: map[scheme.Kind]string{scheme.Codes: "", scheme.Scale: "_scale_inv"}},
+		scheme.MXFP8.Name: {Suffixes: map[scheme.Kind]string{scheme.Codes: "", scheme.Scale: "_scale_inv"}, Dynamic: true},
 	},
 	ExpertDType: "fp8",
 	Config: func(d *Described) strictjson.Value {
