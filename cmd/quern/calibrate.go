@@ -45,7 +45,7 @@ func calibrateCommand(t *terminal) *cli.Command {
 			&cli.BoolFlag{Name: "all-experts", Usage: "show every token to every expert: all are covered, by tokens that are not theirs"},
 			coveredFlag,
 		}, append(deviceFlags(), workersFlag, verifyMemoryFlag, overwriteFlag, quietFlag, jsonFlag)...),
-		Subcommands: []*cli.Command{mergeCommand(t)},
+		Subcommands: []*cli.Command{mergeCalibrationsCommand(t)},
 		Action: func(c *cli.Context) error {
 			args, err := positional(c, 1, 1)
 			if err != nil {
@@ -56,7 +56,7 @@ func calibrateCommand(t *terminal) *cli.Command {
 	}
 }
 
-func mergeCommand(t *terminal) *cli.Command {
+func mergeCalibrationsCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "merge",
 		Usage: "put calibrations of the same model together",

@@ -19,7 +19,7 @@ func convertCommand(t *terminal) *cli.Command {
 			"Example:\n   quern convert --to bf16 ./DeepSeek-V3 ./DeepSeek-V3-bf16",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "`bf16`the target"},
-			shardFlag, workersFlag, memoryFlag, overwriteFlag, quietFlag, jsonFlag,
+			shardFlag, taskFlag, workersFlag, memoryFlag, overwriteFlag, quietFlag, jsonFlag,
 		},
 		Action: func(c *cli.Context) error {
 			q, err := conversionOf(c, 2, 2)

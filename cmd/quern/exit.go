@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"quern/convert"
+	"quern/convert/engine"
 	"quern/internal/invalid"
 	"quern/internal/outfile"
 	"quern/verify"
@@ -20,6 +21,7 @@ const (
 	exitUsage       = 2
 	exitGate        = 3
 	exitInvalid     = 4
+	exitMissing     = 5
 	exitInterrupted = 130
 )
 
@@ -34,6 +36,7 @@ var exits = []struct {
 	{exitUsage, "wrong usage", isUsage},
 	{exitGate, "verification ran and a gate failed", func(err error) bool { return errors.Is(err, errGate) }},
 	{exitInvalid, "the input is invalid or unsupported", func(err error) bool { return errors.Is(err, invalid.Input) }},
+	{exitMissing, "tasks are missing (merge names them)", isA[*engine.Missing]},
 	{exitInterrupted, "interrupted (the same command goes on)", func(err error) bool { return isA[*interruption](err) }},
 	{exitFailed, "failed", func(error) bool { return true }},
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"quern/group"
 	"quern/internal/ui"
 	"quern/scheme"
+	"quern/task"
 )
 
 var (
@@ -23,6 +25,7 @@ var (
 	jsonFlag      = &cli.BoolFlag{Name: "json", Usage: "print the result as JSON"}
 	tensorsFlag   = &cli.BoolFlag{Name: "tensors", Usage: "one line for each tensor"}
 	overwriteFlag = &cli.BoolFlag{Name: "overwrite", Usage: "remove an earlier output of quern in OUT first, and nothing else"}
+	taskFlag      = &cli.StringFlag{Name: "task", Usage: "`i/n|auto`make the files of task i of n only, in a folder that all share; auto asks the scheduler; quern merge does the rest"}
 	workersFlag   = &cli.IntFlag{Name: "workers", Usage: "`N`threads that compute, one for each processor unless given"}
 	memoryFlag    = &cli.StringFlag{Name: "memory", Usage: "`SIZE`bound on what the whole process takes", Value: "512MiB"}
 	shardFlag     = &cli.StringFlag{Name: "shard-size", Usage: "`SIZE`start a new file after so much data", Value: "5GB"}
@@ -54,6 +57,14 @@ func runOptions(c *cli.Context) (convert.RunOptions, error) {
 	}
 	if o.Memory, err = size(c, "memory"); err != nil {
 		return o, err
+	}
+	if c.IsSet("task") {
+		if o.Task, err = task.Parse(c.String("task"), os.Getenv); err != nil {
+			return o, usagef("--task %v", err)
+		}
+		if o.Overwrite {
+			return o, usagef("%s: --overwrite and --task exclude each other: tasks would remove what others have made; remove the folder first", c.Command.Name)
+		}
 	}
 	// The collector keeps to the bound too: it works harder rather than let
 	// garbage pile up between slabs.

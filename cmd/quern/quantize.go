@@ -30,7 +30,7 @@ func quantizeCommand(t *terminal) *cli.Command {
 			"E4M3 codes with one scale for each 128×128 tile; embeddings, output head, norms,\n" +
 			"router and biases stay as they are. Stopped at any moment, the same command goes on.\n\n" +
 			"Example:\n   quern quantize --scale-fmt ue8m0 ./my-model ./my-model-fp8",
-		Flags: append(append(quantizeFlags(), deviceFlags()...), engineFlag("ends the command with 3 before it writes anything"), workersFlag, memoryFlag, overwriteFlag, quietFlag, jsonFlag),
+		Flags: append(append(quantizeFlags(), deviceFlags()...), engineFlag("ends the command with 3 before it writes anything"), taskFlag, workersFlag, memoryFlag, overwriteFlag, quietFlag, jsonFlag),
 		Action: func(c *cli.Context) error {
 			q, err := conversionOf(c, 2, 2)
 			if err != nil {
@@ -80,11 +80,14 @@ func (t *terminal) execute(c *cli.Context, q *conversion, what string, decide pl
 		return interrupted(err, remains(out, "the same command"))
 	}
 	s := summarize(ck, p, done, in, out)
+	s.Task = taskOf(p, o.Task)
 	s.Notes = append(s.Notes, done.Remarks...)
 	t.notes(quiet || asJSON, done.Remarks)
 	switch {
 	case asJSON:
 		return t.json(s)
+	case !quiet && s.Task != nil:
+		s.Task.print(t.out, out)
 	case !quiet:
 		fmt.Fprintln(t.err)
 		s.print(t.out)
@@ -117,6 +120,9 @@ func remains(out, command string) string {
 func (t *terminal) open(path string) (*hf.Checkpoint, error) {
 	ck, err := hf.Open(path)
 	s := engine.Look(context.Background(), path)
+	if s != nil && s.Tasks > 0 {
+		return nil, invalid.Errorf("%q is unfinished: the %s of quern %s have made %d of its %s; quern merge completes it, or names those that are missing", path, count(s.Tasks, "task"), s.Command, s.Done, count(s.Of, "file"))
+	}
 	if s != nil && !s.Complete && (err != nil || s.Done < s.Of) {
 		return nil, invalid.Errorf("%q is unfinished: quern %s has made %d of its %s; the same quern %s goes on", path, s.Command, s.Done, count(s.Of, "file"), s.Command)
 	}

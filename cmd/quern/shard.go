@@ -30,7 +30,7 @@ func shardCommand(t *terminal) *cli.Command {
 			"Example:\n   quern shard --ranks 8 --trace ./trace.safetensors ./my-model-fp8 ./my-model-8",
 		Flags: append(regroupFlags(),
 			&cli.StringFlag{Name: "calibration", Usage: "`F`how often experts were chosen, from a calibration file"},
-			shardFlag, workersFlag, memoryFlag, overwriteFlag, quietFlag, jsonFlag),
+			shardFlag, taskFlag, workersFlag, memoryFlag, overwriteFlag, quietFlag, jsonFlag),
 		Action: func(c *cli.Context) error {
 			q, err := conversionOf(c, 2, 2)
 			if err != nil {

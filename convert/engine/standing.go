@@ -1,9 +1,7 @@
 package engine
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"strings"
 
 	"quern/convert/manifest"
@@ -15,6 +13,7 @@ type Standing struct {
 	Complete bool   // its manifest is there
 	Command  string // that makes it: quantize, convert, shard
 	Done, Of int    // files of weights
+	Tasks    int    // that share the folder; 0: one run makes all
 }
 
 // maxState bounds a state: some 300 bytes a tensor, of a million.
@@ -26,29 +25,44 @@ func Look(ctx context.Context, location string) *Standing {
 	if strings.Contains(location, "://") {
 		return nil
 	}
-	folder, _, err := store.Open(ctx, location)
+	out, err := store.OpenSink(location)
 	if err != nil {
 		return nil
 	}
-	if o, err := folder.Open(ctx, manifest.Name); err == nil {
+	if o, err := out.Open(ctx, manifest.Name); err == nil {
 		_ = o.Close()
 		return &Standing{Complete: true}
 	}
-	raw, err := store.ReadFile(ctx, folder, stateName, maxState)
+	if s := lookTasks(ctx, out); s != nil {
+		return s
+	}
+	raw, err := store.ReadFile(ctx, out, stateName, maxState)
 	if err != nil {
 		return nil
 	}
-	var s *Standing
-	for line := range bytes.Lines(raw) {
-		var r record
-		if json.Unmarshal(line, &r) != nil || (r.Run != nil) != (s == nil) {
-			break // torn by a kill
-		}
-		switch {
-		case s == nil:
-			s = &Standing{Command: r.Run.Command, Of: len(r.Shards)}
-		case r.Shard != "":
+	list, _ := records(raw)
+	if len(list) == 0 {
+		return nil
+	}
+	s := &Standing{Command: list[0].Run.Command, Of: len(list[0].Shards)}
+	for _, r := range list[1:] {
+		if r.Shard != "" {
 			s.Done++
+		}
+	}
+	return s
+}
+
+// lookTasks is Look for folders that tasks share.
+func lookTasks(ctx context.Context, out store.Sink) *Standing {
+	b, err := readBlueprint(ctx, out)
+	if err != nil || b == nil {
+		return nil
+	}
+	s := &Standing{Command: b.Run.Command, Of: len(b.Shards), Tasks: b.Tasks}
+	if logs, err := readLogs(ctx, out); err == nil {
+		if c, err := b.collect(logs); err == nil {
+			s.Done = len(c.done)
 		}
 	}
 	return s
