@@ -15,6 +15,7 @@ import (
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/internal/blockio/faultfs"
+	"quern/task"
 )
 
 // A test that needs a process of its own (to kill it, to measure its memory)
@@ -25,6 +26,7 @@ const (
 	childShard = "QUERN_TEST_CHILD_SHARD" // shard size in bytes
 	childSlow  = "QUERN_TEST_CHILD_SLOW"  // how long each write takes
 	childKill  = "QUERN_TEST_CHILD_KILL"  // the call at which the process kills itself
+	childTask  = "QUERN_TEST_CHILD_TASK"  // engine.Options.Task, i/n
 	childMem   = "QUERN_TEST_CHILD_MEM"   // engine.Options.Memory; its peak is printed at the end
 )
 
@@ -88,6 +90,11 @@ func child(in, out string) error {
 		return err
 	}
 	o := convert.EngineOptions(ck, out, convert.RunOptions{Memory: number(childMem)})
+	if s := os.Getenv(childTask); s != "" {
+		if o.Task, err = task.Parse(s, nil); err != nil {
+			return err
+		}
+	}
 	slow, err := time.ParseDuration(os.Getenv(childSlow))
 	if err == nil || number(childKill) > 0 {
 		var calls atomic.Int64

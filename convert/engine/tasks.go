@@ -101,10 +101,40 @@ func (e *engine) join(ctx context.Context) (*state, error) {
 			s.note(r)
 		}
 	}
+	if err := e.tidy(logs); err != nil {
+		return nil, err
+	}
 	if s.log, err = e.out.Log(logName(e.opts.Task.I, e.id)); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// tidy removes what killed processes of this task had begun: as many files as a run
+// fills at once, for each of them. Whose log is locked lives; should a file system say
+// so of none, the other process finds its file gone, and is tried again.
+func (e *engine) tidy(logs []taskLog) error {
+	names, err := e.out.Names()
+	if err != nil {
+		return fmt.Errorf("reading output folder %q: %w", e.out, err)
+	}
+	for _, l := range logs {
+		of := left(names, l.id)
+		if l.task != e.opts.Task.I || len(of) == 0 {
+			continue
+		}
+		lock, err := e.out.Log(logName(l.task, l.id))
+		if err != nil {
+			continue
+		}
+		_ = lock.Close()
+		for _, n := range of {
+			if err := e.out.Remove(n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // merged is ErrComplete if the folder has been merged already.
