@@ -57,7 +57,7 @@ func completionCases() []completionCase {
 		}
 		arguments := completionCase{words: append(strings.Fields(path), "")}
 		switch {
-		case strings.Contains(c.Arguments, "CKPT"), strings.Contains(c.Arguments, "IN"), strings.Contains(c.Arguments, "DIR"):
+		case strings.Contains(c.Arguments, "CKPT"), strings.Contains(c.Arguments, "IN"), strings.Contains(c.Arguments, "OUT"), strings.Contains(c.Arguments, "DIR"):
 			arguments.has = slices.Clone(files)
 			add(path, "--help", "").has = files
 			add(path, modelFile, "").has = files

@@ -24,7 +24,7 @@ type summary struct {
 	Complete    bool               `json:"already_complete"`
 	InputBytes  int64              `json:"input_bytes"`
 	Totals      plan.Totals        `json:"output"`
-	Task        *taskSummary       `json:"task,omitempty"` // set: what one task of many has made
+	Task        *taskSummary       `json:"task,omitempty"`      // set: what one task of many has made
 	Unchanged   string             `json:"unchanged,omitempty"` // why most bytes stay as they are, where they do
 	Quantized   int                `json:"quantized"`
 	Worst       []worst            `json:"worst"`

@@ -145,6 +145,11 @@ func (b *blueprint) merge(ctx context.Context, out store.Sink) (*manifest.Manife
 	if err != nil {
 		return nil, err
 	}
+	for _, s := range b.Shards {
+		if err := out.Sweep(s.Name); err != nil {
+			return nil, err
+		}
+	}
 	return &m, sweepTasks(out)
 }
 

@@ -114,6 +114,9 @@ func (e *engine) join(ctx context.Context) (*state, error) {
 // fills at once, for each of them. Whose log is locked lives; should a file system say
 // so of none, the other process finds its file gone, and is tried again.
 func (e *engine) tidy(logs []taskLog) error {
+	if len(logs) == 0 {
+		return nil
+	}
 	names, err := e.out.Names()
 	if err != nil {
 		return fmt.Errorf("reading output folder %q: %w", e.out, err)
@@ -245,7 +248,7 @@ type taskLog struct {
 // readLogs reads the logs of all processes, by name.
 func readLogs(ctx context.Context, out store.Sink) ([]taskLog, error) {
 	names, err := out.Names()
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a store without folders has none yet
 		return nil, fmt.Errorf("reading output folder %q: %w", out, err)
 	}
 	var logs []taskLog

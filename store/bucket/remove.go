@@ -45,9 +45,25 @@ func (b *Bucket) Remove(ctx context.Context, name string) error {
 // that own reports as one's own: a store keeps, and charges for, their parts until then.
 // It returns how many there were.
 func (b *Bucket) AbortLeft(ctx context.Context, own func(name string) bool) (int, error) {
-	type upload struct{ key, id string }
-	var left []upload
-	err := b.do(ctx, b.String(), func() error {
+	left, err := b.uploadsLeft(ctx)
+	n := 0
+	for _, u := range left {
+		name, ok := strings.CutPrefix(u.key, b.location.Prefix)
+		if err != nil || !ok || !own(name) {
+			continue
+		}
+		n++
+		err = b.abort(ctx, u.key, u.id)
+	}
+	return n, err
+}
+
+// leftover is an upload that was begun and not ended.
+type leftover struct{ key, id string }
+
+// uploadsLeft lists those below the prefix.
+func (b *Bucket) uploadsLeft(ctx context.Context) (left []leftover, err error) {
+	err = b.do(ctx, b.String(), func() error {
 		left = nil
 		key, id := "", ""
 		for {
@@ -56,21 +72,14 @@ func (b *Bucket) AbortLeft(ctx context.Context, own func(name string) bool) (int
 				return err
 			}
 			for _, u := range page.Uploads {
-				if name, ok := strings.CutPrefix(u.Key, b.location.Prefix); ok && own(name) {
-					left = append(left, upload{u.Key, u.UploadID})
-				}
+				left = append(left, leftover{u.Key, u.UploadID})
 			}
 			if key, id = page.NextKeyMarker, page.NextUploadIDMarker; !page.IsTruncated {
 				return nil
 			}
 		}
 	})
-	for _, u := range left {
-		if err == nil {
-			err = b.abort(ctx, u.key, u.id)
-		}
-	}
-	return len(left), err
+	return left, err
 }
 
 func (b *Bucket) abort(ctx context.Context, key, id string) error {
