@@ -1,15 +1,18 @@
 package bucket_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -90,12 +93,12 @@ func sink(t *testing.T, url string) store.Sink {
 	none := filepath.Join(t.TempDir(), "none")
 	for k, v := range map[string]string{
 		"AWS_CONFIG_FILE": none, "AWS_SHARED_CREDENTIALS_FILE": none, "AWS_EC2_METADATA_DISABLED": "true", "AWS_PROFILE": "", "AWS_SESSION_TOKEN": "",
-		"AWS_ENDPOINT_URL_S3": url, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-west-9",
+		"AWS_ENDPOINT_URL_S3": url, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",
 	} {
 		t.Setenv(k, v)
 	}
 	r := remote.NewReader(0)
-	r.Patient = remote.Patience{Tries: 3, First: time.Millisecond, Most: 2 * time.Millisecond}
+	r.Patient = remote.Patience{Tries: 10, First: time.Millisecond, Most: 2 * time.Millisecond}
 	r.Brief = r.Patient
 	s, err := bucket.Kind(r).Sink("s3://" + buckettest.Bucket + "/some/out")
 	if err != nil {
@@ -309,5 +312,110 @@ func TestSinkLog(t *testing.T) {
 	}
 	if err := over.Retire(); err != nil || len(s.Keys()) != 0 {
 		t.Error(err, s.Keys())
+	}
+}
+
+// Large files go in parts, are read back before, and are compared with what is there.
+func TestSinkParts(t *testing.T) {
+	s := (&buckettest.Server{Key: "AKIDEXAMPLE"}).Start(t)
+	out := sink(t, s.URL)
+	data := make([]byte, 20<<20+5)
+	_, _ = rand.NewChaCha8([32]byte{3}).Read(data)
+	write := func(to store.Sink, data []byte) error {
+		t.Helper()
+		p, err := to.Create(t.Context(), "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Reserve(int64(len(data))); err != nil {
+			t.Fatal(err)
+		}
+		for at := len(data) / 3 * 2; at >= 0; at -= len(data) / 3 { // from back to front
+			if _, err := p.WriteAt(data[at:], int64(at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		back := make([]byte, 1000)
+		if _, err := p.ReadAt(back, 12<<20); err != nil || !bytes.Equal(back, data[12<<20:12<<20+1000]) {
+			t.Error(err, "read back")
+		}
+		return p.Commit()
+	}
+	one := out.Shared("one")
+	for _, to := range []store.Sink{out, one, out} {
+		if err := write(to, data); err != nil || !bytes.Equal(s.Object("some/out/x"), data) || s.Uploads() != 0 {
+			t.Fatal(err, s.Uploads())
+		}
+	}
+	other := bytes.Clone(data)
+	other[len(other)-1] ^= 1
+	if err := write(one, other); !errors.Is(err, store.ErrDiffers) || !bytes.Equal(s.Object("some/out/x"), data) {
+		t.Fatal(err)
+	}
+	if err := write(out, other); err != nil || !bytes.Equal(s.Object("some/out/x"), other) {
+		t.Fatal(err)
+	}
+	// A merge that gives up the upload of a task that is still at it, when another process
+	// has made the same.
+	p, err := one.Create(t.Context(), "y")
+	if err == nil {
+		_, err = p.WriteAt(data, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var once sync.Once
+	s.Odd = func(_ int, _ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Query().Get("partNumber") == "3" {
+			once.Do(func() {
+				s.Put("some/out/y", data)
+				if err := out.Shared("merge").Sweep("y"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		return false
+	}
+	if err := p.Commit(); err != nil || s.Uploads() != 0 {
+		t.Error(err, s.Uploads())
+	}
+}
+
+// Moto takes the same, also over a wire that is cut.
+func TestSinkMoto(t *testing.T) {
+	c := newConversion(t)
+	for _, cut := range []int64{0, 3} {
+		url := bucket.Moto(t, cut)
+		out := sink(t, url)
+		bucket.MotoBucket(t, url)
+		ctx, cancel := context.WithCancel(t.Context())
+		err := c.run(ctx, out, func(o *convert.RunOptions) {
+			o.Progress = func(done, total int64) {
+				if done > total/2 {
+					cancel()
+				}
+			}
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("cut %d: %v", cut, err)
+		}
+		for i := 1; i <= 3 && cut == 0; i++ { // a run without --task has begun
+			if err := c.run(t.Context(), out, func(o *convert.RunOptions) { o.Task = task.Task{I: i, N: 3} }); !errors.Is(err, invalid.Input) {
+				t.Fatal(err)
+			}
+		}
+		if err := c.run(t.Context(), out, nil); err != nil {
+			t.Fatalf("cut %d: %v", cut, err)
+		}
+		for name, want := range c.want {
+			got, err := store.ReadFile(t.Context(), out, name, 1<<30)
+			if err != nil || string(got) != want {
+				t.Errorf("cut %d: %s: %v", cut, name, err)
+			}
+		}
+		list, err := out.List(t.Context())
+		if err != nil || len(list) != len(c.want) {
+			t.Errorf("cut %d: %v %v", cut, err, list)
+		}
 	}
 }
