@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"quern/convert/card"
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/formats/hf"
@@ -75,7 +74,7 @@ func (e *engine) copySides(ctx context.Context) error {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		if f.Name == card.Name && f.Size <= card.Most {
+		if carded(f) {
 			continue
 		}
 		if err := e.copySide(ctx, f); err != nil {

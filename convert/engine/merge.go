@@ -224,6 +224,9 @@ func (b *blueprint) there(ctx context.Context, out store.Sink, c *collected, i i
 	files := b.of(i)
 	if i == 1 {
 		for _, f := range b.Run.Input.Side {
+			if carded(f) {
+				continue // the merge writes it
+			}
 			o, err := out.Open(ctx, f.Name)
 			if err != nil {
 				return false

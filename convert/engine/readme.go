@@ -46,6 +46,9 @@ func (e *engine) readme(ctx context.Context) (*readme, error) {
 	return &readme{Text: raw}, nil
 }
 
+// carded reports whether a side file is not copied but written as a readme.
+func carded(f plan.SideFile) bool { return f.Name == card.Name && f.Size <= card.Most }
+
 // publish writes it.
 func (r *readme) publish(ctx context.Context, out store.Sink, m *manifest.Manifest) error {
 	if r == nil {
