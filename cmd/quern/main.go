@@ -35,6 +35,7 @@ func run(args []string, stdout, stderr *os.File) int {
 	addStores()
 	ui.FitTerminal(stdout)
 	t := newTerminal(stdout, stderr)
+	t.ctx = ctx
 	app := newApp(t)
 	line := arrange(app, args)
 	t.settle(line.text("progress"), line.on("json"), line.on("verbose"))

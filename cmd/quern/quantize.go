@@ -118,8 +118,8 @@ func remains(out, command string) string {
 // open opens a checkpoint that a command reads. A folder that quern has not finished is
 // called that: as it stands it is no checkpoint, whatever is wrong with it.
 func (t *terminal) open(path string) (*hf.Checkpoint, error) {
-	ck, err := hf.Open(path)
-	s := engine.Look(context.Background(), path)
+	ck, err := hf.OpenContext(t.ctx, path)
+	s := engine.Look(t.ctx, path)
 	if s != nil && s.Tasks > 0 {
 		return nil, invalid.Errorf("%q is unfinished: the %s of quern %s have made %d of its %s; quern merge completes it, or names those that are missing", path, count(s.Tasks, "task"), s.Command, s.Done, count(s.Of, "file"))
 	}

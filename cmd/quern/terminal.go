@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -15,6 +16,7 @@ import (
 type terminal struct {
 	out *results
 	err *messages
+	ctx context.Context // of the command: a signal ends it
 
 	asJSON  bool
 	verbose bool
@@ -24,6 +26,7 @@ type terminal struct {
 func newTerminal(stdout, stderr *os.File) *terminal {
 	ascii := asciiOnly(os.Getenv)
 	return &terminal{
+		ctx:   context.Background(),
 		out:   &results{file: stdout, ascii: ascii, colour: coloured(stdout, os.Getenv)},
 		err:   &messages{file: stderr, ascii: ascii, colour: coloured(stderr, os.Getenv)},
 		began: time.Now(),

@@ -98,11 +98,16 @@ type Ref struct {
 // Open opens what a user has named: a folder or a single .safetensors file, in any
 // store. It reads headers only.
 func Open(location string) (*Checkpoint, error) {
-	folder, name, err := store.Open(context.Background(), location)
+	return OpenContext(context.Background(), location)
+}
+
+// OpenContext is Open until ctx ends: headers of other machines take time.
+func OpenContext(ctx context.Context, location string) (*Checkpoint, error) {
+	folder, name, err := store.Open(ctx, location)
 	if err != nil {
 		return nil, err
 	}
-	return OpenIn(context.Background(), folder, name)
+	return OpenIn(ctx, folder, name)
 }
 
 // OpenIn opens a folder, or the single .safetensors file of a name in it, unless the
