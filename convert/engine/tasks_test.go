@@ -15,7 +15,6 @@ import (
 
 	"quern/convert/engine"
 	"quern/convert/manifest"
-	"quern/formats/hf"
 	"quern/formats/safetensors"
 	"quern/internal/blockio/faultfs"
 	"quern/internal/invalid"
@@ -311,10 +310,6 @@ func TestTasksDoNotAgree(t *testing.T) {
 	restore(t, b, files)
 	out = filepath.Join(temp(t), "out")
 	for i, dir := range []string{a, b} {
-		ck, err := hf.Open(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
 		ck, p := planOf(t, dir, 1<<13, copied)
 		if err := runTask(subject{ck: ck, plan: p}, out, i+1, 2, nil); err != nil {
 			t.Fatal(err)
