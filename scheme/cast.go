@@ -93,9 +93,6 @@ func blockRow(dst []byte, out [][]byte, p Part, r int64, _ uint8) error {
 func findCast(from, to string) *cast {
 	if s, err := Find(from); err == nil {
 		from = s.Name // of "", block FP8
-		if s.Same != "" {
-			from = s.Same
-		}
 	}
 	for i := range casts {
 		if casts[i].from == from && casts[i].to == to {

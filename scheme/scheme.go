@@ -17,8 +17,6 @@ type Scheme struct {
 	Experts bool   // asked for alone it means the routed experts only, as such checkpoints are released
 	Survey  bool   // a coding begins with the largest magnitude, see Job.Amax
 	Grain   Grain
-	// Same names the scheme whose bytes these are under other names, for casts.
-	Same string
 
 	// Check says why a matrix of this shape, none of whose dimensions is 0, cannot be
 	// written with these settings; nil if it can. The error says what would do.
