@@ -4,8 +4,8 @@ import (
 	"quern/formats/model"
 	"quern/gemm"
 	"quern/internal/invalid"
-	"quern/internal/sparse"
 	"quern/internal/vec"
+	"quern/runner/sparse"
 )
 
 // blockIndexer is MiniMax-M3's: heads of its own score all keys, and the query heads that

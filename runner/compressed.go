@@ -5,13 +5,13 @@ import (
 
 	"quern/formats/model"
 	"quern/internal/invalid"
-	"quern/internal/sparse"
 	"quern/internal/vec"
+	"quern/runner/sparse"
 )
 
 // compressed is DeepSeek-V4's attention: one key, which is the value too, of each token
 // within a window, and beyond that entries of several tokens each, all of them or those
-// that an indexer chooses (internal/sparse says how they are made). Outputs go through
+// that an indexer chooses (runner/sparse says how they are made). Outputs go through
 // one matrix a group of heads.
 type compressed struct {
 	qA, qB, kv, oA, oB *matrix

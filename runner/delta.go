@@ -3,8 +3,8 @@ package runner
 import (
 	"quern/formats/model"
 	"quern/internal/invalid"
-	"quern/internal/recur"
 	"quern/internal/vec"
+	"quern/runner/recur"
 )
 
 // delta is the gated delta rule (Qwen3-Next and those behind it): linear attention with a

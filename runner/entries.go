@@ -3,8 +3,8 @@ package runner
 import (
 	"quern/formats/model"
 	"quern/internal/invalid"
-	"quern/internal/sparse"
 	"quern/internal/vec"
+	"quern/runner/sparse"
 )
 
 // compressor makes an entry of every few tokens (sparse.Pool), whose last channels turn by

@@ -4,7 +4,7 @@ import (
 	"maps"
 
 	"quern/formats/model"
-	"quern/internal/routing"
+	"quern/runner/routing"
 )
 
 // Cohere's models. (Source: modeling file of cohere2_moe in transformers 5.24.0.)

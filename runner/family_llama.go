@@ -3,7 +3,7 @@ package runner
 import (
 	"maps"
 
-	"quern/internal/rotary"
+	"quern/runner/rotary"
 )
 
 // Meta's models behind Llama 3. (Source: modeling file of llama4 in transformers 5.24.0.)

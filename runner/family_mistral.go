@@ -47,8 +47,9 @@ func newLarge4(s *site) (mixer, error) {
 	a.kvB.wide = true
 	a.module = a.o.module[:max(0, strings.LastIndexByte(a.o.module, '.'))]
 	own := c.HasKV(s.layer)
-	if from := s.layer; !own {
-		if from = c.KVSourceLayers[s.layer]; from >= s.layer || !c.HasKV(from) || c.RotatesAt(from) != c.RotatesAt(s.layer) {
+	if !own {
+		from := c.KVSourceLayers[s.layer]
+		if from >= s.layer || !c.HasKV(from) || c.RotatesAt(from) != c.RotatesAt(s.layer) {
 			return nil, invalid.Errorf("config.json: \"kv_source_layers\": layer %d cannot have the keys and values of layer %d", s.layer, from)
 		}
 		a.lent = &lent{from: from, rank: a.rank, width: a.rank + a.rotated}

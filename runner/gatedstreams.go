@@ -2,9 +2,9 @@ package runner
 
 import (
 	"quern/formats/model"
-	"quern/internal/hyper"
 	"quern/internal/invalid"
 	"quern/internal/vec"
+	"quern/runner/hyper"
 )
 
 // gatedStreams is the residual rule of Qwen3.8: a block reads the mean of normalized

@@ -9,12 +9,12 @@ import (
 	"quern/formats/model"
 	"quern/formats/safetensors"
 	"quern/internal/invalid"
-	"quern/internal/ngram"
-	"quern/internal/recur"
+	"quern/runner/ngram"
+	"quern/runner/recur"
 	"quern/source"
 )
 
-// grams adds embeddings of n-grams to the streams (Qwen3.8, internal/ngram): rows of large
+// grams adds embeddings of n-grams to the streams (Qwen3.8, runner/ngram): rows of large
 // tables, of which those are read that a text needs.
 type grams struct {
 	tables             []*matrix // one behind the other

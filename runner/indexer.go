@@ -5,8 +5,8 @@ import (
 
 	"quern/formats/model"
 	"quern/internal/invalid"
-	"quern/internal/sparse"
 	"quern/internal/vec"
+	"quern/runner/sparse"
 )
 
 // indexer is the lightning indexer of DeepSeek-V3.2 and those behind it: a row sees the

@@ -4,8 +4,8 @@ import (
 	"quern/convert/plan"
 	"quern/formats/model"
 	"quern/internal/invalid"
-	"quern/internal/recur"
 	"quern/internal/vec"
+	"quern/runner/recur"
 )
 
 // kimiDelta is Kimi's delta attention (arXiv 2510.26692): the delta rule with a decay a

@@ -5,8 +5,8 @@ import (
 
 	"quern/formats/model"
 	"quern/gemm"
-	"quern/internal/sparse"
 	"quern/internal/vec"
+	"quern/runner/sparse"
 )
 
 // latentEps is the epsilon of the norms within latent attention: transformers uses

@@ -5,7 +5,7 @@ import (
 
 	"quern/formats/model"
 	"quern/internal/invalid"
-	"quern/internal/recur"
+	"quern/runner/recur"
 )
 
 // mamba is Mamba 2 (arXiv 2405.21060): a state of so many numbers a channel, whose step

@@ -3,9 +3,9 @@ package runner
 import (
 	"quern/convert/plan"
 	"quern/formats/model"
-	"quern/internal/glu"
 	"quern/internal/invalid"
 	"quern/internal/vec"
+	"quern/runner/glu"
 )
 
 // mlp is a gated feed-forward block: down(act(gate(x))·up(x)); without a gate

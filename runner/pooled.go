@@ -3,7 +3,7 @@ package runner
 import (
 	"quern/formats/model"
 	"quern/internal/invalid"
-	"quern/internal/sparse"
+	"quern/runner/sparse"
 )
 
 // pooled is GLM-5.3's indexer: so many keys share an entry and a score, and a row sees the

@@ -3,7 +3,7 @@ package runner
 import (
 	"slices"
 
-	"quern/internal/sparse"
+	"quern/runner/sparse"
 )
 
 // poolState is what is kept of a text where every so many tokens become one entry: the

@@ -5,8 +5,8 @@ import (
 
 	"quern/formats/model"
 	"quern/internal/invalid"
-	"quern/internal/sparse"
 	"quern/internal/vec"
+	"quern/runner/sparse"
 )
 
 // meanPools is the indexer of Qwen3.8: the mean of so many keys has a score, and a row sees

@@ -1,9 +1,9 @@
 package runner
 
-import "quern/internal/recur"
+import "quern/runner/recur"
 
 // recurrent is what mixers with a state of fixed size share: a convolution of their
-// inputs, then heads that go through the text (internal/recur).
+// inputs, then heads that go through the text (runner/recur).
 type recurrent struct {
 	layer        recur.Layer
 	width        int     // of the convolution

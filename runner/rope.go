@@ -6,8 +6,8 @@ import (
 
 	"quern/formats/model"
 	"quern/internal/invalid"
-	"quern/internal/rotary"
 	"quern/internal/vec"
+	"quern/runner/rotary"
 )
 
 // rope is rotary position embedding: for each position the cosine and sine of an

@@ -3,8 +3,8 @@ package runner
 import (
 	"quern/formats/model"
 	"quern/internal/invalid"
-	"quern/internal/routing"
 	"quern/internal/vec"
+	"quern/runner/routing"
 )
 
 // routers is how the routers of a family turn logits into experts and their weights: a

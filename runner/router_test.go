@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"quern/internal/routing"
+	"quern/runner/routing"
 )
 
 func pick(r *router, logits, correct []float32) ([]int32, []float32) {

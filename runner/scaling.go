@@ -2,8 +2,8 @@ package runner
 
 import (
 	"quern/formats/model"
-	"quern/internal/rotary"
 	"quern/internal/vec"
+	"quern/runner/rotary"
 )
 
 // scaling multiplies queries by numbers of each head that grow with the position

@@ -2,8 +2,8 @@ package runner
 
 import (
 	"quern/formats/model"
-	"quern/internal/hyper"
 	"quern/internal/invalid"
+	"quern/runner/hyper"
 )
 
 // connection is the residual rule of hyper-connections (DeepSeek-V4, GLM-5.3): a block

@@ -34,7 +34,7 @@ var reachesFiles = map[string]string{
 	"store/":                            "the store of this machine",
 	"internal/blockio/":                 "the calls that it makes",
 	"internal/outfile/":                 "whether the user's own output file may be written",
-	"internal/golden/":                  "goldens of tests",
+	"runner/golden/":                    "goldens of tests",
 	"internal/release/":                 "builds archives of quern itself",
 	"internal/tinyseek/tinyseek.go":     "puts the embedded model into a new folder",
 	"formats/synth/":                    "makes checkpoints to test and measure with",

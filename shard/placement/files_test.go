@@ -406,7 +406,7 @@ func TestTraceOfTinyseek(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = trace.Close() }()
-	if !reflect.DeepEqual(trace.Layers, []int{1, 2, 3, 4}) || !reflect.DeepEqual(trace.MTP, []int{4}) || trace.Split.Tokens != 200 {
+	if !reflect.DeepEqual(trace.Layers, []int{1, 2, 3, 4}) || !reflect.DeepEqual(trace.MTP, []int{4}) || trace.Split.Tokens != 96 {
 		t.Fatalf("%+v", trace)
 	}
 	in, err := NewInput(nil, trace, 16)

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"quern/internal/golden"
+	"quern/runner/golden"
 )
 
 func sigmoidBias(factor float32) Rule {

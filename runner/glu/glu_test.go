@@ -4,7 +4,7 @@ import (
 	"math"
 	"testing"
 
-	"quern/internal/golden"
+	"quern/runner/golden"
 )
 
 func TestClamped(t *testing.T) {

@@ -4,9 +4,9 @@ import (
 	"slices"
 	"testing"
 
-	"quern/internal/golden"
-	"quern/internal/recur"
 	"quern/internal/vec"
+	"quern/runner/golden"
+	"quern/runner/recur"
 )
 
 func TestQwen38(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"sort"
 	"testing"
 
-	"quern/internal/golden"
 	"quern/internal/vec"
+	"quern/runner/golden"
 )
 
 func ids(x []float32) []int32 {

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"testing"
 
-	"quern/internal/golden"
 	"quern/internal/vec"
+	"quern/runner/golden"
 )
 
 func TestConnections(t *testing.T) {

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"testing"
 
-	"quern/internal/golden"
 	"quern/internal/vec"
+	"quern/runner/golden"
 )
 
 // twin is a layer in float64, token by token, written from doc.go.
