@@ -119,13 +119,13 @@ func TestReadsThroughFaults(t *testing.T) {
 		s := (&buckettest.Server{Key: key}).Start(t)
 		data := random(9 << 20)
 		s.Put("m", data)
-		s.Odd = func(n int, w http.ResponseWriter, _ *http.Request) bool {
+		s.Before(func(n int, w http.ResponseWriter, _ *http.Request) bool {
 			if n%3 == 0 {
 				return false
 			}
 			odd(w)
 			return true
-		}
+		})
 		b := open(t, s, "")
 		if list, err := b.List(t.Context()); err != nil || len(list) != 1 {
 			t.Errorf("%s: %v", name, err)
@@ -244,9 +244,9 @@ func TestWritesThroughFaults(t *testing.T) {
 			s := (&buckettest.Server{Key: key}).Start(t)
 			fault := func(n int, w http.ResponseWriter, r *http.Request) bool { return n%2 == 1 && odd(n, w, r) }
 			if after {
-				s.After = fault
+				s.After(fault)
 			} else {
-				s.Odd = fault
+				s.Before(fault)
 			}
 			b := open(t, s, "/out")
 			for _, n := range []int{100, 20 << 20} {
@@ -340,13 +340,13 @@ func TestGivingUp(t *testing.T) {
 		t.Errorf("%v: %d given up, %d left", err, n, s.Uploads())
 	}
 	// A fault that stays.
-	s.Odd = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+	s.Before(func(_ int, w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Query().Has("partNumber") {
 			buckettest.Fail(w, 403, "AccessDenied")
 			return true
 		}
 		return false
-	}
+	})
 	u, err = upload(t, b, "denied", random(30<<20))
 	if err == nil {
 		err = u.Commit()
@@ -373,16 +373,16 @@ func TestProbe(t *testing.T) {
 	if len(s.Keys()) != 0 {
 		t.Errorf("it leaves %v", s.Keys())
 	}
-	s.Odd = func(_ int, w http.ResponseWriter, _ *http.Request) bool {
+	s.Before(func(_ int, w http.ResponseWriter, _ *http.Request) bool {
 		buckettest.Fail(w, 501, "NotImplemented")
 		return true
-	}
+	})
 	if err := open(t, s, "/out").Probe(t.Context()); !errors.Is(err, invalid.Input) {
 		t.Errorf("%v", err)
 	}
 	other := open(t, s, "/out")
 	other.location.Bucket = "nowhere"
-	s.Odd = nil
+	s.Before(nil)
 	if err := other.Probe(t.Context()); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), "no such bucket") {
 		t.Errorf("%v", err)
 	}
@@ -508,12 +508,12 @@ func TestSecrets(t *testing.T) {
 	s.Put("out/m", random(1<<20))
 	said := []string{b.String(), fmt.Sprintf("%v %+v", b.location, b)}
 	for _, how := range []string{"403", "503", "cut", "garbage"} {
-		s.Odd = nil
+		s.Before(nil)
 		o, err := b.Open(t.Context(), "m")
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Odd = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+		s.Before(func(_ int, w http.ResponseWriter, r *http.Request) bool {
 			switch how {
 			case "403":
 				buckettest.Fail(w, 403, "SignatureDoesNotMatch")
@@ -526,7 +526,7 @@ func TestSecrets(t *testing.T) {
 				_, _ = io.WriteString(w, r.Header.Get("Authorization"))
 			}
 			return true
-		}
+		})
 		_, err = o.ReadAt(make([]byte, 10), 3)
 		said = append(said, fmt.Sprint(err), fmt.Sprint(o.Check()))
 		_, err = b.List(t.Context())

@@ -184,8 +184,8 @@ func TestSinkCut(t *testing.T) {
 				buckettest.Fail(w, http.StatusForbidden, "AccessDenied")
 				return true
 			}
-			s.Odd = func(_ int, w http.ResponseWriter, _ *http.Request) bool { return cut(w, false) }
-			s.After = func(_ int, w http.ResponseWriter, _ *http.Request) bool { return cut(w, true) }
+			s.Before(func(_ int, w http.ResponseWriter, _ *http.Request) bool { return cut(w, false) })
+			s.After(func(_ int, w http.ResponseWriter, _ *http.Request) bool { return cut(w, true) })
 			s.Start(t)
 			out := sink(t, s.URL)
 			err := c.run(t.Context(), out, nil)
@@ -365,7 +365,7 @@ func TestSinkParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	var once sync.Once
-	s.Odd = func(_ int, _ http.ResponseWriter, r *http.Request) bool {
+	s.Before(func(_ int, _ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Query().Get("partNumber") == "3" {
 			once.Do(func() {
 				s.Put("some/out/y", data)
@@ -375,7 +375,7 @@ func TestSinkParts(t *testing.T) {
 			})
 		}
 		return false
-	}
+	})
 	if err := p.Commit(); err != nil || s.Uploads() != 0 {
 		t.Error(err, s.Uploads())
 	}

@@ -29,15 +29,31 @@ type Server struct {
 	*httptest.Server
 	Key, Session  string // credentials that are asked for; "" is none
 	Unconditional bool   // it passes over If-None-Match and If-Match
-	// Odd is asked before each answer with the number of the request from 1. It reports
-	// whether it has answered; after, whether that is so although the request was done.
-	Odd   func(n int, w http.ResponseWriter, r *http.Request) bool
-	After func(n int, w http.ResponseWriter, r *http.Request) bool
 
-	mu      sync.Mutex
-	objects map[string]object
-	uploads map[string]*upload
-	n       int
+	mu         sync.Mutex
+	odd, after Fault
+	objects    map[string]object
+	uploads    map[string]*upload
+	n          int
+}
+
+// A Fault is asked with the number of the request, from 1, and reports whether it has
+// answered.
+type Fault func(n int, w http.ResponseWriter, r *http.Request) bool
+
+// Before has f asked before each request is done; nil is nobody. After has it asked when
+// it was done.
+func (s *Server) Before(f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.odd = f
+}
+
+// After is Before for requests that were done.
+func (s *Server) After(f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.after = f
 }
 
 type object struct {
@@ -103,9 +119,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	s.n++
-	n := s.n
+	n, odd, after := s.n, s.odd, s.after
 	s.mu.Unlock()
-	if s.Odd != nil && s.Odd(n, w, r) {
+	if odd != nil && odd(n, w, r) {
 		return
 	}
 	if s.Key != "" && !strings.Contains(r.Header.Get("Authorization"), "Credential="+s.Key+"/") || r.Header.Get("X-Amz-Security-Token") != s.Session {
@@ -126,7 +142,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.answer(rec, r, key, body)
 	s.mu.Unlock()
-	if s.After != nil && s.After(n, w, r) {
+	if after != nil && after(n, w, r) {
 		return
 	}
 	maps.Copy(w.Header(), rec.Header())
