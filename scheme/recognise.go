@@ -74,6 +74,10 @@ func Coded(d safetensors.DType, m *model.Tensor) bool {
 	return d == safetensors.F8E4M3 && m.Role != model.Scale
 }
 
+// CodedScales reports whether scales of a dtype are E4M3 themselves, as those of NVFP4's
+// groups are.
+func CodedScales(d safetensors.DType) bool { return d == safetensors.F8E4M3 }
+
 // integers reports whether a tensor is a weight whose codes are packed in integers.
 func integers(d safetensors.DType, m *model.Tensor) bool {
 	return m.Role != model.Scale && m.Weights > 0 && (!d.IsFloat() || d.Bits() < 8)

@@ -6,7 +6,6 @@ import (
 	"math"
 
 	"quern/convert/plan"
-	"quern/formats/safetensors"
 	"quern/fp8"
 	"quern/source"
 )
@@ -93,11 +92,7 @@ func (c *scaleCheck) piece(_ context.Context, _ *worker, p []byte, at int64) err
 	var block [512]float32
 	for i := int64(0); i < int64(len(p))/size; i += int64(len(block)) {
 		dst := block[:min(int64(len(block)), int64(len(p))/size-i)]
-		if c.tensor.DType == safetensors.F8E4M3 { // block scales of NVFP4
-			for k := range dst {
-				dst[k] = fp8.E4M3ToFloat32(p[i+int64(k)])
-			}
-		} else if !source.Floats(dst, p[i*size:], c.tensor.DType) {
+		if !source.Floats(dst, p[i*size:], c.tensor.DType) {
 			return nil // of a dtype that is not known: the gate says so
 		}
 		for k, x := range dst {

@@ -15,6 +15,7 @@ import (
 	"quern/formats/model"
 	"quern/formats/safetensors"
 	"quern/internal/invalid"
+	"quern/scheme"
 	"quern/store"
 )
 
@@ -52,7 +53,7 @@ func newIntegrity(s *side, jobs []*job) (*integrity, error) {
 		case s.isScale[t.Name]:
 			x.scales[i] = &scaleCheck{tensor: t, ue8m0: s.ue8m0}
 			j.checks = append(j.checks, x.scales[i])
-		case s.isGroup[t.Name] && (isFloat && elements(t.Shape) > 1 || t.DType == safetensors.F8E4M3):
+		case s.isGroup[t.Name] && (isFloat && elements(t.Shape) > 1 || scheme.CodedScales(t.DType)):
 			// Of single groups: of nothing but zeros some writers say zero, and MLX's have
 			// either sign.
 			x.finites[i] = &finiteCheck{tensor: t, elem: from, codes: !isFloat}

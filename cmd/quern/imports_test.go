@@ -30,7 +30,7 @@ func TestImports(t *testing.T) {
 		"quern/verify/evaluation": {"quern/verify/metrics", "quern/verify/outputs", "quern/corpus", "quern/runner", "quern/gpu", "quern/formats", "quern/internal"},
 		"quern/verify/metrics":    {"quern/internal"},
 		"quern/verify/outputs":    {"quern/verify/metrics", "quern/formats", "quern/store", "quern/internal"},
-		"quern/runner":            {"quern/scheme", "quern/source", "quern/convert/plan", "quern/gemm", "quern/gpu", "quern/fp8", "quern/formats", "quern/store", "quern/internal"},
+		"quern/runner":            {"quern/runner", "quern/scheme", "quern/source", "quern/convert/plan", "quern/gemm", "quern/gpu", "quern/fp8", "quern/formats", "quern/store", "quern/internal"},
 		"quern/source":            {"quern/scheme", "quern/convert/plan", "quern/fp8", "quern/formats", "quern/store", "quern/internal"},
 		"quern/corpus":            {"quern/formats", "quern/store", "quern/internal"},
 		"quern/calibrate":         {"quern/calibrate", "quern/corpus", "quern/runner", "quern/formats", "quern/store", "quern/internal"},
