@@ -59,6 +59,26 @@ func ReadFile(ctx context.Context, f Folder, name string, most int64) ([]byte, e
 	return ReadAll(o)
 }
 
+// ReadSoFar reads what a file had when it was opened, and does not mind that it grows
+// or ends earlier meanwhile: of the log of a process that is at work. Otherwise it is
+// [ReadFile].
+func ReadSoFar(ctx context.Context, f Folder, name string, most int64) ([]byte, error) {
+	o, err := f.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = o.Close() }()
+	if o.Size() > most {
+		return nil, invalid.Errorf("reading %q: %d bytes, more than %d", name, o.Size(), most)
+	}
+	data := make([]byte, o.Size())
+	n, err := io.ReadFull(io.NewSectionReader(o, 0, o.Size()), data)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, fmt.Errorf("reading %q: %w", o, err)
+	}
+	return data[:n], nil
+}
+
 // Uncached asks that large reads and writes of an [Object] or a [Part] leave no pages
 // behind in the page cache that were not there before, where its store has one and
 // can do that. A part must not be empty.

@@ -150,12 +150,12 @@ func hostileData() []hostile {
 	toBF16 := []string{"convert", "--quiet", "--to", "bf16", "in", "out"}
 	add("INT4 in I32 to BF16", toBF16, []string{attn + ".weight_packed", "I32"}, good[1], tensor(attn+".weight_packed", st.I32, []int64{128, 16}, 1), tensor(attn+".weight_scale", st.BF16, []int64{128, 4}, 0x3c00))
 	nvfp4 := func(cols int64, scale uint64) []fixtureTensor {
-		return []fixtureTensor{good[1], tensor(attn+".weight", st.U8, []int64{128, 64}, 1), tensor(attn+".weight_scale", st.F8E4M3, []int64{128, cols}, 0x38), tensor(attn+".weight_scale_2", st.F32, []int64{}, scale)}
+		return []fixtureTensor{good[1], tensor(attn+".weight", st.U8, []int64{128, 16}, 1), tensor(attn+".weight_scale", st.F8E4M3, []int64{128, cols}, 0x38), tensor(attn+".weight_scale_2", st.F32, []int64{}, scale)}
 	}
-	add("NVFP4 with too few scales to BF16", toBF16, []string{attn + ".weight_scale", "[128 7]", "128×128"}, nvfp4(7, 0x3f800000)...)
-	add("NVFP4 with a scale of zero to BF16", toBF16, []string{attn + ".weight", "scale 0"}, nvfp4(8, 0)...)
-	add("NVFP4 with a scale of NaN to BF16", toBF16, []string{attn + ".weight", "scale NaN"}, nvfp4(8, 0x7fc00000)...)
-	add("NVFP4 without its second scale to BF16", toBF16, []string{attn, "U8"}, nvfp4(8, 1)[:3]...)
+	add("NVFP4 with too few scales to BF16", toBF16, []string{attn + ".weight_scale", "[128 1]", "128×32"}, nvfp4(1, 0x3f800000)...)
+	add("NVFP4 with a scale of zero to BF16", toBF16, []string{attn + ".weight", "scale 0"}, nvfp4(2, 0)...)
+	add("NVFP4 with a scale of NaN to BF16", toBF16, []string{attn + ".weight", "scale NaN"}, nvfp4(2, 0x7fc00000)...)
+	add("NVFP4 without its second scale to BF16", toBF16, []string{attn, "U8"}, nvfp4(2, 1)[:3]...)
 	add("I8 to BF16", toBF16, []string{weight, "I8"}, tensor(weight, st.I8, square, 1), good[1])
 	add("F4 to BF16", toBF16, []string{weight, "F4"}, tensor(weight, st.F4, square, 0x11), good[1])
 	return out

@@ -257,7 +257,7 @@ func readLogs(ctx context.Context, out store.Sink) ([]taskLog, error) {
 		if !ok {
 			continue
 		}
-		raw, err := store.ReadFile(ctx, out, n, maxManifest)
+		raw, err := store.ReadSoFar(ctx, out, n, maxManifest)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it was given up meanwhile
 		}
