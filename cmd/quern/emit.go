@@ -50,10 +50,10 @@ func engineCommand(t *terminal, e emit.Engine) *cli.Command {
 			flags,
 			&cli.StringFlag{Name: "image", Usage: "`IMAGE`that has quern in it"},
 			&cli.StringFlag{Name: "claim", Usage: "`NAME`the PersistentVolumeClaim with the folders of the command"},
-			&cli.StringFlag{Name: "mount", Usage: "`PATH`where it is mounted", Value: "/work"},
+			&cli.StringFlag{Name: "mount", Usage: "`PATH`where it is mounted", Value: "/data"},
 			&cli.StringFlag{Name: "secret", Usage: "`NAME`a Secret whose keys become environment, as HF_TOKEN"},
 		)
-		example = "quern emit kubernetes --tasks 16 --image REGISTRY/quern --claim models -- quantize hf://OWNER/NAME /work/out > job.yaml\n   kubectl apply -f job.yaml"
+		example = "quern emit kubernetes --tasks 16 --image REGISTRY/quern --claim models -- quantize hf://OWNER/NAME /data/out > job.yaml\n   kubectl apply -f job.yaml"
 	} else {
 		flags = append(flags, &cli.StringFlag{Name: "time", Usage: "`TIME`that a task may take: HH:MM:SS, DAYS-HH:MM:SS"})
 	}
