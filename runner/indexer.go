@@ -72,10 +72,7 @@ func (x *indexer) choose(p *pass, in, c []float32, b *batch, kept func(s *segmen
 	}
 	p.observe(in, b.n, x.k)
 	p.observe(c, b.n, x.q)
-	longest, keeps := 0, false
-	for _, s := range b.segs {
-		longest, keeps = max(longest, s.pos+s.n), keeps || s.memory != nil
-	}
+	longest, keeps := b.reach()
 	if longest <= x.most && !keeps {
 		return nil, nil
 	}

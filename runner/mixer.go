@@ -79,6 +79,15 @@ type batch struct {
 	shelf *shelf
 }
 
+// reach is how many rows the longest text has with those of the batch, and whether any
+// of the texts goes on.
+func (b *batch) reach() (longest int, keeps bool) {
+	for _, s := range b.segs {
+		longest, keeps = max(longest, s.pos+s.n), keeps || s.memory != nil
+	}
+	return longest, keeps
+}
+
 // segment is a run of rows that continues one text.
 type segment struct {
 	first, n int     // rows of the batch

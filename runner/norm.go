@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"math"
 	"slices"
 
 	"quern/formats/model"
@@ -76,26 +75,7 @@ func (n *norm) of(w provider) func(dst, x []float32) {
 	if n.bias != nil {
 		bias = w.vector(n.bias)
 	}
-	return func(dst, x []float32) { centered(dst, x, weight, bias, eps) }
-}
-
-// centered is layerNorm, with sums in float64.
-func centered(dst, x, weight, bias []float32, eps float32) {
-	mean, square := 0.0, 0.0
-	for _, v := range x {
-		mean += float64(v)
-	}
-	mean /= float64(len(x))
-	for _, v := range x {
-		square += (float64(v) - mean) * (float64(v) - mean)
-	}
-	scale := 1 / math.Sqrt(square/float64(len(x))+float64(eps))
-	for i, v := range x {
-		dst[i] = float32((float64(v)-mean)*scale) * weight[i]
-	}
-	if bias != nil {
-		vec.Add(dst[:len(x)], bias)
-	}
+	return func(dst, x []float32) { vec.LayerNorm(dst, x, weight, bias, eps) }
 }
 
 // normalize writes the norm of each row of x to dst, which may be x.

@@ -54,10 +54,7 @@ func (x *meanPools) newState() state { return &poolState{} }
 
 func (x *meanPools) choose(p *pass, in, _ []float32, b *batch, kept func(s *segment) state) (chosen, error) {
 	p.observe(in, b.n, x.qk)
-	longest, keeps := 0, false
-	for _, s := range b.segs {
-		longest, keeps = max(longest, s.pos+s.n), keeps || s.memory != nil
-	}
+	longest, keeps := b.reach()
 	if longest <= x.width() && !keeps {
 		return nil, nil
 	}

@@ -6,22 +6,6 @@ import (
 	"quern/gemm"
 )
 
-// LayerNorm writes (x−mean)/√(var+eps)·w+b; dst may be x.
-func LayerNorm(dst, x, w, b []float32, eps float32) {
-	mean, square := 0.0, 0.0
-	for _, v := range x {
-		mean += float64(v)
-	}
-	mean /= float64(len(x))
-	for _, v := range x {
-		square += (float64(v) - mean) * (float64(v) - mean)
-	}
-	inv := 1 / math.Sqrt(square/float64(len(x))+float64(eps))
-	for i, v := range x {
-		dst[i] = float32((float64(v)-mean)*inv)*w[i] + b[i]
-	}
-}
-
 // Indexer scores keys for a token.
 type Indexer struct{ Heads, Size int }
 

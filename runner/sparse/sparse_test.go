@@ -99,7 +99,7 @@ func TestDSA(t *testing.T) {
 			cos, sin := halves(g.Get(name+".in.2.0"), 8), halves(g.Get(name+".in.2.1"), 8)
 			q, k := g.Linear(name+".wq_b.weight", latent), g.Linear(name+".wk.weight", x)
 			for i := range n {
-				LayerNorm(k[i*16:][:16], k[i*16:][:16], g.Get(name+".k_norm.weight"), g.Get(name+".k_norm.bias"), 1e-6)
+				vec.LayerNorm(k[i*16:][:16], k[i*16:][:16], g.Get(name+".k_norm.weight"), g.Get(name+".k_norm.bias"), 1e-6)
 			}
 			rotate(q, 4, 16, 0, cos, sin, c.pairs, 4)
 			rotate(k, 1, 16, 0, cos, sin, c.pairs, 4)
@@ -349,7 +349,7 @@ func TestPools(t *testing.T) {
 		x, latent := g.Get("indexer.in.hidden_states"), g.Get("indexer.in.q_resid")
 		q, k := g.Linear("indexer.wq_b.weight", latent), g.Linear("indexer.wk.weight", x)
 		for i := range n {
-			LayerNorm(k[i*size:][:size], k[i*size:][:size], g.Get("indexer.k_norm.weight"), g.Get("indexer.k_norm.bias"), 1e-6)
+			vec.LayerNorm(k[i*size:][:size], k[i*size:][:size], g.Get("indexer.k_norm.weight"), g.Get("indexer.k_norm.bias"), 1e-6)
 		}
 		p := Pool{Ratio: ratio, Size: size, Bias: g.Get("indexer.index_kpool_compress_ape")}
 		keys := p.Push(nil, k, g.Linear("indexer.index_kpool_compress_gate", x), &Pending{})
