@@ -48,29 +48,36 @@ func ReadAll(o Object) ([]byte, error) {
 // ReadFile reads a small file of a folder whole. One of more than most bytes matches
 // invalid.Input; what is not there is fs.ErrNotExist.
 func ReadFile(ctx context.Context, f Folder, name string, most int64) ([]byte, error) {
-	o, err := f.Open(ctx, name)
+	o, err := openSmall(ctx, f, name, most)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = o.Close() }()
+	return ReadAll(o)
+}
+
+// openSmall opens a file of no more than most bytes.
+func openSmall(ctx context.Context, f Folder, name string, most int64) (Object, error) {
+	o, err := f.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
 	if o.Size() > most {
+		_ = o.Close()
 		return nil, invalid.Errorf("reading %q: %d bytes, more than %d", name, o.Size(), most)
 	}
-	return ReadAll(o)
+	return o, nil
 }
 
 // ReadSoFar reads what a file had when it was opened, and does not mind that it grows
 // or ends earlier meanwhile: of the log of a process that is at work. Otherwise it is
 // [ReadFile].
 func ReadSoFar(ctx context.Context, f Folder, name string, most int64) ([]byte, error) {
-	o, err := f.Open(ctx, name)
+	o, err := openSmall(ctx, f, name, most)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = o.Close() }()
-	if o.Size() > most {
-		return nil, invalid.Errorf("reading %q: %d bytes, more than %d", name, o.Size(), most)
-	}
 	data := make([]byte, o.Size())
 	n, err := io.ReadFull(io.NewSectionReader(o, 0, o.Size()), data)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {

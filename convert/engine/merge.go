@@ -113,13 +113,9 @@ func (b *blueprint) merge(ctx context.Context, out store.Sink) (*manifest.Manife
 	case err != nil:
 		return nil, err
 	}
-	logs, err := readLogs(ctx, out)
+	_, c, err := b.told(ctx, out)
 	if err != nil {
 		return nil, err
-	}
-	c, err := b.collect(logs)
-	if err != nil {
-		return nil, fmt.Errorf("output folder %q: %w", out, err)
 	}
 	if missing := b.missing(ctx, out, c); len(missing) > 0 {
 		return nil, &Missing{Out: out.String(), Tasks: missing, Of: b.Tasks}
@@ -196,6 +192,19 @@ func (b *blueprint) collect(logs []taskLog) (*collected, error) {
 		}
 	}
 	return c, nil
+}
+
+// told is what the tasks of a folder have told so far, log by log and together.
+func (b *blueprint) told(ctx context.Context, out store.Sink) ([]taskLog, *collected, error) {
+	logs, err := readLogs(ctx, out)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := b.collect(logs)
+	if err != nil {
+		return nil, nil, fmt.Errorf("output folder %q: %w", out, err)
+	}
+	return logs, c, nil
 }
 
 // sameTensors compares what two processes say of a file, in any order.

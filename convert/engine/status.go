@@ -69,13 +69,9 @@ func LookStatus(ctx context.Context, out store.Sink, now time.Time) (*Status, er
 		}
 		return &Status{Merged: true, Command: m.Command, Count: map[Stage]int{}, Tasks: []TaskStatus{}}, nil
 	}
-	logs, err := readLogs(ctx, out)
+	logs, c, err := b.told(ctx, out)
 	if err != nil {
 		return nil, err
-	}
-	c, err := b.collect(logs)
-	if err != nil {
-		return nil, fmt.Errorf("output folder %q: %w", out, err)
 	}
 	s := &Status{Command: b.Run.Command, Count: map[Stage]int{}, Tasks: []TaskStatus{}}
 	if _, err := out.Look(manifest.Name); err == nil {
