@@ -258,6 +258,9 @@ func readLogs(ctx context.Context, out store.Sink) ([]taskLog, error) {
 			continue
 		}
 		raw, err := store.ReadSoFar(ctx, out, n, maxManifest)
+		for tries := 0; errors.Is(err, store.ErrChanged) && tries < 3; tries++ { // its process is at work, or gives it up
+			raw, err = store.ReadSoFar(ctx, out, n, maxManifest)
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it was given up meanwhile
 		}
