@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"quern/convert"
@@ -149,10 +150,10 @@ func TestSurveysAreResumed(t *testing.T) {
 	// The first shard has its surveys when its space is reserved and read; killed when
 	// the first bytes of codes are written behind a header.
 	fails := errors.New("killed")
-	writes := 0
+	var writes atomic.Int64
 	_, err := start(ck, p, out, on(&faultfs.FS{NoSync: true, Hook: func(c faultfs.Call) *faultfs.Fault {
 		if c.Kind == faultfs.Write && strings.Contains(filepath.Base(c.Name), ".safetensors") {
-			if writes++; writes > 1 {
+			if writes.Add(1) > 1 {
 				return &faultfs.Fault{Err: fails}
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,18 +183,18 @@ func TestMergeFaults(t *testing.T) {
 		}
 	}
 	begun := folder(t, made)
-	for n := 1; ; n++ {
+	for n := int64(1); ; n++ {
 		out := filepath.Join(temp(t), "out")
 		restore(t, out, begun)
-		calls := 0
+		var calls atomic.Int64
 		fsys := &faultfs.FS{NoSync: true, Hook: func(c faultfs.Call) *faultfs.Fault {
-			if calls++; calls == n {
+			if calls.Add(1) == n {
 				return &faultfs.Fault{Err: errors.New("the disk is gone")}
 			}
 			return nil
 		}}
 		_, err := engine.Merge(context.Background(), store.LocalSink(fsys, out))
-		if calls < n {
+		if calls.Load() < n {
 			sameFiles(t, "no fault", folder(t, out), s.want)
 			return
 		}
