@@ -51,13 +51,35 @@ func (g Gate) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
+// UnmarshalJSON reads what MarshalJSON writes. A value of null becomes NaN: which of
+// the two it was is not in the file.
+func (g *Gate) UnmarshalJSON(raw []byte) error {
+	type plain Gate
+	in := struct {
+		Value  *float64 `json:"value"`
+		Passed *bool    `json:"passed"`
+		*plain
+	}{plain: (*plain)(g)}
+	if err := json.Unmarshal(raw, &in); err != nil {
+		return err
+	}
+	g.Value, g.Passed = math.NaN(), true
+	if in.Value != nil {
+		g.Value = *in.Value
+	}
+	if in.Passed != nil {
+		g.Passed = *in.Passed
+	}
+	return nil
+}
+
 // AtLeast reports whether values above the limit pass; of other gates those below do.
 func (g *Gate) AtLeast() bool {
 	return g.Name == "sqnr" || g.Name == "same_top" || g.Name == "evidence"
 }
 
-// status is what tables say.
-func (g *Gate) status() string {
+// Status is what tables say.
+func (g *Gate) Status() string {
 	switch {
 	case g.Skipped != "":
 		return "not checked"

@@ -92,7 +92,7 @@ func (r *Report) lack() string {
 // row is g in the table of gates.
 func (g *Gate) row() []string {
 	if g.Skipped != "" {
-		return []string{g.Name, g.status(), "", "", "", g.Skipped}
+		return []string{g.Name, g.Status(), "", "", "", g.Skipped}
 	}
 	sign := "≤ "
 	if g.AtLeast() {
@@ -113,7 +113,7 @@ func (g *Gate) row() []string {
 	if g.Name == "evidence" {
 		value, limit = ui.Count(int64(g.Value)), ui.Count(int64(g.Limit))
 	}
-	return []string{g.Name, g.status(), value, uncertainty, sign + limit, note}
+	return []string{g.Name, g.Status(), value, uncertainty, sign + limit, note}
 }
 
 // String is g in a few words: its name, value and limit.

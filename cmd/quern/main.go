@@ -60,7 +60,7 @@ func run(args []string, stdout, stderr *os.File) int {
 func commands(t *terminal) []*cli.Command {
 	return []*cli.Command{
 		inspectCommand(t), planCommand(t), quantizeCommand(t), convertCommand(t), calibrateCommand(t), verifyCommand(t),
-		runCommand(t), tokenizeCommand(t), placeCommand(t), shardCommand(t), devicesCommand(t), pipelineCommand(t), emitCommand(t), mergeCommand(t), statusCommand(t),
+		runCommand(t), tokenizeCommand(t), placeCommand(t), shardCommand(t), devicesCommand(t), pipelineCommand(t), compareCommand(t), emitCommand(t), mergeCommand(t), statusCommand(t),
 		versionCommand(t), completionCommand(t), manCommand(t), helpCommand(t),
 	}
 }
