@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"quern/runner/golden"
+
 	"quern/calibrate"
 	"quern/calibrate/file"
 	"quern/corpus"
@@ -61,7 +63,7 @@ func tensors(t testing.TB, path string) map[string][]float64 {
 
 func openModel(t testing.TB, dir string) *runner.Model {
 	t.Helper()
-	c, err := hf.Open(dir)
+	c, err := hf.Open(golden.Folder(t, dir))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 
+	"quern/runner/golden"
+
 	"quern/calibrate"
 	"quern/calibrate/file"
 	"quern/corpus"
@@ -391,7 +393,7 @@ func TestRouting(t *testing.T) {
 func broken(t *testing.T, family, tensor string, element int64, value float32) *runner.Model {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), family)
-	if err := os.CopyFS(dir, os.DirFS(models+family)); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(golden.Folder(t, models+family))); err != nil {
 		t.Fatal(err)
 	}
 	c, err := hf.Open(dir)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"quern/runner/golden"
+
 	"quern/formats/hf"
 	"quern/formats/safetensors"
 	"quern/runner"
@@ -66,7 +68,7 @@ func (r reference) ids() []int {
 
 func open(t testing.TB, dir string) *runner.Model {
 	t.Helper()
-	c, err := hf.Open(dir)
+	c, err := hf.Open(golden.Folder(t, dir))
 	if err != nil {
 		t.Fatal(err)
 	}

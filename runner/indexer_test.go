@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"quern/runner/golden"
+
 	"quern/formats/hf"
 	"quern/runner"
 )
@@ -128,7 +130,7 @@ func TestResumable(t *testing.T) {
 // edited is a checkpoint of testdata with other fields in its config; nil takes one away.
 func edited(t *testing.T, name string, fields map[string]any) (*runner.Model, error) {
 	t.Helper()
-	src, dir := "testdata/models/"+name, t.TempDir()
+	src, dir := golden.Folder(t, "testdata/models/"+name), t.TempDir()
 	files, err := filepath.Glob(src + "/model*")
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"quern/runner/golden"
+
 	"quern/formats/hf"
 	"quern/internal/blockio"
 	"quern/runner"
@@ -49,7 +51,7 @@ func TestReadsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dir := range append(dirs, tiny(t)) {
-		c, err := hf.Open(dir)
+		c, err := hf.Open(golden.Folder(t, dir))
 		if err != nil {
 			t.Fatal(err)
 		}

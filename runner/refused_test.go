@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"quern/runner/golden"
+
 	"quern/formats/hf"
 	"quern/runner"
 )
@@ -15,7 +17,7 @@ import (
 // away.
 func changed(t *testing.T, family string, change map[string]any) string {
 	t.Helper()
-	from, dir := filepath.Join("testdata/models", family), t.TempDir()
+	from, dir := golden.Folder(t, filepath.Join("testdata/models", family)), t.TempDir()
 	files, err := os.ReadDir(from)
 	if err != nil {
 		t.Fatal(err)

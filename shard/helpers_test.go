@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"quern/runner/golden"
+
 	"quern/convert"
 	"quern/convert/manifest"
 	"quern/convert/plan"
@@ -26,7 +28,7 @@ const goldens = "../runner/testdata/models/"
 
 func open(t testing.TB, dir string) *hf.Checkpoint {
 	t.Helper()
-	c, err := hf.Open(dir)
+	c, err := hf.Open(golden.Folder(t, dir))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ type Tensors struct {
 	shape map[string][]int
 }
 
-// Read reads a file of F32 and I32 tensors; it ends the test if it cannot.
+// Read reads a file of F32, BF16 and I32 tensors; it ends the test if it cannot.
 func Read(t testing.TB, path string) *Tensors {
 	t.Helper()
 	raw, err := os.ReadFile(path)
@@ -38,12 +38,14 @@ func Read(t testing.TB, path string) *Tensors {
 	for _, x := range h.Tensors {
 		v := make([]float32, x.Elements())
 		for i := range v {
-			bits := binary.LittleEndian.Uint32(raw[h.DataOffset+x.Begin+4*int64(i):])
+			at := raw[h.DataOffset+x.Begin+int64(i)*x.DType.Bits()/8:]
 			switch x.DType {
 			case safetensors.F32:
-				v[i] = math.Float32frombits(bits)
+				v[i] = math.Float32frombits(binary.LittleEndian.Uint32(at))
+			case safetensors.BF16:
+				v[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(at)) << 16)
 			case safetensors.I32:
-				v[i] = float32(int32(bits))
+				v[i] = float32(int32(binary.LittleEndian.Uint32(at)))
 			default:
 				t.Fatalf("%s: tensor %q is %s", path, x.Name, x.DType)
 			}

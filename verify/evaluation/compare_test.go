@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"quern/runner/golden"
+
 	"quern/convert"
 	"quern/corpus"
 	"quern/formats/hf"
@@ -27,7 +29,7 @@ const goldens = "../../runner/testdata/models/"
 
 func open(t testing.TB, dir string) *runner.Model {
 	t.Helper()
-	c, err := hf.Open(dir)
+	c, err := hf.Open(golden.Folder(t, dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +44,7 @@ func open(t testing.TB, dir string) *runner.Model {
 // quantized writes a block-FP8 form of a checkpoint.
 func quantized(t testing.TB, dir string, o convert.QuantizeOptions) string {
 	t.Helper()
-	c, err := hf.Open(dir)
+	c, err := hf.Open(golden.Folder(t, dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +273,7 @@ func TestNaN(t *testing.T) {
 		if err := os.CopyFS(dir, os.DirFS(goldens+"llama")); err != nil {
 			t.Fatal(err)
 		}
-		c, err := hf.Open(dir)
+		c, err := hf.Open(golden.Folder(t, dir))
 		if err != nil {
 			t.Fatal(err)
 		}
