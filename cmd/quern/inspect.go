@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sort"
@@ -14,15 +15,17 @@ import (
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/internal/ui"
+	"quern/runner"
 )
 
 func inspectCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "inspect",
 		Usage:     "say what a checkpoint is, and what engines will make of it",
-		ArgsUsage: "[flags] CKPT",
+		ArgsUsage: "[flags] CKPT|CONFIG.json",
 		Description: "Parameters, experts, sizes by role and dtype, quantization, remarks, and what known engines\n" +
-			"do with it as it is (quern plan: with its block-FP8 form). Reads headers only.\n\n" +
+			"do with it as it is (quern plan: with its block-FP8 form). Reads headers only; of a config.json\n" +
+			"alone it says what a checkpoint of it would have.\n\n" +
 			"Example:\n   quern inspect ./DeepSeek-V3",
 		Flags: []cli.Flag{tensorsFlag, quietFlag, jsonFlag},
 		Action: func(c *cli.Context) error {
@@ -31,10 +34,19 @@ func inspectCommand(t *terminal) *cli.Command {
 				return err
 			}
 			ck, err := t.open(args[0])
+			bare := errors.Is(err, hf.ErrNoWeights) || err != nil && strings.HasSuffix(args[0], ".json")
+			if bare {
+				ck, err = hf.OpenConfig(t.ctx, args[0])
+			}
 			if err != nil {
 				return err
 			}
-			r := inspect(ck, c.Bool("tensors"))
+			r := &inspection{}
+			if bare {
+				r = inspectConfig(ck)
+			} else {
+				r = inspect(ck, c.Bool("tensors"))
+			}
 			if c.Bool("json") {
 				return t.json(r)
 			}
@@ -49,6 +61,9 @@ type inspection struct {
 	Checkpoint   string           `json:"checkpoint"`
 	Architecture string           `json:"architecture"`
 	Known        bool             `json:"architecture_known"`
+	ConfigOnly   bool             `json:"config_only,omitempty"`  // Parameters are computed from it
+	TableLess    int64            `json:"active_without_embedding,omitempty"`
+	NotComputed  string           `json:"not_computed,omitempty"` // why the built-in runner does not compute it
 	Parameters   model.Parameters `json:"parameters"`
 	Tensors      int              `json:"tensors"`
 	Bytes        int64            `json:"bytes"`
@@ -92,10 +107,7 @@ func inspect(ck *hf.Checkpoint, list bool) *inspection {
 		Tensors: ck.Len(), Bytes: ck.Bytes(), Files: len(ck.Files), Quantization: "none", Ignored: ck.Ignored,
 		Sizes: []sizeRow{}, Engines: serving.AtHand(ck).Notes(), Problems: []string{},
 	}
-	if ck.Config != nil {
-		r.Layers, r.Experts, r.Chosen, r.MTPLayers = ck.Config.NumHiddenLayers, ck.Config.NumExperts, ck.Config.NumExpertsPerTok, ck.Config.NumMTPLayers
-		r.Quantization = quantizationText(ck.Config.Quant)
-	}
+	r.configured(ck)
 	r.Forms, r.Form = plan.FormsOf(ck)
 	sizes := map[[2]string]*sizeRow{}
 	for ref, m := range ck.Classified() {
@@ -139,12 +151,25 @@ func inspect(ck *hf.Checkpoint, list bool) *inspection {
 	return r
 }
 
+// configured notes what the config says.
+func (r *inspection) configured(ck *hf.Checkpoint) {
+	c := ck.Config
+	if c == nil {
+		return
+	}
+	r.Layers, r.Experts, r.Chosen, r.MTPLayers = c.NumHiddenLayers, c.NumExperts, c.NumExpertsPerTok, c.NumMTPLayers
+	r.Quantization = quantizationText(c.Quant)
+	if err := runner.Supported(ck.Arch()); err != nil {
+		r.NotComputed = err.Error()
+	}
+}
+
 func quantizationText(q *model.Quantization) string {
 	if q == nil {
 		return "none"
 	}
-	parts := []string{q.Method}
-	for _, s := range []string{q.Algo, q.Format, q.Fmt, q.ScaleFmt, q.ActivationScheme} {
+	var parts []string
+	for _, s := range []string{q.Method, q.Algo, q.Format, q.Fmt, q.ScaleFmt, q.ActivationScheme} {
 		if s != "" {
 			parts = append(parts, s)
 		}
@@ -161,17 +186,29 @@ func (r *inspection) print(w io.Writer, ck *hf.Checkpoint) {
 		fmt.Fprintf(w, "  %-13s %s\n", k, ui.Wrap(clean(fmt.Sprintf(format, args...)), 16, 16))
 	}
 	row("architecture", "%s", architecture(ck))
+	if r.ConfigOnly {
+		row("weights", "none are here: what follows is what config.json says")
+	}
 	active := ", how many are active for a token is unknown"
 	if r.Parameters.Active > 0 {
 		active = fmt.Sprintf(", %s active for a token", ui.Parameters(r.Parameters.Active))
+		if r.TableLess > 0 {
+			active += fmt.Sprintf(" (%s without the embedding, as some publishers count)", ui.Parameters(r.TableLess))
+		}
 	}
-	row("parameters", "%s (%s)%s", ui.Parameters(r.Parameters.Total), ui.Count(r.Parameters.Total), active)
+	if r.ConfigOnly && r.Parameters.Total == 0 {
+		row("parameters", "unknown")
+	} else {
+		row("parameters", "%s (%s)%s", ui.Parameters(r.Parameters.Total), ui.Count(r.Parameters.Total), active)
+	}
 	if r.Experts > 0 {
 		row("experts", "%d a layer, %d chosen, %d layers", r.Experts, r.Chosen, r.Layers)
 	}
 	switch {
 	case r.Parameters.MTP > 0:
 		row("MTP", "%s parameters (%s)", ui.Parameters(r.Parameters.MTP), ui.Count(r.Parameters.MTP))
+	case r.MTPLayers > 0 && r.ConfigOnly:
+		row("MTP", "%s, whose tensors are not known", count(r.MTPLayers, "layer"))
 	case r.MTPLayers > 0:
 		row("MTP", "the config declares it, the weights are not there")
 	default:
@@ -184,6 +221,16 @@ func (r *inspection) print(w io.Writer, ck *hf.Checkpoint) {
 	}
 	for i, f := range r.Forms {
 		row(map[bool]string{true: "weights"}[i == 0], "%s in %s", count(f.Tensors, "tensor"), f.Title)
+	}
+	switch {
+	case r.NotComputed != "":
+		row("runner", "does not compute it: %s", r.NotComputed)
+	case r.ConfigOnly:
+		row("runner", "computes it")
+	}
+	if r.ConfigOnly {
+		printList(w, "problems and remarks", r.Problems)
+		return
 	}
 	row("size", "%s in %s, %s tensors", ui.Bytes(r.Bytes), count(r.Files, "file"), ui.Count(int64(r.Tensors)))
 	if r.Output != nil && (r.Output.Bytes != r.Bytes || r.Output.Tensors != r.Tensors) {

@@ -32,17 +32,22 @@ func (c *Checkpoint) readConfig(ctx context.Context, l *listing) error {
 		}
 		return invalid.Errorf("%s: no %s; give the .safetensors file itself to read it without one", c.Dir, ConfigName)
 	}
-	data, err := c.readSmall(ctx, ConfigName, maxConfig)
+	return c.parseConfig(ctx, ConfigName, l)
+}
+
+// parseConfig reads a config that may have another name, and what may lie beside it.
+func (c *Checkpoint) parseConfig(ctx context.Context, name string, l *listing) error {
+	data, err := c.readSmall(ctx, name, maxConfig)
 	if err != nil {
 		return err
 	}
 	v, err := strictjson.Parse(data, strictjson.Options{NonFinite: true}) // Python's writers put no null for them
 	if err != nil {
-		return reading(ConfigName, err)
+		return reading(name, err)
 	}
 	c.Config, err = model.ParseConfig(&v)
 	if err != nil {
-		return reading(ConfigName, err)
+		return reading(name, err)
 	}
 	c.ConfigRaw, c.ConfigValue, c.HasConfig = data, v, true
 	c.readQuantization(ctx, l)

@@ -89,6 +89,8 @@ func (c *Checkpoint) unindexed(list *listing) ([]string, error) {
 		return nil, c.nativeLayout()
 	case len(files) == 1:
 		return files, nil
+	case len(files) == 0 && list.bare():
+		return nil, invalid.Errorf("%s: %w: neither %s nor %s is there", c.Dir, ErrNoWeights, IndexName, SingleName)
 	case len(files) == 0:
 		return nil, invalid.Errorf("%s: no weights: neither %s nor %s is there%s", c.Dir, IndexName, SingleName, list.otherWeights())
 	case len(sets) > 1:
