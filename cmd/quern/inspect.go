@@ -22,7 +22,7 @@ func inspectCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "inspect",
 		Usage:     "say what a checkpoint is, and what engines will make of it",
-		ArgsUsage: "[flags] CKPT|CONFIG.json",
+		ArgsUsage: "[flags] CKPT",
 		Description: "Parameters, experts, sizes by role and dtype, quantization, remarks, and what known engines\n" +
 			"do with it as it is (quern plan: with its block-FP8 form). Reads headers only; of a config.json\n" +
 			"alone it says what a checkpoint of it would have.\n\n" +
@@ -61,7 +61,7 @@ type inspection struct {
 	Checkpoint   string           `json:"checkpoint"`
 	Architecture string           `json:"architecture"`
 	Known        bool             `json:"architecture_known"`
-	ConfigOnly   bool             `json:"config_only,omitempty"`  // Parameters are computed from it
+	ConfigOnly   bool             `json:"config_only,omitempty"` // Parameters are computed from it
 	TableLess    int64            `json:"active_without_embedding,omitempty"`
 	NotComputed  string           `json:"not_computed,omitempty"` // why the built-in runner does not compute it
 	Parameters   model.Parameters `json:"parameters"`

@@ -58,7 +58,9 @@ func scan(ctx context.Context, folder store.Folder) (*listing, error) {
 }
 
 // bare reports whether a folder has nothing in place of weights either.
-func (l *listing) bare() bool { return l.otherWeights() == "" && !slices.ContainsFunc(l.ignored, isWeightFile) }
+func (l *listing) bare() bool {
+	return l.otherWeights() == "" && !slices.ContainsFunc(l.ignored, isWeightFile)
+}
 
 // sort divides the files that are neither weights of the checkpoint nor its config
 // into those that are copied and those that are not.
