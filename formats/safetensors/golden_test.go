@@ -65,7 +65,7 @@ func TestReadHeader(t *testing.T) {
 }
 
 func TestReadHeaderEmptyObject(t *testing.T) {
-	for _, header := range []string{"{}", "{}   ", `{"__metadata__":{}}`} {
+	for _, header := range []string{"{}", "{}   ", `{"__metadata__":{}}`, `{"__metadata__":null}`} {
 		h, err := read(file(header, "", false))
 		if err != nil || len(h.Tensors) != 0 || h.Metadata != nil || h.DataOffset != int64(8+len(header)) {
 			t.Errorf("%s: %+v, %v", header, h, err)

@@ -92,7 +92,12 @@ func (p *parser) header() error {
 	}
 }
 
+// metadata reads the texts about the file. null says that there are none: MLX writes it
+// where a file is saved without any, and the reference reader takes it.
 func (p *parser) metadata() error {
+	if kind, err := p.s.Peek(); err == nil && kind == strictjson.KindNull {
+		return p.s.Skip()
+	}
 	if err := p.s.ObjectStart(); err != nil {
 		return err
 	}
