@@ -1,7 +1,6 @@
 package packed
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -32,99 +31,96 @@ func (m *Matrix) Decode(dst []byte, dstStride int, elem fp8.Elem, row0, rows int
 		return nil
 	}
 	l := &layouts[m.Layout]
-	q := make([]uint8, min(block, rows)*m.Cols)
-	f32 := make([]byte, 4*m.Cols)
-	groups := m.row()
+	b := m.newBlocks(min(block, rows))
+	// The distance of rows of codes is an odd number of lines, so that those of a column
+	// do not fall on each other in the cache.
+	stride := (m.Cols+15)/64*64 + 64
+	if stride/64%2 == 0 {
+		stride += 64
+	}
+	q := make([]uint8, min(block, rows)*stride)
 	for at := 0; at < rows; at += block {
 		n := min(block, rows-at)
-		l.codes(m, q, row0+at, n)
+		l.codes(m, q, stride, row0+at, n)
+		b.read(m, row0+at, n)
 		for r := range n {
-			groups.read(m, row0+at+r)
 			out := dst[(at+r)*dstStride*elem.Size():][:m.Cols*elem.Size()]
-			codes := q[r*m.Cols:][:m.Cols]
-			if elem == fp8.ElemF32 {
-				groups.write(m, out, codes)
-			} else {
-				groups.write(m, f32, codes)
-				fp8.CastBF16(out, f32, fp8.ElemF32)
-			}
+			b.write(out, elem, q[r*stride:][:m.Cols], r)
 		}
 	}
 	return nil
 }
 
-// rowGroups are the groups of one output.
-type rowGroups struct {
-	scale, bias []float32
-	zero        []int32
-	of          []int32 // the group of each input
+// blocks are the groups of a block of outputs, of each of them one after the other.
+type blocks struct {
+	path              *path
+	n, size           int // groups of an output, inputs of a group
+	zero, scale, bias []float32
+	of                []int32   // the group of each input; nil: in order
+	line              []float32 // scales of a group as they are stored across outputs
 }
 
-func (m *Matrix) row() *rowGroups {
+func (m *Matrix) newBlocks(rows int) *blocks {
 	n := m.groups()
-	g := &rowGroups{scale: make([]float32, n), bias: make([]float32, n), zero: make([]int32, n), of: make([]int32, m.Cols)}
-	for c := range g.of {
-		switch {
-		case m.GroupOf != nil:
-			g.of[c] = int32(word(m.GroupOf, c))
-		case m.Group != 0:
-			g.of[c] = int32(c / m.Group)
+	b := &blocks{path: current.Load(), n: n, size: m.Group, zero: make([]float32, n*rows), scale: make([]float32, n*rows), bias: make([]float32, n*rows)}
+	if b.size == 0 {
+		b.size = m.Cols
+	}
+	for i := range b.bias {
+		b.bias[i] = float32(math.Copysign(0, -1)) // which changes no number that it is added to
+	}
+	if layouts[m.Layout].across {
+		b.line = make([]float32, rows)
+	}
+	for c := range len(m.GroupOf) / 4 {
+		if word(m.GroupOf, c) != uint32(c/b.size) {
+			b.of = make([]int32, m.Cols)
+			for c := range b.of {
+				b.of[c] = int32(word(m.GroupOf, c))
+			}
+			break
 		}
 	}
-	return g
+	return b
 }
 
-// read gathers what belongs to the groups of a row.
-func (g *rowGroups) read(m *Matrix, row int) {
+// read gathers what belongs to the groups of rows.
+func (b *blocks) read(m *Matrix, row0, rows int) {
 	l := &layouts[m.Layout]
 	size := m.ScaleElem.Size()
-	for i := range g.scale {
-		at := row*len(g.scale) + i
-		if l.across {
-			at = i*m.Rows + row
-		}
-		m.ScaleElem.Decode(g.scale[i:i+1], m.Scales[at*size:])
-		if m.Biases != nil {
-			m.ScaleElem.Decode(g.bias[i:i+1], m.Biases[at*size:])
-		}
-		switch {
-		case m.Zeros != nil:
-			g.zero[i] = int32(l.zeros(m, row, i) + l.plus)
-		case l.offset:
-			g.zero[i] = 1 << (m.Bits - 1)
-		}
-	}
-}
-
-// write writes the values of one row, as F32.
-func (g *rowGroups) write(m *Matrix, dst []byte, q []uint8) {
-	if m.GroupOf == nil {
-		size := m.Cols
-		if m.Group != 0 {
-			size = m.Group
-		}
-		for i, s := range g.scale {
-			first := i * size
-			end := min(first+size, m.Cols)
-			run(dst[4*first:4*end], q[first:end], g.zero[i], s)
+	if l.across {
+		for i := range b.n {
+			m.ScaleElem.Decode(b.line[:rows], m.Scales[(i*m.Rows+row0)*size:])
+			for r, s := range b.line[:rows] {
+				b.scale[r*b.n+i] = s
+			}
 		}
 	} else {
-		for c, i := range g.of {
-			run(dst[4*c:4*c+4], q[c:c+1], g.zero[i], g.scale[i])
+		m.ScaleElem.Decode(b.scale[:rows*b.n], m.Scales[row0*b.n*size:])
+	}
+	if m.Biases != nil {
+		m.ScaleElem.Decode(b.bias[:rows*b.n], m.Biases[row0*b.n*size:])
+	}
+	for i := range b.zero[:rows*b.n] {
+		switch {
+		case m.Zeros != nil:
+			b.zero[i] = float32(l.zeros(m, row0+i/b.n, i%b.n) + l.plus)
+		case l.offset:
+			b.zero[i] = float32(int(1) << (m.Bits - 1))
 		}
-	}
-	if m.Biases == nil {
-		return
-	}
-	for c, i := range g.of {
-		x := math.Float32frombits(binary.LittleEndian.Uint32(dst[4*c:]))
-		binary.LittleEndian.PutUint32(dst[4*c:], math.Float32bits(x+g.bias[i]))
 	}
 }
 
-// run writes (q−z)·s for codes of one group.
-func run(dst []byte, q []uint8, z int32, s float32) {
-	for i, code := range q {
-		binary.LittleEndian.PutUint32(dst[4*i:4*i+4], math.Float32bits(float32(int32(code)-z)*s))
+// write writes the values of row r of the block.
+func (b *blocks) write(dst []byte, elem fp8.Elem, q []uint8, r int) {
+	zero, scale, bias := b.zero[r*b.n:][:b.n], b.scale[r*b.n:][:b.n], b.bias[r*b.n:][:b.n]
+	if b.of != nil {
+		b.path.ordered(dst, elem, q, b.of, zero, scale)
+		return
+	}
+	for i, s := range scale {
+		first := i * b.size
+		end := min(first+b.size, len(q))
+		b.path.affine(dst[first*elem.Size():end*elem.Size()], elem, q[first:end], zero[i], s, bias[i])
 	}
 }

@@ -7,4 +7,10 @@
 // is a row of a table here. Codes and zero points are small integers and scales have
 // at most 24 bits: of F16 and BF16 scales the product is exact in float32. It is
 // rounded to BF16 once.
+//
+// Codes are brought to bytes first, by words of eight, then to numbers, on the best of
+// the paths that quern/internal/cpu names: all equal the scalar reference bit for bit.
+// internal/_generate/packed writes those in assembly.
 package packed
+
+//go:generate go run -C ../internal/_generate ./packed

@@ -25,7 +25,7 @@ func FuzzDecode(f *testing.F) {
 			return b
 		}
 		m := Matrix{
-			Layout: Layout(layout % 6), Bits: int(bits % 10), Rows: int(rows), Cols: int(cols), Group: int(group),
+			Layout: Layout(layout % 7), Bits: int(bits % 10), Rows: int(rows), Cols: int(cols), Group: int(group),
 			Codes: part(codes), Scales: part(scales), Zeros: part(zeros), ScaleElem: fp8.Elem(seed0(seed) % 5),
 		}
 		if m.Layout == MLX {

@@ -32,6 +32,10 @@ const (
 	// MLX is [out, in·bits/32] words, codes of a row one after the other; scales and
 	// biases [out, groups].
 	MLX
+
+	// INT8 is compressed-tensors' int-quantized: a signed byte a code, [out, in]; scales
+	// [out, groups]. Codes are taken as offset by 2⁷ where they are decoded.
+	INT8
 )
 
 // layouts say where the bits lie, in the order of the constants.
@@ -39,44 +43,51 @@ var layouts = [...]struct {
 	name string
 	bits []int // allowed
 
-	codes  func(m *Matrix, q []uint8, row0, rows int) // codes of rows, row-major
-	zeros  func(m *Matrix, row, group int) int        // the zero point where the matrix has some
-	plus   int                                        // what is added to zero points
-	offset bool                                       // without zero points, 2^(bits−1) is one
-	across bool                                       // scales are [groups, out]
-	order  bool                                       // inputs may have groups in any order
+	// codes writes codes of rows, row r of them from r·stride on; it may write up to 7
+	// bytes behind the last code of a row, and so far stride reaches.
+	codes  func(m *Matrix, q []uint8, stride, row0, rows int)
+	zeros  func(m *Matrix, row, group int) int // the zero point where the matrix has some
+	plus   int                                 // what is added to zero points
+	offset bool                                // without zero points, 2^(bits−1) is one
+	across bool                                // scales are [groups, out]
+	order  bool                                // inputs may have groups in any order
 
-	codeWords func(m *Matrix) int // words of 32 bits
-	zeroWords func(m *Matrix) int
+	codeBytes func(m *Matrix) int
+	zeroWords func(m *Matrix) int // of 32 bits
 }{
 	PackQuantized: {
 		name: "pack-quantized", bits: []int{2, 3, 4, 5, 6, 7, 8}, offset: true, order: true,
 		codes: streamCodes, zeros: zerosAlongRows,
-		codeWords: streamWords,
+		codeBytes: streamBytes,
 		zeroWords: func(m *Matrix) int { return wordsFor(m.Rows, m.Bits) * m.groups() },
 	},
 	AWQ: {
 		name: "AWQ", bits: []int{4}, across: true,
 		codes: awqCodes, zeros: awqZeros,
-		codeWords: func(m *Matrix) int { return m.Cols * (m.Rows / 8) },
+		codeBytes: func(m *Matrix) int { return 4 * m.Cols * (m.Rows / 8) },
 		zeroWords: func(m *Matrix) int { return m.groups() * (m.Rows / 8) },
 	},
 	GPTQ: {
 		name: "GPTQ", bits: []int{2, 4, 8}, across: true, order: true, plus: 1,
 		codes: gptqCodes, zeros: gptqZeros,
-		codeWords: func(m *Matrix) int { return wordsFor(m.Cols, m.Bits) * m.Rows },
+		codeBytes: func(m *Matrix) int { return 4 * wordsFor(m.Cols, m.Bits) * m.Rows },
 		zeroWords: func(m *Matrix) int { return m.groups() * wordsFor(m.Rows, m.Bits) },
 	},
 	GPTQv2: {
 		name: "GPTQ v2", bits: []int{2, 4, 8}, across: true, order: true,
 		codes: gptqCodes, zeros: gptqZeros,
-		codeWords: func(m *Matrix) int { return wordsFor(m.Cols, m.Bits) * m.Rows },
+		codeBytes: func(m *Matrix) int { return 4 * wordsFor(m.Cols, m.Bits) * m.Rows },
 		zeroWords: func(m *Matrix) int { return m.groups() * wordsFor(m.Rows, m.Bits) },
 	},
 	MLX: {
 		name: "MLX affine", bits: []int{2, 3, 4, 5, 6, 8},
 		codes:     streamCodes,
-		codeWords: streamWords,
+		codeBytes: streamBytes,
+	},
+	INT8: {
+		name: "INT8", bits: []int{8}, offset: true,
+		codes:     signedCodes,
+		codeBytes: func(m *Matrix) int { return m.Rows * m.Cols },
 	},
 }
 
@@ -146,7 +157,7 @@ func (m *Matrix) Check() error {
 		data []byte
 		want int
 	}{
-		{"codes", m.Codes, 4 * l.codeWords(m)},
+		{"codes", m.Codes, l.codeBytes(m)},
 		{"scales", m.Scales, perGroup},
 		{"zero points", m.Zeros, 4 * zeroWords},
 		{"biases", m.Biases, perGroup},

@@ -106,6 +106,12 @@ func (p *plain) pack(l Layout, zeros bool) Matrix {
 				return words(p.rows, p.bits, func(r int) int { return p.z[r][c] })
 			})
 		}
+	case INT8:
+		for _, row := range p.q {
+			for _, q := range row {
+				m.Codes = append(m.Codes, byte(q-128))
+			}
+		}
 	case MLX:
 		m.Codes = rowwise()
 		m.Biases = bf16(p.rows, g, func(r, c int) float32 { return p.b[r][c] })
@@ -135,7 +141,7 @@ func (p *plain) value(l Layout, zeros bool, r, c int) float32 {
 	switch {
 	case l == MLX:
 		return float32(float64(float32(q*float64(p.s[r][g]))) + float64(p.b[r][g]))
-	case zeros || l != PackQuantized:
+	case l != INT8 && (zeros || l != PackQuantized):
 		return float32((q - float64(p.z[r][g])) * float64(p.s[r][g]))
 	default:
 		return float32((q - float64(int(1)<<(p.bits-1))) * float64(p.s[r][g]))
@@ -148,6 +154,9 @@ func TestLayouts(t *testing.T) {
 		for _, bits := range layouts[l].bits {
 			for _, shape := range [][3]int{{64, 64, 32}, {160, 96, 96}, {32, 128, 16}, {96, 40, 32}} {
 				for _, zeros := range []bool{false, true} {
+					if l == INT8 && zeros {
+						continue
+					}
 					p := newPlain(r, shape[0], shape[1], shape[2], bits)
 					m := p.pack(l, zeros)
 					if layouts[l].order && zeros {
@@ -235,7 +244,12 @@ func TestMLX(t *testing.T) {
 // What does not fit is named.
 func TestErrors(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 2))
-	good := func(l Layout) Matrix { return newPlain(r, 32, 64, 32, 4).pack(l, true) }
+	good := func(l Layout) Matrix {
+		if l == INT8 {
+			return newPlain(r, 32, 64, 32, 8).pack(l, true)
+		}
+		return newPlain(r, 32, 64, 32, 4).pack(l, true)
+	}
 	dst := make([]byte, 4*32*64)
 	for l := range Layout(len(layouts)) {
 		m := good(l)
@@ -303,22 +317,39 @@ func TestINT4(t *testing.T) {
 	}
 }
 
-// BenchmarkDecode counts destination bytes.
-func BenchmarkDecode(b *testing.B) {
-	r := rand.New(rand.NewPCG(3, 3))
-	for l := range Layout(len(layouts)) {
-		p := newPlain(r, 256, 2048, 128, 4)
-		m := p.pack(l, true)
+// All paths give the bits of the reference, whatever scales there are.
+func TestPaths(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	odd := []float32{0, float32(math.Copysign(0, -1)), 1e-45, -0x1p-126, math.MaxFloat32, float32(math.Inf(1)), float32(math.NaN()), math.Float32frombits(0xff800001), 0.37, -1e4}
+	one := func() float32 { return odd[r.IntN(len(odd))] }
+	for range 300 {
+		n := r.IntN(90)
+		q, of := make([]uint8, n), make([]int32, n)
+		zeros, scales := make([]float32, 5), make([]float32, 5)
+		tame := r.IntN(2) == 0
+		for i := range scales {
+			if zeros[i], scales[i] = float32(r.IntN(257)), one(); tame {
+				scales[i] = odd[r.IntN(5)]
+			}
+		}
+		for i := range q {
+			q[i], of[i] = uint8(r.Uint32()), int32(r.IntN(len(scales)))
+		}
+		zero, scale, bias := zeros[0], scales[0], one()
 		for _, e := range []fp8.Elem{fp8.ElemBF16, fp8.ElemF32} {
-			dst := make([]byte, p.rows*p.cols*e.Size())
-			b.Run(fmt.Sprintf("%v/%v", l, e), func(b *testing.B) {
-				b.SetBytes(int64(len(dst)))
-				for b.Loop() {
-					if err := m.Decode(dst, p.cols, e, 0, p.rows); err != nil {
-						b.Fatal(err)
-					}
+			want, got := make([]byte, n*e.Size()), make([]byte, n*e.Size()+8)
+			for _, p := range paths()[1:] {
+				affineGeneric(want, e, q, zero, scale, bias)
+				p.affine(got, e, q, zero, scale, bias)
+				if !bytes.Equal(got[:len(want)], want) || binary.LittleEndian.Uint64(got[len(want):]) != 0 {
+					t.Fatalf("%s: %v: (%v−%v)·%v+%v differ", p.name, e, q, zero, scale, bias)
 				}
-			})
+				orderedGeneric(want, e, q, of, zeros, scales)
+				p.ordered(got, e, q, of, zeros, scales)
+				if !bytes.Equal(got[:len(want)], want) || binary.LittleEndian.Uint64(got[len(want):]) != 0 {
+					t.Fatalf("%s: %v: in order %v: (%v−%v)·%v differ", p.name, e, of, q, zeros, scales)
+				}
+			}
 		}
 	}
 }

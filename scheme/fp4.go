@@ -1,14 +1,14 @@
 package scheme
 
 import (
-	"encoding/binary"
-	"math"
+	"bytes"
 	"strings"
 
 	"quern/formats/safetensors"
 	"quern/fp8"
 	"quern/group"
 	"quern/internal/invalid"
+	"quern/packed"
 )
 
 // mxfp4Elsewhere recognises what [MXFP4] writes under other names than its own, and in
@@ -82,40 +82,27 @@ var MXFP4Turned = &Scheme{
 	},
 }
 
-// decodeTurned decodes [out, in] as [in, out], of one matrix after the other.
+// decodeTurned decodes [out, in] as [in, out], of one matrix after the other, by as many
+// outputs as stay in the cache.
 func decodeTurned(p Params, dst []byte, stride int, elem fp8.Elem, in [][]byte, part Part) error {
+	const strip = 32
 	size, outputs := elem.Size(), int(part.Cols)
-	var wide []byte
+	wide := make([]byte, min(strip, outputs)*int(min(part.Rows, p.Each))*size)
 	for codes, scales := in[0], in[1]; part.Rows > 0; {
 		n := int(min(part.Rows, p.Each-part.Row%p.Each))
-		if need := n * outputs * size; len(wide) < need {
-			wide = make([]byte, need)
+		for first := 0; first < outputs; first += strip {
+			h := min(strip, outputs-first)
+			c := group.Coded{Codes: codes, CodeStride: n / 2, Scales: scales, ScaleStride: n / 32}
+			if err := (group.MXFP4{}).Decode(wide, n, elem, c, h, n); err != nil {
+				return err
+			}
+			turn(dst[first*size:], stride, wide, h, n, elem)
+			codes, scales = codes[h*n/2:], scales[h*n/32:]
 		}
-		c := group.Coded{Codes: codes, CodeStride: n / 2, Scales: scales, ScaleStride: n / 32}
-		if err := (group.MXFP4{}).Decode(wide, n, elem, c, outputs, n); err != nil {
-			return err
-		}
-		turn(dst, stride, wide, outputs, n, size)
-		codes, scales = codes[outputs*n/2:], scales[outputs*n/32:]
 		dst = dst[min(n*stride*size, len(dst)):]
 		part.Row, part.Rows = part.Row+int64(n), part.Rows-int64(n)
 	}
 	return nil
-}
-
-// turn writes src, rows of cols elements of a size, turned round. It goes by squares, so
-// that both sides stay in the cache.
-func turn(dst []byte, stride int, src []byte, rows, cols, size int) {
-	const edge = 32
-	for r0 := 0; r0 < rows; r0 += edge {
-		for c0 := 0; c0 < cols; c0 += edge {
-			for r := r0; r < min(r0+edge, rows); r++ {
-				for c := c0; c < min(c0+edge, cols); c++ {
-					copy(dst[(c*stride+r)*size:][:size], src[(r*cols+c)*size:])
-				}
-			}
-		}
-	}
 }
 
 // NVFP4Stack is NVFP4 with the experts of a layer in one tensor, each with a scale of its
@@ -264,29 +251,14 @@ var INT8 = &Scheme{
 		return []Output{{Kind: Codes, DType: safetensors.I8, Shape: []int64{rows, cols}, TileRows: 1, TileCols: 1, Bits: 8}, s}
 	},
 	Decode: func(p Params, dst []byte, stride int, elem fp8.Elem, in [][]byte, part Part) error {
-		scales := make([]float32, part.Rows)
-		if p.Each > 1 {
-			Floats(scales[:min(1, len(scales))], in[1], p.Scales)
-			for i := range scales {
-				scales[i] = scales[0]
-			}
-		} else {
-			Floats(scales, in[1], p.Scales)
+		scales, _ := Elem(p.Scales)
+		m := packed.Matrix{
+			Layout: packed.INT8, Bits: 8, Rows: int(part.Rows), Cols: int(part.Cols), Codes: in[0], Scales: in[1], ScaleElem: scales,
 		}
-		row := make([]byte, 4*part.Cols)
-		for r, s := range scales {
-			codes := in[0][int64(r)*part.Cols:][:part.Cols]
-			for i, c := range codes {
-				binary.LittleEndian.PutUint32(row[4*i:], math.Float32bits(float32(int8(c))*s))
-			}
-			out := dst[r*stride*elem.Size():][:len(codes)*elem.Size()]
-			if elem == fp8.ElemBF16 {
-				fp8.CastBF16(out, row, fp8.ElemF32)
-			} else {
-				copy(out, row)
-			}
+		if p.Each > 1 { // one scale for all
+			m.Scales = bytes.Repeat(in[1], m.Rows)
 		}
-		return nil
+		return m.Decode(dst, stride, elem, 0, m.Rows)
 	},
 	Recognise: func(w *Stored, beside Beside) (Found, bool) {
 		s, ok := beside("weight_scale")

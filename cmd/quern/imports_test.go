@@ -39,7 +39,7 @@ func TestImports(t *testing.T) {
 		"quern/gemm":              {"quern/fp8", "quern/internal"},
 		"quern/fp8":               {"quern/internal/cpu"},
 		"quern/group":             {"quern/fp8", "quern/internal/cpu"},
-		"quern/packed":            {"quern/fp8"},
+		"quern/packed":            {"quern/fp8", "quern/internal/cpu"},
 		"quern/scheme":            {"quern/fp8", "quern/group", "quern/packed", "quern/formats", "quern/internal"},
 		"quern/formats":           {"quern/formats", "quern/internal"},
 		"quern/formats/chat":      {"quern/store", "quern/internal"},

@@ -150,34 +150,9 @@ func e4m3(k *wide.Kernel) func(codes reg.GPVirtual, mult wide.Vec) []wide.Vec {
 }
 
 func float32s(k *wide.Kernel) (store func(vs []wide.Vec, dst reg.GPVirtual), bytes int) {
-	return func(vs []wide.Vec, dst reg.GPVirtual) {
-		for i, v := range vs {
-			k.VMOVUPS(v, operand.Mem{Base: dst, Disp: 4 * k.Lanes * i})
-		}
-	}, 64
+	return k.StoreFloats, 64
 }
 
-// bf16 rounds numbers, of which none is a NaN but the quiet one, to nearest even.
 func bf16(k *wide.Kernel) (store func(vs []wide.Vec, dst reg.GPVirtual), bytes int) {
-	half, one := k.Held(table.At("ALMOSTHALF")), k.Held(table.At("ONES"))
-	return func(vs []wide.Vec, dst reg.GPVirtual) {
-		last := k.Vecs(len(vs))
-		for i, v := range vs {
-			k.VPSRLD(operand.U8(16), v, last[i])
-		}
-		k.Each(k.IntAnd(), one, last, last)
-		k.Each(k.VPADDD, half, vs, vs)
-		k.Each(k.VPADDD, last, vs, vs)
-		for _, v := range vs {
-			k.VPSRLD(operand.U8(16), v, v)
-		}
-		to := operand.Mem{Base: dst}
-		if k.AVX512 {
-			k.VPMOVDW(vs[0], to)
-			return
-		}
-		k.VPACKUSDW(vs[1], vs[0], vs[0])
-		k.VPERMQ(operand.U8(0xd8), vs[0], vs[0])
-		k.VMOVDQU(vs[0], to)
-	}, 32
+	return k.StoreBF16(k.Held(table.At("ALMOSTHALF")), k.Held(table.At("ONES"))), 32
 }
