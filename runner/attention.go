@@ -5,14 +5,9 @@ import (
 	"strings"
 
 	"quern/formats/model"
-	"quern/gemm"
 	"quern/internal/invalid"
 	"quern/internal/vec"
 )
-
-// queryBlock is how many queries are scored at once: enough for the multiplication,
-// few enough that the causal half that is computed in vain stays small.
-const queryBlock = 128
 
 // grouped is attention whose query heads share keys and values in groups.
 type grouped struct {
@@ -150,6 +145,7 @@ func (g *grouped) mix(p *pass, y, x []float32, b *batch) error {
 	g.position(p, q, rows, g.heads, g.qNorm, segs)
 	g.position(p, k, rows, g.kvHeads, g.kNorm, segs)
 	p.grow(q, qw, g.grow, segs)
+	p.each(rows, qw, func(first, n, _ int) { vec.Scale(q[first*qw:][:n*qw], g.scale) })
 	p.cached(g.module, "k", k, rows, kw)
 	p.cached(g.module, "v", v, rows, vw)
 	index := g.index.project(p, x, b)
@@ -255,7 +251,7 @@ func (g *grouped) attendMany(p *pass, out, q, keys, values []float32, seen chose
 	if g.sinks != nil {
 		sinks = p.weights.vector(g.sinks)
 	}
-	h := heads{size: g.size, valueSize: g.valueSize, scale: g.scale, window: g.window, chunk: g.chunk, keys: seen}
+	h := heads{size: g.size, valueSize: g.valueSize, window: g.window, chunk: g.chunk, keys: seen}
 	if p.few {
 		total := s.pos + s.n
 		scores := p.arena.floats(g.heads * total)
@@ -268,115 +264,20 @@ func (g *grouped) attendMany(p *pass, out, q, keys, values []float32, seen chose
 		}
 		return
 	}
+	mark := p.arena.mark()
+	defer p.arena.release(mark)
 	qw, ow := g.heads*g.size, g.heads*g.valueSize
-	scratch := p.arena.floats(p.workers * queryBlock * (s.pos + s.n))
-	p.jobs(g.heads, s.n*(s.pos+s.n)*g.size, func(job, worker int) {
-		sc := scratch[worker*queryBlock*(s.pos+s.n):][:queryBlock*(s.pos+s.n)]
-		h.many(out[job*g.valueSize:], ow, q[job*g.size:], qw, keys[job/per*g.size:], kw, values[job/per*g.valueSize:], vw, s, sc, sinkOf(sinks, job))
+	finite := vec.FirstNonFinite(values[:(s.pos+s.n)*vw]) < 0
+	blocks := blocksOf([]segment{s}, p.workers, s.pos+s.n)
+	scores := p.arena.floats(p.workers * blocks.room)
+	p.jobs(g.heads*len(blocks.all), queryBlock*(s.pos+s.n)*g.size, func(job, worker int) {
+		head, b := job/len(blocks.all), &blocks.all[job%len(blocks.all)]
+		h.block(
+			out[b.first*ow+head*g.valueSize:], ow, q[b.first*qw+head*g.size:], qw,
+			attended{keys[head/per*g.size:], kw, values[head/per*g.valueSize:], vw, finite},
+			&s, b, scores[worker*blocks.room:][:blocks.room], sinkOf(sinks, head),
+		)
 	})
-}
-
-func sinkOf(sinks []float32, h int) []float32 {
-	if sinks == nil {
-		return nil
-	}
-	return sinks[h:]
-}
-
-// heads computes attention of single heads, by whatever block.
-type heads struct {
-	size, valueSize int
-	scale           float32
-	window, chunk   int    // 0: none
-	keys            chosen // of the rows of the batch, within what window and chunk leave
-}
-
-// from is the first position that position pos sees.
-func (h *heads) from(pos int) int {
-	switch {
-	case h.window > 0:
-		return max(0, pos-h.window+1)
-	case h.chunk > 0:
-		return pos - pos%h.chunk
-	}
-	return 0
-}
-
-// softmax makes weights of scores.
-func softmax(x, sink []float32) {
-	if sink != nil {
-		vec.SoftmaxSink(x, sink[0])
-		return
-	}
-	vec.Softmax(x)
-}
-
-// many computes one head for all rows of a segment. Rows of q and out are ldq and
-// ldo apart, keys and values ldk and ldv, position by position.
-func (h *heads) many(out []float32, ldo int, q []float32, ldq int, keys []float32, ldk int, values []float32, ldv int, s segment, scores, sink []float32) {
-	one := gemm.Options{Workers: 1}
-	for first := 0; first < s.n; first += queryBlock {
-		n := min(queryBlock, s.n-first)
-		from, to := h.from(s.pos+first), s.pos+first+n
-		width := to - from
-		sc := scores[:n*width]
-		k := gemm.Floats(keys[from*ldk:], width, h.size, ldk, false)
-		gemm.Mul(sc, width, q[first*ldq:], ldq, n, &k, one)
-		for r := range n {
-			row := sc[r*width:][:width]
-			pos := s.pos + first + r
-			a, b := h.from(pos)-from, pos+1-from
-			clear(row[:a])
-			clear(row[b:])
-			if ids := h.keys.of(s.first + first + r); ids != nil {
-				among(row[a:b], ids, h.scale, sink)
-				continue
-			}
-			vec.Scale(row[a:b], h.scale)
-			softmax(row[a:b], sink)
-		}
-		v := gemm.Floats(values[from*ldv:], h.valueSize, width, ldv, true)
-		gemm.Mul(out[first*ldo:], ldo, sc, width, n, &v, one)
-	}
-}
-
-// among makes weights of those scores that ids name in ascending order, and zeros of the
-// others.
-func among(row []float32, ids []int32, scale float32, sink []float32) {
-	for i, id := range ids {
-		row[i] = row[id]
-	}
-	vec.Scale(row[:len(ids)], scale)
-	softmax(row[:len(ids)], sink)
-	end := len(row)
-	for i := len(ids) - 1; i >= 0; i-- {
-		id := int(ids[i])
-		row[id] = row[i]
-		clear(row[id+1 : end])
-		end = id
-	}
-	clear(row[:end])
-}
-
-// few computes the query heads that share a key head, for one row at position pos.
-// The result depends on nothing but that row and what is cached before it.
-func (h *heads) few(out, q, keys, values []float32, ldk, ldv, pos, n int, scores, sinks []float32) {
-	from := h.from(pos)
-	width := pos + 1 - from
-	one := gemm.Options{Workers: 1}
-	k := gemm.Floats(keys[from*ldk:], width, h.size, ldk, false)
-	v := gemm.Floats(values[from*ldv:], h.valueSize, width, ldv, true)
-	for first := 0; first < n; first += 8 {
-		rows := min(8, n-first)
-		sc := scores[first*width:][:rows*width]
-		gemm.MulFew(sc, width, q[first*h.size:], h.size, rows, &k, one)
-		for r := range rows {
-			row := sc[r*width:][:width]
-			vec.Scale(row, h.scale)
-			softmax(row, sinkOf(sinks, first+r))
-		}
-		gemm.MulFew(out[first*h.valueSize:], h.valueSize, sc, width, rows, &v, one)
-	}
 }
 
 // softmaxScale is 1/√d.

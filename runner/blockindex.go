@@ -149,7 +149,7 @@ func (g *grouped) attendTo(p *pass, out, q, keys, values []float32, e *indexed, 
 				copy(k[i*g.size:][:g.size], keys[int(id)*kw+at:])
 				copy(v[i*g.size:][:g.size], values[int(id)*kw+at:])
 			}
-			sparse.Attend(out[r*qw+h*g.size:], q[r*qw+h*g.size:], k, v, per, g.size, g.size, g.scale, nil, rest[2*most*g.size:][:per*n])
+			sparse.Attend(out[r*qw+h*g.size:], q[r*qw+h*g.size:], k, v, per, g.size, g.size, 1, nil, rest[2*most*g.size:][:per*n])
 		}
 	})
 }

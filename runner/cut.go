@@ -47,3 +47,15 @@ func cut(w *gemm.Weight, first, n int) (gemm.Weight, bool) {
 	}
 	return part, true
 }
+
+// cutter is a weight that is stored by rows.
+type cutter struct{ w *gemm.Weight }
+
+// part are n rows from row first on.
+func (c *cutter) part(first, n int) gemm.Weight {
+	part, ok := cut(c.w, first, n)
+	if !ok {
+		panic("runner: attention's weights are stored by columns")
+	}
+	return part
+}

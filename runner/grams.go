@@ -225,7 +225,8 @@ func (g *grams) embed(p *pass, e []float32, b *batch) error {
 		if s.memory != nil {
 			state = s.memory.of(g).(*gramState)
 			history = state.tokens
-		} else if kept == nil {
+		}
+		if kept == nil && (state == nil || s.piece) {
 			var err error
 			name := fmt.Sprint("n-grams of layer ", g.layer)
 			if kept, err = b.shelf.of(name, b.rows*g.heads, g.dim); err != nil {

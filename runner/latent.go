@@ -90,7 +90,12 @@ func (a *latent) needs(p *part) {
 }
 
 func (a *latent) scratch() int {
-	n := a.heads*(2*(a.nope+a.valueSize)+a.rotated) + 2*a.rank + a.rotated
+	n := a.heads*(a.nope+a.rotated+a.valueSize) + 2*(a.rank+a.rotated)
+	for _, m := range []*matrix{a.qA, a.gate} {
+		if m != nil {
+			n += m.out
+		}
+	}
 	if a.keys != nil {
 		n += a.keys.scratch()
 	}
@@ -154,7 +159,8 @@ func (a *latent) mix(p *pass, y, x []float32, b *batch) error {
 	return nil
 }
 
-// position normalizes the latents and rotates queries and the shared key.
+// position normalizes the latents, rotates queries and the shared key, and gives queries
+// the factor of scores.
 func (a *latent) position(p *pass, q, lat, shared, kva []float32, segs []segment) {
 	qk, d := a.nope+a.rotated, a.rotated
 	norm := a.kvNorm.of(p.weights)
@@ -180,6 +186,7 @@ func (a *latent) position(p *pass, q, lat, shared, kva []float32, segs []segment
 				for h := range a.heads {
 					a.rotate(q[(row*a.heads+h)*qk+a.nope:][:d], at)
 				}
+				vec.Scale(q[row*a.heads*qk:][:a.heads*qk], a.scale)
 			}
 		})
 	}
@@ -195,43 +202,97 @@ func (a *latent) rotate(x, at []float32) {
 	}
 }
 
-// expanded makes the keys and values of every head, as in training.
+// expanded makes the keys and values of heads, as in training: of some heads at a time,
+// so that a long text needs no more room than they take, each with its keys and values
+// one behind the other.
 func (a *latent) expanded(p *pass, out, q, lat, shared []float32, keys chosen, rows int, segs []segment) {
-	qk, kv, d := a.nope+a.rotated, a.nope+a.valueSize, a.rotated
-	h := heads{size: qk, valueSize: a.valueSize, scale: a.scale, keys: keys}
-	var fresh []float32 // of rows without a cache
 	p.observe(lat, rows, a.kvB)
-	sinks := a.sinks.of(p.weights)
-	for _, s := range segs {
-		mark := p.arena.mark()
-		total := s.pos + s.n
-		var wide, pe []float32
+	if _, goesOn := reachOf(segs); !goesOn {
+		a.over(p, out, q, known{lat, shared, rows}, keys, segs)
+		return
+	}
+	for i := range segs {
+		s := &segs[i]
+		k := known{lat[s.first*a.rank:], shared[s.first*a.rotated:], s.n}
 		if cache := s.kv(a); cache != nil {
-			wide, pe = p.arena.floats(total*a.heads*kv), cache.b
-			p.linear(wide, cache.a[:total*a.rank], total, a.kvB, nil)
-		} else {
-			if fresh == nil {
-				fresh = p.arena.floats(rows * a.heads * kv)
-				mark = p.arena.mark()
-				p.linear(fresh, lat, rows, a.kvB, nil)
-			}
-			wide, pe = fresh[s.first*a.heads*kv:], shared[s.first*d:]
+			k = known{cache.a, cache.b, s.pos + s.n}
 		}
-		all := p.arena.floats(p.workers * total * qk)
-		scores := p.arena.floats(p.workers * queryBlock * total)
-		p.jobs(a.heads, s.n*total*qk, func(head, worker int) {
-			k := all[worker*total*qk:][:total*qk]
-			for i := range total {
-				copy(k[i*qk:], wide[(i*a.heads+head)*kv:][:a.nope])
-				copy(k[i*qk+a.nope:], pe[i*d:][:d])
+		a.over(p, out, q, k, keys, segs[i:i+1])
+	}
+}
+
+// known are latents and rotated keys that rows may see.
+type known struct {
+	lat, shared []float32
+	n           int
+}
+
+// over is attention of segments over what is known of their texts: of one, or of all of
+// them where they begin with the rows of the batch.
+func (a *latent) over(p *pass, out, q []float32, k known, keys chosen, segs []segment) {
+	mark := p.arena.mark()
+	defer p.arena.release(mark)
+	qk, kv, n := a.nope+a.rotated, a.nope+a.valueSize, k.n
+	w, sinks := a.keyWeights(p), a.sinks.of(p.weights)
+	lat := p.inputs(k.lat[:n*a.rank], n, a.kvB)
+	some := min(max(keyRoom/(n*(qk+a.valueSize)), 1), a.heads)
+	widest, _ := reachOf(segs)
+	blocks := blocksOf(segs, p.workers, widest)
+	allKeys, allValues := p.arena.floats(some*n*qk), p.arena.floats(some*n*a.valueSize)
+	scores := p.arena.floats(p.workers * blocks.room)
+	finite := make([]bool, some)
+	h := heads{size: qk, valueSize: a.valueSize, keys: keys}
+	for first := 0; first < a.heads; first += some {
+		count := min(some, a.heads-first)
+		each := product{workers: 1}
+		if count < p.workers { // all of them for each head
+			each = p.product
+		}
+		make1 := func(i int) {
+			keys, values := allKeys[i*n*qk:][:n*qk], allValues[i*n*a.valueSize:][:n*a.valueSize]
+			up, value := w.part((first+i)*kv, a.nope), w.part((first+i)*kv+a.nope, a.valueSize)
+			each.mul(keys, qk, lat, a.rank, n, &up)
+			each.mul(values, a.valueSize, lat, a.rank, n, &value)
+			for r := range n {
+				copy(keys[r*qk+a.nope:][:a.rotated], k.shared[r*a.rotated:])
 			}
-			h.many(
-				out[(s.first*a.heads+head)*a.valueSize:], a.heads*a.valueSize, q[(s.first*a.heads+head)*qk:], a.heads*qk,
-				k, qk, wide[head*kv+a.nope:], a.heads*kv, s, scores[worker*queryBlock*total:][:queryBlock*total], sinkOf(sinks, head),
+			finite[i] = vec.FirstNonFinite(values) < 0
+		}
+		if count < p.workers {
+			for i := range count {
+				make1(i)
+			}
+		} else {
+			p.jobs(count, 2*n*kv*a.rank, func(i, _ int) { make1(i) })
+		}
+		p.jobs(count*len(blocks.all), n*qk, func(job, worker int) {
+			i, b := job/len(blocks.all), &blocks.all[job%len(blocks.all)]
+			s, head := &segs[b.seg], first+i
+			at := s.first
+			if s.memory != nil {
+				at = 0
+			}
+			h.block(
+				out[((s.first+b.first)*a.heads+head)*a.valueSize:], a.heads*a.valueSize, q[((s.first+b.first)*a.heads+head)*qk:], a.heads*qk,
+				attended{allKeys[(i*n+at)*qk:], qk, allValues[(i*n+at)*a.valueSize:], a.valueSize, finite[i]},
+				s, b, scores[worker*blocks.room:][:blocks.room], sinkOf(sinks, head),
 			)
 		})
-		p.arena.release(mark)
 	}
+}
+
+// keyWeights are the weights of keys and values, as they can be cut.
+func (a *latent) keyWeights(p *pass) *cutter {
+	c := p.weights.coded(a.kvB)
+	if c == nil {
+		return &cutter{w: p.weights.matrix(a.kvB)}
+	}
+	w := gemm.Weight{Out: a.kvB.out, In: a.kvB.in, Format: gemm.F32, Data: raw(p.arena.floats(a.kvB.out * a.kvB.in))}
+	g := c.grain()
+	p.each((w.Out+g-1)/g, g*w.In, func(at, n, _ int) {
+		c.mustDecode(w.Data[4*at*g*w.In:], at*g, min(n*g, w.Out-at*g))
+	})
+	return &cutter{w: &w}
 }
 
 // absorbed takes the queries to the latents instead of the latents to keys: the same
@@ -282,7 +343,6 @@ func (a *latent) absorbed(p *pass, out, q []float32, keys chosen, segs []segment
 				gemm.MulFew(sc, width, q[(s.first*a.heads+at)*qk+a.nope:], qk, n, &pe, add)
 				for h := range n {
 					x := sc[h*width:][:width]
-					vec.Scale(x, a.scale)
 					softmax(x, sinkOf(sinks, 8*b+h))
 				}
 				gemm.MulFew(fromLatent[at*a.rank:], a.rank, sc, width, n, &values, one)

@@ -1,5 +1,7 @@
 package runner
 
+import "slices"
+
 // mixer is what a block does with normalized hidden states: attention, a feed-forward
 // block, experts. A new one is a file of its own and a name in the rows of family.go.
 type mixer interface {
@@ -36,6 +38,9 @@ type memory struct {
 }
 
 func newMemory() *memory { return &memory{states: map[textMixer]state{}} }
+
+// forget lets go of what is kept of the text.
+func (m *memory) forget() { clear(m.states) }
 
 // of is the state of a mixer, a new one at its first token.
 func (m *memory) of(x textMixer) state {
@@ -81,8 +86,10 @@ type batch struct {
 
 // reach is how many rows the longest text has with those of the batch, and whether any
 // of the texts goes on.
-func (b *batch) reach() (longest int, keeps bool) {
-	for _, s := range b.segs {
+func (b *batch) reach() (longest int, keeps bool) { return reachOf(b.segs) }
+
+func reachOf(segs []segment) (longest int, keeps bool) {
+	for _, s := range segs {
 		longest, keeps = max(longest, s.pos+s.n), keeps || s.memory != nil
 	}
 	return longest, keeps
@@ -94,6 +101,7 @@ type segment struct {
 	pos      int     // position of the first
 	memory   *memory // nil: the text begins and ends with the rows
 	known    int     // tokens of the text, those behind the rows too, as of a prompt; 0: those of the rows
+	piece    bool    // of a text that an evaluation takes in pieces, not of one that is generated
 }
 
 // knows is how many tokens of the text are known when the row at position pos is run: of
@@ -110,7 +118,9 @@ func (s *segment) kv(x textMixer) *kvCache {
 	if s.memory == nil {
 		return nil
 	}
-	return s.memory.of(x).(interface{ kv() *kvCache }).kv()
+	c := s.memory.of(x).(interface{ kv() *kvCache }).kv()
+	c.reserve(s.known)
+	return c
 }
 
 // kvCache is what attention of one layer keeps of one text: keys and values, or the
@@ -122,6 +132,16 @@ type kvCache struct {
 
 // kv is c: a state that keeps more may embed it.
 func (c *kvCache) kv() *kvCache { return c }
+
+// reserve makes room for so many tokens.
+func (c *kvCache) reserve(n int) {
+	if n*c.wa > cap(c.a) {
+		c.a = slices.Grow(c.a, n*c.wa-len(c.a))
+	}
+	if n*c.wb > cap(c.b) {
+		c.b = slices.Grow(c.b, n*c.wb-len(c.b))
+	}
+}
 
 // put stores rows from position pos on, forgetting what was behind.
 func (c *kvCache) put(pos int, a, b []float32) {

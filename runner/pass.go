@@ -110,28 +110,34 @@ func (p *pass) multiply(y, x []float32, rows int, m *matrix) {
 
 // multiplyBy is multiply with w, some rows of m.
 func (p *pass) multiplyBy(y, x []float32, rows int, m *matrix, w *gemm.Weight) {
-	if p.fp8 && m.quantized() {
-		mark := p.arena.mark()
-		defer p.arena.release(mark)
-		q := p.arena.floats(rows * m.in)
-		p.each(rows, m.in, func(first, n, _ int) {
-			for r := first; r < first+n; r++ {
-				row := q[r*m.in:][:m.in]
-				copy(row, x[r*m.in:][:m.in])
-				if scale, ok := p.static[m]; ok {
-					roundTo(row, scale)
-				} else {
-					vec.QuantizeGroups(row, p.pow2)
-				}
-			}
-		})
-		x = q
-	}
+	mark := p.arena.mark()
+	defer p.arena.release(mark)
+	x = p.inputs(x, rows, m)
 	if p.few {
 		gemm.MulFew(y, w.Out, x, m.in, rows, w, gemm.Options{Workers: p.workers})
 		return
 	}
 	p.product.mul(y, w.Out, x, m.in, rows, w)
+}
+
+// inputs are what m is multiplied by: x, or x as an engine rounds it.
+func (p *pass) inputs(x []float32, rows int, m *matrix) []float32 {
+	if !p.fp8 || !m.quantized() {
+		return x
+	}
+	q := p.arena.floats(rows * m.in)
+	p.each(rows, m.in, func(first, n, _ int) {
+		for r := first; r < first+n; r++ {
+			row := q[r*m.in:][:m.in]
+			copy(row, x[r*m.in:][:m.in])
+			if scale, ok := p.static[m]; ok {
+				roundTo(row, scale)
+			} else {
+				vec.QuantizeGroups(row, p.pow2)
+			}
+		}
+	})
+	return q
 }
 
 // roundTo rounds x to E4M3 codes with one scale: what is beyond 448 of them is cut.

@@ -16,30 +16,52 @@ func (e *evaluator) chunkRows() int {
 	return int(min(max(e.o.Memory/8/per, 64), 4096))
 }
 
-// groups are whole texts of about as many rows as there is memory for.
+// groups are whole texts of about as many rows as there is memory for, and pieces of those
+// that are longer.
 func (e *evaluator) groups(scratch int) []group {
-	longest := 0
-	for i := range len(e.starts) - 1 {
-		longest = max(longest, e.starts[i+1]-e.starts[i])
-	}
 	per := 4 * int64(scratch+2*e.x.width)
-	return groupsOf(e.starts, int(min(max(e.o.Memory/6/per, int64(longest)), 8192)))
+	return groupsOf(e.starts, int(min(e.o.Memory/6/per, mostRows)))
 }
+
+const (
+	mostRows = 8192 // that pass a text mixer together
+	// pieceRows divides the rows of a piece, so that recurrent layers cut a text into the
+	// same chunks (runner/recur) whatever the pieces are.
+	pieceRows = 64
+)
 
 // groupsOf divides texts that begin at starts into groups of about limit rows.
 func groupsOf(starts []int, limit int) []group {
 	var gs []group
+	limit = max(limit/pieceRows, 1) * pieceRows
 	for i := range len(starts) - 1 {
 		n := starts[i+1] - starts[i]
 		if n == 0 {
 			continue
 		}
-		if k := len(gs) - 1; k < 0 || gs[k].n+n > limit {
+		if n > limit {
+			gs = append(gs, piecesOf(starts[i], n, limit)...)
+			continue
+		}
+		if k := len(gs) - 1; k < 0 || gs[k].last || gs[k].n+n > limit {
 			gs = append(gs, group{first: starts[i]})
 		}
 		g := &gs[len(gs)-1]
 		g.segs = append(g.segs, segment{first: g.n, n: n})
 		g.n += n
+	}
+	return gs
+}
+
+// piecesOf divides a text of n rows that begins at row first. What a mixer keeps of it lies
+// in a memory until the last piece is done.
+func piecesOf(first, n, limit int) []group {
+	gs, m := chunksOf(n, limit), newMemory()
+	for i := range gs {
+		g := &gs[i]
+		g.segs = []segment{{n: g.n, pos: g.first, memory: m, known: n, piece: true}}
+		g.first += first
+		g.last = i == len(gs)-1
 	}
 	return gs
 }

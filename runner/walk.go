@@ -26,10 +26,12 @@ type walk struct {
 	whole   [1]group // of chunks, where there is one
 }
 
-// group are rows that pass a mixer together: whole texts for a text mixer.
+// group are rows that pass a mixer together: for a text mixer whole texts, or a piece of
+// a long one.
 type group struct {
 	first, n int
 	segs     []segment
+	last     bool // piece of its text, of which nothing is kept behind it
 }
 
 // through runs layers one after the other over all rows of x.
@@ -188,6 +190,9 @@ func (w *walk) pieces(gs []group, fn func(at *batch, x []float32) error) error {
 			return err
 		}
 		w.arena.release(mark)
+		if g.last {
+			g.segs[0].memory.forget()
+		}
 	}
 	return nil
 }
