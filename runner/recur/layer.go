@@ -76,10 +76,21 @@ func (l *Layer) Head(h int, out, rows, decay, rate, state []float32, n int, scra
 	s := state[h*size:][:size]
 	for n > 0 {
 		c := min(n, l.chunk())
-		if c < fewTokens {
+		switch {
+		case c < fewTokens:
 			c = 1
 			l.token(in, s, scratch)
-		} else {
+		case !in.finite(l, c):
+			// Within a chunk later tokens have the weight 0, which is none where they are
+			// no numbers.
+			rest := in
+			for i := range c {
+				l.token(rest, s, scratch)
+				if i+1 < c {
+					rest = rest.behind(l, 1)
+				}
+			}
+		default:
 			l.tokens(in, s, c, scratch)
 		}
 		if l.Skip != nil {
@@ -102,6 +113,18 @@ func (s span) behind(l *Layer, n int) span {
 		decay: s.decay[n*l.ValueHeads*l.decays():], rate: s.rate[n*l.ValueHeads:],
 		out: s.out[n*l.ValueHeads*l.Values:],
 	}
+}
+
+// finite reports whether n tokens are numbers.
+func (s span) finite(l *Layer, n int) bool {
+	bad := -1
+	for i := 0; i < n && bad < 0; i++ {
+		bad = max(
+			vec.FirstNonFinite(s.q[i*l.Width:][:l.Keys]), vec.FirstNonFinite(s.k[i*l.Width:][:l.Keys]), vec.FirstNonFinite(s.v[i*l.Width:][:l.Values]),
+			vec.FirstNonFinite(s.decay[i*l.ValueHeads*l.decays():][:l.decays()]), vec.FirstNonFinite(s.rate[i*l.ValueHeads:][:1]),
+		)
+	}
+	return bad < 0
 }
 
 // fewTokens is below how many tokens a chunk costs more than the tokens do.
