@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -107,13 +106,8 @@ func (j *verifying) openAll(base *hf.Checkpoint, cks []*hf.Checkpoint) (all []*m
 	}
 	all = []*models{first}
 	if first.base != nil {
-		first.held = func(ctx context.Context, o evaluation.Options) (*evaluation.Held, error) {
-			var err error
-			if held == nil {
-				held, err = evaluation.Hold(ctx, first.base, first.texts, first.chunks, o)
-			}
-			return held, err
-		}
+		held = evaluation.Hold(first.base, first.texts, first.chunks)
+		first.held = held
 	}
 	for _, ck := range cks[1:] {
 		m := *first

@@ -168,7 +168,7 @@ type models struct {
 	sources    []verify.TextSource
 	tokens     *tokenizer.Tokenizer // nil when ids were given
 	reference  *outputs.File
-	held       func(context.Context, evaluation.Options) (*evaluation.Held, error) // of the baseline, for several candidates; nil with one
+	held       *evaluation.Held // what the baseline makes of the texts, for several candidates; nil with one
 }
 
 // compare runs both models, the baseline at most once for all candidates.
@@ -176,11 +176,7 @@ func (m *models) compare(ctx context.Context, o evaluation.Options) (c, static *
 	if m.held == nil {
 		return evaluation.Compare(ctx, m.base, m.cand, m.texts, m.chunks, o)
 	}
-	h, err := m.held(ctx, o)
-	if err != nil {
-		return nil, nil, err
-	}
-	return h.Compare(ctx, m.cand, o)
+	return m.held.Compare(ctx, m.cand, o)
 }
 
 func (m *models) close() {

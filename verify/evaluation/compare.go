@@ -19,32 +19,39 @@ func Compare(ctx context.Context, base, quant *runner.Model, texts []corpus.Text
 	if err := comparable(base, quant); err != nil {
 		return nil, nil, err
 	}
-	x, err := Hold(ctx, base, texts, chunks, o)
-	if err != nil {
-		return nil, nil, err
-	}
+	x := Hold(base, texts, chunks)
 	defer x.Close()
 	return x.Compare(ctx, quant, o)
 }
 
-// Held is what the baseline makes of the texts, for any number of candidates.
+// Held is what the baseline makes of the texts, for any number of candidates. It runs
+// when the first candidate asks.
 type Held struct {
 	model   *runner.Model
 	texts   []corpus.Text
 	chunks  []corpus.Chunk
+	first   int // the number of the first chunk
 	states  *runner.Evaluation
-	speed   metrics.Figure
+	seconds float64
 	choices routes
 }
 
-// Hold runs the baseline over chunks of texts. It has to be closed.
-func Hold(ctx context.Context, base *runner.Model, texts []corpus.Text, chunks []corpus.Chunk, o Options) (*Held, error) {
-	x := &Held{model: base, texts: texts, chunks: chunks, choices: routes{}}
-	var err error
-	if x.states, x.speed, err = timed(ctx, base, chunks, o.runner("running the baseline", x.choices.record())); err != nil {
-		return nil, fmt.Errorf("baseline: %w", err)
+// Hold readies the baseline to run over chunks of texts. It has to be closed.
+func Hold(base *runner.Model, texts []corpus.Text, chunks []corpus.Chunk) *Held {
+	return &Held{model: base, texts: texts, chunks: chunks}
+}
+
+// run runs the baseline, unless it has run.
+func (x *Held) run(ctx context.Context, o *Options) error {
+	if x.states != nil {
+		return nil
 	}
-	return x, nil
+	x.choices = routes{}
+	var err error
+	if x.states, x.seconds, err = timed(ctx, x.model, x.chunks, o, "running the baseline", "baseline", x.choices.record(), &x.choices); err != nil {
+		return fmt.Errorf("baseline: %w", err)
+	}
+	return nil
 }
 
 // Close lets go of the hidden states.
@@ -55,54 +62,78 @@ func (x *Held) Compare(ctx context.Context, quant *runner.Model, o Options) (c, 
 	if err := comparable(x.model, quant); err != nil {
 		return nil, nil, err
 	}
-	if c, err = x.against(ctx, quant, o); err != nil || !o.FP8Activations || !quant.HasStaticScales() {
-		return c, nil, err
+	f, s, err := x.findings(ctx, quant, o)
+	if err != nil {
+		return nil, nil, err
 	}
-	o.StaticScales = true
-	static, err = x.against(ctx, quant, o)
-	return c, static, err
+	if s != nil {
+		static = s.Comparison(x.texts, x.chunks, o.Worst)
+	}
+	return f.Comparison(x.texts, x.chunks, o.Worst), static, nil
 }
 
-// against runs quant once.
-func (x *Held) against(ctx context.Context, quant *runner.Model, o Options) (*Comparison, error) {
+// findings runs quant, twice where it brings static scales that are asked for.
+func (x *Held) findings(ctx context.Context, quant *runner.Model, o Options) (f, static *Findings, err error) {
+	if f, err = x.against(ctx, quant, o, plainName); err != nil || !o.FP8Activations || !quant.HasStaticScales() {
+		return f, nil, err
+	}
+	o.StaticScales = true
+	static, err = x.against(ctx, quant, o, staticName)
+	return f, static, err
+}
+
+// against runs quant once, unless that was done before.
+func (x *Held) against(ctx context.Context, quant *runner.Model, o Options, name string) (*Findings, error) {
+	name = o.Name + name
+	if f := kept(o.Records, name); f != nil {
+		return f, nil
+	}
+	if err := x.run(ctx, &o); err != nil {
+		return nil, err
+	}
 	base, a, chunks := x.model, x.states, x.chunks
-	r := &Comparison{}
-	r.TokensPerSecond[0] = x.speed
 	routing := routings{experts: experts(base), base: x.choices, order: o.Renumbered}
 	hooks := routing.compare()
 	inputs, err := newInputs(quant)
 	if err != nil {
 		return nil, err
 	}
+	gathered := struct {
+		Routing *metrics.Routing
+		AMax    map[string]float32
+	}{Routing: &routing.r}
 	if inputs != nil {
-		hooks.Input = inputs.take
+		hooks.Input, gathered.AMax = inputs.take, inputs.amax
 	}
-	b, speed, err := timed(ctx, quant, chunks, o.runner("running the checkpoint", hooks))
+	b, seconds, err := timed(ctx, quant, chunks, &o, "running the checkpoint", name, hooks, &gathered)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
-	r.Inputs = inputs.list()
 	if routing.err != nil {
 		return nil, routing.err
 	}
-	r.TokensPerSecond[1] = speed
-	r.Routing = routing.report()
+	f := &Findings{Last: len(chunks), Routing: &routing.r, Inputs: inputs.list(), Rows: a.Starts[len(chunks)], Seconds: [2]float64{x.seconds, seconds}}
 
 	h := newHeads(ctx, o, base.Vocab())
 	rows := scored(chunks, a.Starts)
 	main := [2]*states{{rows: a.Hidden, head: base.Head(o.runner("", nil))}, {rows: b.Hidden, head: quant.Head(o.runner("", nil))}}
-	tokens, tops, err := h.compare(main, rows, chunks, a.Starts)
-	if err != nil {
+	var tops [2][]top
+	if f.Tokens, tops, err = h.compare(main, rows, chunks, a.Starts); err != nil {
 		return nil, err
 	}
-	if a.MTP != nil && b.MTP != nil {
-		if r.MTP, err = h.acceptance([2]*runner.Model{base, quant}, [2]*runner.Evaluation{a, b}, tops); err != nil {
-			return nil, err
+	if f.MTP = a.MTP != nil && b.MTP != nil; f.MTP {
+		for i, m := range []*runner.Model{base, quant} {
+			ev := []*runner.Evaluation{a, b}[i]
+			d, err := h.drafts(m, ev)
+			if err != nil {
+				return nil, err
+			}
+			f.Guesses[i] = guessesOf(ev, d, tops[i])
 		}
 	}
-	r.summarize(x.texts, chunks, tokens, o.Worst)
-	return r, nil
+	f.from(x.first)
+	return f, keep(o.Records, name, f)
 }
 
 // scored are the rows of an evaluation that are scored, in order.

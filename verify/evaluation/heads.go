@@ -231,38 +231,13 @@ func (h *heads) drafts(m *runner.Model, ev *runner.Evaluation) ([]top, error) {
 	return tops, err
 }
 
-// guesses are the tokens that an MTP layer drafts, what the main model says one position
-// later, and the number of the text that they stand in.
-type guesses struct{ draft, main, text []int }
-
-func guessesOf(ev *runner.Evaluation, drafts, main []top) (g guesses) {
+func guessesOf(ev *runner.Evaluation, drafts, main []top) (g Guesses) {
 	for t := range ev.Texts {
 		for i := range ev.MTPStarts[t+1] - ev.MTPStarts[t] {
-			g.draft = append(g.draft, int(drafts[ev.MTPStarts[t]+i].id))
-			g.main = append(g.main, int(main[ev.Starts[t]+i+1].id))
-			g.text = append(g.text, t)
+			g.Draft = append(g.Draft, int(drafts[ev.MTPStarts[t]+i].id))
+			g.Main = append(g.Main, int(main[ev.Starts[t]+i+1].id))
+			g.Chunk = append(g.Chunk, t)
 		}
 	}
 	return g
-}
-
-// rate is how often drafts are taken.
-func (g *guesses) rate() metrics.AcceptanceRate { return metrics.Acceptance(g.draft, g.main, g.text) }
-
-// acceptance is that of both models.
-func (h *heads) acceptance(ms [2]*runner.Model, evs [2]*runner.Evaluation, tops [2][]top) (*MTP, error) {
-	var g [2]guesses
-	for i := range 2 {
-		d, err := h.drafts(ms[i], evs[i])
-		if err != nil {
-			return nil, err
-		}
-		g[i] = guessesOf(evs[i], d, tops[i])
-	}
-	base, quant := g[0].rate(), g[1].rate()
-	_, uncertainty := metrics.Drop([2][]int{g[0].draft, g[1].draft}, [2][]int{g[0].main, g[1].main}, g[0].text)
-	return &MTP{
-		Tokens: base.Tokens, AcceptanceBase: base.Rate, UncertaintyBase: base.Uncertainty,
-		AcceptanceQuant: quant.Rate, UncertaintyQuant: quant.Uncertainty, UncertaintyDrop: uncertainty,
-	}, nil
 }

@@ -1,15 +1,12 @@
 package evaluation
 
 import (
-	"context"
 	"runtime"
-	"time"
 
-	"quern/corpus"
 	"quern/gpu"
 	"quern/internal/invalid"
 	"quern/runner"
-	"quern/verify/metrics"
+	"quern/verify/record"
 )
 
 // Options say how to evaluate. Only FP8Activations,
@@ -26,6 +23,12 @@ type Options struct {
 	// Renumbered is, by layer, the number in the baseline of each expert of the
 	// checkpoint; layers that it lacks have the same numbers.
 	Renumbered map[int][]int
+	// Records, if set, has what was found before, and takes what is found: see Findings.
+	// The names of records begin with Name.
+	Records *record.Book
+	Name    string
+	// Resumed, if set, is told where an earlier run is gone on with.
+	Resumed func(what string, layer, layers int)
 	// Progress, if set, is called with the work that is done and that there is, in
 	// bytes of weights.
 	Progress func(what string, done, total int64)
@@ -47,16 +50,6 @@ func (o *Options) workers() int {
 		return o.Workers
 	}
 	return runtime.GOMAXPROCS(0)
-}
-
-// timed evaluates chunks and measures the speed.
-func timed(ctx context.Context, m *runner.Model, chunks []corpus.Chunk, o runner.Options) (*runner.Evaluation, metrics.Figure, error) {
-	start := time.Now()
-	ev, err := m.Evaluate(ctx, corpus.Sequences(chunks), o)
-	if err != nil {
-		return nil, 0, err
-	}
-	return ev, metrics.Figure(float64(ev.Starts[len(chunks)]) / time.Since(start).Seconds()), nil
 }
 
 // comparable refuses two models that cannot be held against each other.

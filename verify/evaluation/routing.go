@@ -1,6 +1,7 @@
 package evaluation
 
 import (
+	"maps"
 	"slices"
 
 	"quern/runner"
@@ -11,19 +12,19 @@ import (
 type routes map[int]*layerRoutes
 
 type layerRoutes struct {
-	k   int
-	ids []uint16
+	K   int
+	IDs []uint16
 }
 
 // record is the hook that fills r.
 func (r routes) record() *runner.Hooks {
 	return &runner.Hooks{Route: func(layer, _ int, ids []int32, _ []float32, k int) {
 		if r[layer] == nil {
-			r[layer] = &layerRoutes{k: k}
+			r[layer] = &layerRoutes{K: k}
 		}
 		l := r[layer]
 		for _, id := range ids {
-			l.ids = append(l.ids, uint16(id))
+			l.IDs = append(l.IDs, uint16(id))
 		}
 	}}
 }
@@ -34,7 +35,6 @@ type routings struct {
 	base    routes
 	order   map[int][]int // by layer: the first model's number of each expert
 	r       metrics.Routing
-	any     bool
 	err     error
 }
 
@@ -44,11 +44,11 @@ func (r *routings) compare() *runner.Hooks {
 	var base, same []int32
 	return &runner.Hooks{Route: func(layer, first int, ids []int32, _ []float32, k int) {
 		l := r.base[layer]
-		if l == nil || l.k != k || r.err != nil {
+		if l == nil || l.K != k || r.err != nil {
 			return
 		}
 		base = base[:0]
-		for _, id := range l.ids[first*k:][:len(ids)] {
+		for _, id := range l.IDs[first*k:][:len(ids)] {
 			base = append(base, int32(id))
 		}
 		if order := r.order[layer]; order != nil {
@@ -61,17 +61,8 @@ func (r *routings) compare() *runner.Hooks {
 			}
 			ids = same
 		}
-		r.any = true
 		r.err = r.r.Add(layer, k, base, ids)
 	}}
-}
-
-func (r *routings) report() *metrics.RoutingReport {
-	if !r.any {
-		return nil
-	}
-	rep := r.r.Report()
-	return &rep
 }
 
 // experts is the number of experts of a model's layers.
@@ -83,24 +74,37 @@ func experts(m *runner.Model) int {
 	return n
 }
 
-// loads counts how often a model chooses each expert.
-func loads(m *runner.Model) (*runner.Hooks, func() []LayerLoad) {
-	n := experts(m)
-	count := map[int][]int64{}
-	hook := &runner.Hooks{Route: func(layer, _ int, ids []int32, _ []float32, _ int) {
-		if count[layer] == nil {
-			count[layer] = make([]int64, n)
+// loads count how often a model chooses each expert, by layer.
+type loads map[int][]int64
+
+// count is the hook that fills l, of layers with n experts at most.
+func (l loads) count(n int) *runner.Hooks {
+	return &runner.Hooks{Route: func(layer, _ int, ids []int32, _ []float32, _ int) {
+		if l[layer] == nil {
+			l[layer] = make([]int64, n)
 		}
 		for _, id := range ids {
-			count[layer][id]++
+			l[layer][id]++
 		}
 	}}
-	return hook, func() []LayerLoad {
-		var out []LayerLoad
-		for layer, load := range count {
-			out = append(out, LayerLoad{layer, load})
+}
+
+// take adds the counts of other rows.
+func (l loads) take(other loads) {
+	for layer, load := range other {
+		if len(l[layer]) < len(load) {
+			l[layer] = append(l[layer], make([]int64, len(load)-len(l[layer]))...)
 		}
-		slices.SortFunc(out, func(a, b LayerLoad) int { return a.Layer - b.Layer })
-		return out
+		for e, n := range load {
+			l[layer][e] += n
+		}
 	}
+}
+
+// list is l by layer.
+func (l loads) list() (out []LayerLoad) {
+	for _, layer := range slices.Sorted(maps.Keys(l)) {
+		out = append(out, LayerLoad{layer, l[layer]})
+	}
+	return out
 }

@@ -5,41 +5,43 @@ import (
 
 	"quern/corpus"
 	"quern/runner"
-	"quern/verify/metrics"
 )
 
 // Run runs one model over chunks of texts.
 func Run(ctx context.Context, m *runner.Model, texts []corpus.Text, chunks []corpus.Chunk, o Options) (*Single, error) {
-	hooks, load := loads(m)
-	ev, speed, err := timed(ctx, m, chunks, o.runner("running the checkpoint", hooks))
+	f, err := alone(ctx, m, chunks, 0, o)
+	if err != nil {
+		return nil, err
+	}
+	return f.Single(texts, chunks), nil
+}
+
+// alone runs one model over some chunks, the first of which has the number first, unless
+// that was done before.
+func alone(ctx context.Context, m *runner.Model, chunks []corpus.Chunk, first int, o Options) (*Findings, error) {
+	name := o.Name + plainName
+	if f := kept(o.Records, name); f != nil {
+		return f, nil
+	}
+	load := loads{}
+	ev, seconds, err := timed(ctx, m, chunks, &o, "running the checkpoint", name, load.count(experts(m)), &load)
 	if err != nil {
 		return nil, err
 	}
 	defer ev.Close()
-	r := &Single{TokensPerSecond: speed, Load: load()}
+	f := &Findings{Last: len(chunks), Load: load, Rows: ev.Starts[len(chunks)], Seconds: [2]float64{0, seconds}}
 	h := newHeads(ctx, o, m.Vocab())
-	tokens, tops, err := h.single(&states{rows: ev.Hidden, head: m.Head(o.runner("", nil))}, scored(chunks, ev.Starts), chunks, ev.Starts)
-	if err != nil {
+	var tops []top
+	if f.Alone, tops, err = h.single(&states{rows: ev.Hidden, head: m.Head(o.runner("", nil))}, scored(chunks, ev.Starts), chunks, ev.Starts); err != nil {
 		return nil, err
 	}
-	if ev.MTP != nil {
+	if f.MTP = ev.MTP != nil; f.MTP {
 		d, err := h.drafts(m, ev)
 		if err != nil {
 			return nil, err
 		}
-		g := guessesOf(ev, d, tops)
-		rate := g.rate()
-		r.MTP = &rate
+		f.Guesses[1] = guessesOf(ev, d, tops)
 	}
-	r.Metrics = metrics.SummarizeOne(tokens)
-	byText, at := make([][]metrics.OneToken, len(texts)), 0
-	for _, c := range chunks {
-		n := c.To - c.From
-		byText[c.Text] = append(byText[c.Text], tokens[at:at+n]...)
-		at += n
-	}
-	for i, t := range texts {
-		r.Texts = append(r.Texts, SingleText{Name: t.Name, Tokens: len(t.IDs), Metrics: metrics.SummarizeOne(byText[i])})
-	}
-	return r, nil
+	f.from(first)
+	return f, keep(o.Records, name, f)
 }

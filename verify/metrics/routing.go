@@ -1,7 +1,9 @@
 package metrics
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/gob"
 	"maps"
 	"math"
 	"slices"
@@ -114,6 +116,65 @@ func (c *choices) grow(n int) {
 		c.base, c.quant, c.both = append(c.base, make([]int64, more)...), append(c.quant, make([]int64, more)...), append(c.both, make([]int64, more)...)
 		c.inBase, c.inQuant = append(c.inBase, make([]int, more)...), append(c.inQuant, make([]int, more)...)
 	}
+}
+
+// Choices are the counts of one layer. Those of other rows add up.
+type Choices struct {
+	K, Rows           int
+	Shared, Squares   int // Σ |∩|, Σ |∩|²
+	First, All        int // rows with the same first expert, with the same set
+	Base, Quant, Both []int64
+}
+
+// Choices are the counts so far, by layer.
+func (r *Routing) Choices() map[int]Choices {
+	out := make(map[int]Choices, len(r.layers))
+	for layer, c := range r.layers {
+		out[layer] = Choices{c.k, c.rows, c.shared, c.squares, c.first, c.all, c.base, c.quant, c.both}
+	}
+	return out
+}
+
+// Take adds the counts of other rows. Another k than before matches invalid.Input.
+func (r *Routing) Take(layers map[int]Choices) error {
+	if r.layers == nil {
+		r.layers = map[int]*choices{}
+	}
+	for layer, x := range layers {
+		c := r.layers[layer]
+		if c == nil {
+			c = &choices{k: x.K}
+			r.layers[layer] = c
+		}
+		if c.k != x.K || len(x.Base) != len(x.Quant) || len(x.Base) != len(x.Both) || len(x.Base) > maxExperts {
+			return invalid.Errorf("router of layer %d: counts that do not go with those before", layer)
+		}
+		c.grow(max(r.Experts, len(x.Base)))
+		c.rows += x.Rows
+		c.shared, c.squares, c.first, c.all = c.shared+x.Shared, c.squares+x.Squares, c.first+x.First, c.all+x.All
+		for e := range x.Base {
+			c.base[e] += x.Base[e]
+			c.quant[e] += x.Quant[e]
+			c.both[e] += x.Both[e]
+		}
+	}
+	return nil
+}
+
+// GobEncode writes the counts, for whoever goes on with them.
+func (r *Routing) GobEncode() ([]byte, error) {
+	var b bytes.Buffer
+	err := gob.NewEncoder(&b).Encode(r.Choices())
+	return b.Bytes(), err
+}
+
+// GobDecode adds counts that were written.
+func (r *Routing) GobDecode(data []byte) error {
+	var layers map[int]Choices
+	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&layers); err != nil {
+		return err
+	}
+	return r.Take(layers)
 }
 
 // RoutingReport is what a Routing has counted: means over all rows of all layers,
