@@ -131,6 +131,7 @@ func integrity(t *testing.T, dir string) *verify.Report {
 	if err != nil {
 		t.Fatal(err)
 	}
+	inParts(t, nil, open(t, dir), r)
 	return undeclared(t, dir, r)
 }
 
@@ -153,6 +154,7 @@ func compare(t *testing.T, base, cand string) *verify.Report {
 	if err != nil {
 		t.Fatal(err)
 	}
+	inParts(t, open(t, base), open(t, cand), r)
 	return undeclared(t, cand, r)
 }
 

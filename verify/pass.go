@@ -10,6 +10,7 @@ import (
 
 	"quern/convert/plan"
 	"quern/fp8"
+	"quern/internal/invalid"
 	"quern/source"
 )
 
@@ -32,6 +33,9 @@ type check interface {
 	// the offset of the first; of a tensor without bytes once with none. All calls
 	// for a tensor come from one goroutine.
 	piece(ctx context.Context, w *worker, p []byte, at int64) error
+	// found are pointers to all that is known when the last piece was seen, of types
+	// that records have (see encode).
+	found() []any
 }
 
 // job is a tensor and what is to be looked for in it.
@@ -118,17 +122,37 @@ func grown[T any](buf []T, n int64) []T {
 // run does the jobs of a checkpoint's tensors, in the order in which they lie in
 // its files.
 func run(ctx context.Context, in *source.Files, jobs []*job, o Options) error {
-	var total int64
+	var total, before int64
 	two := false
-	for _, j := range jobs {
-		total += j.read(j.tensor.Source.Bytes())
-		two = two || j.other > 0
+	var left []*job
+	first, last := o.share(jobs)
+	for i, j := range jobs {
+		done := o.recorded(j)
+		mine := first <= i && i < last
+		n := j.read(j.tensor.Source.Bytes())
+		if done && mine {
+			before += n
+		}
+		if mine {
+			total += n
+		}
+		switch {
+		case done || !mine:
+		case o.Recorded:
+			return invalid.Errorf("tensor %q: the parts have nothing of it: they are of another version of quern", j.tensor.Name)
+		default:
+			left, two = append(left, j), two || j.other > 0
+		}
 	}
+	jobs = left
 	workers := o.Workers
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
 	var next, done atomic.Int64
+	if done.Store(before); before > 0 && o.Progress != nil {
+		o.Progress(before, total)
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	for range min(workers, max(len(jobs), 1)) {
 		g.Go(func() error {
@@ -146,6 +170,7 @@ func run(ctx context.Context, in *source.Files, jobs []*job, o Options) error {
 				if err != nil {
 					return err
 				}
+				o.Records.Put(recordName(jobs[i]), encode(jobs[i].checks))
 			}
 		})
 	}

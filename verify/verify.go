@@ -42,11 +42,21 @@ import (
 
 	"quern/convert/serving"
 	"quern/formats/hf"
+	"quern/task"
+	"quern/verify/record"
 )
 
 // Options say how to look. None of them affects what is found.
 type Options struct {
 	Workers int // goroutines; 0: one a processor
+	// Records, if set, has what was found of tensors before, which are not read again,
+	// and takes what is found.
+	Records *record.Book
+	// Task is the part of the tensors that is looked at, of [Share].
+	Task task.Task
+	// Recorded says that all tensors are in Records: one that is not matches
+	// invalid.Input, and none is read.
+	Recorded bool
 	// Progress, if set, is called from many goroutines with the bytes that were
 	// read and those that there are to read.
 	Progress func(done, total int64)
@@ -109,7 +119,15 @@ func Compare(ctx context.Context, base, cand *hf.Checkpoint, o Options) (*Report
 	return look(ctx, base, cand, o, true)
 }
 
-// look makes one pass over cand, and over base if there is one.
+// Share looks at the tensors of a task, as [Compare] does, or without base as
+// [Integrity] does, and keeps what it finds in o.Records.
+func Share(ctx context.Context, base, cand *hf.Checkpoint, o Options) error {
+	_, err := look(ctx, base, cand, o, true)
+	return err
+}
+
+// look makes one pass over cand, and over base if there is one. The report of a task is
+// nil.
 func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool) (*Report, error) {
 	mine, err := newSide(cand, nil)
 	if err != nil {
@@ -158,11 +176,16 @@ func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool)
 	if err := mine.files.Check(); err != nil {
 		return nil, err
 	}
-	f := found{cand: mine, integrity: x, comparison: w, report: r}
 	if w != nil {
 		if err := w.base.files.Check(); err != nil {
 			return nil, fmt.Errorf("baseline: %w", err)
 		}
+	}
+	if !o.Task.Whole() {
+		return nil, nil
+	}
+	f := found{cand: mine, integrity: x, comparison: w, report: r}
+	if w != nil {
 		f.base = w.base
 		r.Weights, r.Unrelated = w.report(), w.unrelated()
 	}

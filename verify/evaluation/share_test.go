@@ -1,0 +1,171 @@
+package evaluation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"quern/convert"
+	"quern/corpus"
+	"quern/internal/blockio/faultfs"
+	"quern/runner"
+	"quern/task"
+	"quern/verify/metrics"
+	"quern/verify/record"
+)
+
+// untimed are figures without the speed, which no two runs share.
+func untimed(t testing.TB, x any) string {
+	t.Helper()
+	switch x := x.(type) {
+	case *Comparison:
+		if x != nil {
+			x.TokensPerSecond = [2]metrics.Figure{}
+		}
+	case *Single:
+		x.TokensPerSecond = 0
+	}
+	raw, err := json.Marshal(x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// pair is a model with multi-token prediction and routers, its FP8 form, and chunks.
+type pair struct {
+	base, quant *runner.Model
+	texts       []corpus.Text
+	chunks      []corpus.Chunk
+}
+
+func newPair(t testing.TB, family string, o convert.QuantizeOptions) *pair {
+	t.Helper()
+	dir := goldens + family
+	p := &pair{base: open(t, dir), quant: open(t, quantized(t, dir, o))}
+	p.texts = []corpus.Text{{Name: "a", IDs: random(1, 90, p.base.Vocab())}, {Name: "b", IDs: random(2, 41, p.base.Vocab())}}
+	var err error
+	if p.chunks, err = corpus.Chunks(p.texts, corpus.ChunkOptions{Context: 24, Prefix: []int{1}, Score: corpus.ScoreAll}); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// Tasks of whatever number, in any order and one of them twice, give the figures of one
+// run to the last digit, for two models and for one.
+func TestShares(t *testing.T) {
+	for _, family := range []string{"deepseek_v3", "qwen3"} {
+		p := newPair(t, family, convert.QuantizeOptions{})
+		c, _, err := Compare(t.Context(), p.base, p.quant, p.texts, p.chunks, Options{Worst: 5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := Run(t.Context(), p.quant, p.texts, p.chunks, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes := make([]int64, len(p.chunks))
+		for i := range p.chunks {
+			sizes[i] = int64(len(p.chunks[i].IDs))
+		}
+		for _, n := range []int{1, 3, len(p.chunks), 10} {
+			for _, base := range []*runner.Model{p.base, nil} {
+				books := make([]*record.Book, n)
+				for _, i := range append(rand.Perm(n), n/2) {
+					books[i] = record.New()
+					first, last := task.Task{I: i + 1, N: n}.Of(sizes)
+					if err := Share(t.Context(), base, p.quant, p.chunks, first, last, Options{Workers: 1 + i%3, Memory: int64(1 + i%2), TempDir: t.TempDir(), Records: books[i]}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				plain, static, err := Merged(books, len(p.chunks))
+				if err != nil || static != nil {
+					t.Fatal(err, static)
+				}
+				want, got := untimed(t, c), untimed(t, plain.Comparison(p.texts, p.chunks, 5))
+				if base == nil {
+					want, got = untimed(t, s), untimed(t, plain.Single(p.texts, p.chunks))
+				}
+				if want != got {
+					t.Errorf("%s in %d:\n%s\n%s", family, n, want, got)
+				}
+			}
+		}
+	}
+}
+
+// An evaluation that is killed at whatever call of the folder that it keeps its state in
+// goes on with the same figures to the last digit.
+func TestKilled(t *testing.T) {
+	p := newPair(t, "deepseek_v3", convert.QuantizeOptions{})
+	run := func(ctx context.Context, b *record.Book, resumed func(string, int, int)) (string, error) {
+		c, _, err := Compare(ctx, p.base, p.quant, p.texts, p.chunks, Options{Worst: 5, Records: b, Resumed: resumed})
+		return untimed(t, c), err
+	}
+	want, err := run(t.Context(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := record.Identity{{Name: "what", Value: "a test"}}
+	whole := &faultfs.FS{NoSync: true}
+	dir := filepath.Join(t.TempDir(), "whole")
+	b, _, err := record.Open(whole, dir, id, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := run(t.Context(), b, nil); err != nil || got != want {
+		t.Fatal(err)
+	}
+	if _, err := b.Close(true); err != nil {
+		t.Fatal(err)
+	}
+	calls := len(whole.Calls())
+	goneOn := 0
+	for k := 1; k < calls; k += 1 + calls/40 {
+		dir := filepath.Join(t.TempDir(), fmt.Sprint(k))
+		for round := range 3 {
+			ctx, cancel := context.WithCancel(t.Context())
+			var n atomic.Int64
+			dead := &faultfs.FS{NoSync: true, Hook: func(c faultfs.Call) *faultfs.Fault {
+				if n.Add(1) < int64(k) || round == 2 {
+					return nil
+				}
+				cancel() // nothing is written from here on, and the last write is torn
+				return &faultfs.Fault{Err: errors.New("killed")}
+			}}
+			b, changed, err := record.Open(dead, dir, id, 0)
+			if err != nil && round < 2 {
+				cancel()
+				continue // before anything was read
+			}
+			if err != nil || changed != "" {
+				t.Fatal(err, changed)
+			}
+			got, err := run(ctx, b, func(string, int, int) { goneOn++ })
+			if err == nil && got != want {
+				t.Fatalf("cut at call %d, round %d:\n%s\n%s", k, round, want, got)
+			}
+			if err != nil && (round == 2 || !errors.Is(err, context.Canceled)) {
+				t.Fatal(err)
+			}
+			if round == 2 {
+				_, err = b.Close(true)
+				if left, _ := filepath.Glob(dir); err != nil || left != nil {
+					t.Fatal(err, left)
+				}
+			} else {
+				_, _ = b.Close(false)
+			}
+			cancel()
+		}
+	}
+	if goneOn < calls/20 {
+		t.Errorf("of %d calls only %d runs went on at a layer", calls, goneOn)
+	}
+	t.Logf("%d calls, %d runs went on at a layer", calls, goneOn)
+}
