@@ -98,26 +98,43 @@ func kept(b *record.Book, name string) *Findings {
 // weights have told already.
 func Failed(b *record.Book, err error) { b.Put(failedName, []byte(err.Error())) }
 
-// Merged are the findings of all tasks as those of one run: plain, and static where
-// there are such. Books are by task. What does not go together matches invalid.Input,
-// and so does what kept a task from running its models.
-func Merged(books []*record.Book, chunks int) (plain, static *Findings, err error) {
+// Merged are the findings of all tasks about one model or two as those of one run: plain,
+// and static where there are such. What does not go together matches invalid.Input, and
+// so does what kept a task from running its models.
+func Merged(books []*record.Book, chunks []corpus.Chunk, models int) (plain, static *Findings, err error) {
 	for _, b := range books {
 		if text, ok := b.Get(failedName); ok {
 			return nil, nil, invalid.Errorf("%s", text)
 		}
 	}
-	if plain, err = join(books, plainName, chunks); err != nil {
+	if plain, err = join(books, plainName); err != nil {
 		return nil, nil, err
 	}
-	if _, ok := books[0].Get(staticName); ok {
-		static, err = join(books, staticName, chunks)
+	has := func(b *record.Book) bool { _, ok := b.Get(staticName); return ok }
+	if slices.ContainsFunc(books, has) {
+		if static, err = join(books, staticName); err != nil {
+			return nil, nil, err
+		}
 	}
-	return plain, static, err
+	for _, f := range []*Findings{plain, static} {
+		if f != nil && !f.of(chunks, models) {
+			return nil, nil, errApart
+		}
+	}
+	return plain, static, nil
+}
+
+// of reports whether findings are about each scored token of all chunks.
+func (f *Findings) of(chunks []corpus.Chunk, models int) bool {
+	n := [2]int{}
+	for _, c := range chunks {
+		n[models-1] += c.To - c.From
+	}
+	return f.Last == len(chunks) && [2]int{len(f.Alone), len(f.Tokens)} == n
 }
 
 // join puts the findings of a name together, in the order of the chunks.
-func join(books []*record.Book, name string, chunks int) (*Findings, error) {
+func join(books []*record.Book, name string) (*Findings, error) {
 	var all []*Findings
 	for _, b := range books {
 		if _, ok := b.Get(name); !ok {
@@ -158,9 +175,6 @@ func join(books []*record.Book, name string, chunks int) (*Findings, error) {
 		for k := range out.Seconds {
 			out.Seconds[k] += f.Seconds[k]
 		}
-	}
-	if out.Last != chunks {
-		return nil, errApart
 	}
 	out.Load = sums
 	return out, nil

@@ -13,6 +13,7 @@ import (
 	"quern/convert"
 	"quern/corpus"
 	"quern/internal/blockio/faultfs"
+	"quern/internal/invalid"
 	"quern/runner"
 	"quern/task"
 	"quern/verify/metrics"
@@ -83,13 +84,25 @@ func TestShares(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				plain, static, err := Merged(books, len(p.chunks))
+				models := 2
+				if base == nil {
+					models = 1
+				}
+				plain, static, err := Merged(books, p.chunks, models)
 				if err != nil || static != nil {
 					t.Fatal(err, static)
 				}
-				want, got := untimed(t, c), untimed(t, plain.Comparison(p.texts, p.chunks, 5))
+				want, got := "", ""
 				if base == nil {
 					want, got = untimed(t, s), untimed(t, plain.Single(p.texts, p.chunks))
+				} else {
+					want, got = untimed(t, c), untimed(t, plain.Comparison(p.texts, p.chunks, 5))
+				}
+				if _, _, err := Merged(books, p.chunks, 3-models); !errors.Is(err, invalid.Input) {
+					t.Error(err)
+				}
+				if _, _, err := Merged(books[1:], p.chunks, models); !errors.Is(err, invalid.Input) && n <= len(p.chunks) && n > 1 {
+					t.Error(err)
 				}
 				if want != got {
 					t.Errorf("%s in %d:\n%s\n%s", family, n, want, got)
