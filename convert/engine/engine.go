@@ -250,7 +250,7 @@ func (e *engine) convert(ctx context.Context, todo []int) error {
 	g, ctx := errgroup.WithContext(ctx)
 	e.free = make(chan *slab, e.mem.slabs)
 	for range e.mem.slabs {
-		e.free <- &slab{in: make([]byte, e.mem.slab), out: make([]byte, e.mem.slab)}
+		e.free <- newSlab(e.mem.slab)
 	}
 	e.work = make(chan *chunk, e.mem.slabs)
 	e.drop = e.total > dropAbove()

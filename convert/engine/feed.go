@@ -158,15 +158,17 @@ func weighted(t plan.Tensor) bool { return t.Op.Quantizes() && t.Quant.Search ==
 func (e *engine) read(in store.Object, c *chunk) error {
 	t, g := c.job.tensor, &c.job.geo
 	if g.linear {
-		c.in = c.slab.in[:c.span.n*g.in]
-		return e.readView(in, &t.Source, c.in, c.span.first*g.in)
+		at := c.span.first * g.in
+		c.in, _ = blockio.Fit(c.slab.in, e.place(&t.Source, at), c.span.n*g.in)
+		return e.readView(in, &t.Source, c.in, at)
 	}
-	rest := c.slab.in
+	offset, _, _, _ := g.sources[0].Place(c.span.Part, g.cols)
+	var rest []byte
+	c.in, rest = blockio.Fit(c.slab.in, e.place(&t.Source, offset), g.sources[0].Size(c.span.Part))
 	take := func(n int64) (p []byte) {
 		p, rest = rest[:n], rest[n:]
 		return p
 	}
-	c.in = take(g.sources[0].Size(c.span.Part))
 	if err := e.readPart(in, &t.Source, &g.sources[0], c.in, c); err != nil {
 		return err
 	}
@@ -210,6 +212,14 @@ func (e *engine) readPart(in store.Object, v *plan.View, lay *scheme.Output, p [
 func (e *engine) readView(in store.Object, v *plan.View, p []byte, at int64) error {
 	data := e.plan.Input.Files[v.File].Data
 	return v.Read(p, at, func(p []byte, off int64) error { return e.readAt(in, v, p, data+off) })
+}
+
+// place is where byte at of a view lies in its file.
+func (e *engine) place(v *plan.View, at int64) int64 {
+	for off := range v.Runs(at, 1) {
+		return e.plan.Input.Files[v.File].Data + off
+	}
+	return 0
 }
 
 // readAt reads a piece of view v and forgets its cached pages where the job is

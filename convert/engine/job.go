@@ -9,11 +9,18 @@ import (
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/fp8"
+	"quern/internal/blockio"
 	"quern/scheme"
 )
 
 // slab is a pair of buffers: what was read and what is to be written.
 type slab struct{ in, out []byte }
+
+// newSlab makes a slab that holds size bytes wherever they lie in a file (blockio.Fit).
+func newSlab(size int) *slab {
+	size += blockio.Slack()
+	return &slab{in: blockio.Buffer(size), out: blockio.Buffer(size)}
+}
 
 // chunk is a part of a job on its way through a slab.
 type chunk struct {

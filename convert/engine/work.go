@@ -70,11 +70,10 @@ func (e *engine) transform(c *chunk, scratch []byte) error {
 	t := c.job.tensor
 	switch t.Op {
 	case plan.Copy:
-		c.outs = [][]byte{c.in}
+		copy(c.out(int64(len(c.in))), c.in)
 		return e.checkCopy(c)
 	case plan.Cast:
-		out := c.slab.out[:c.span.n*2]
-		c.outs = [][]byte{out}
+		out := c.out(c.span.n * 2)
 		from, _ := plan.Elem(t.Source.DType)
 		if n, _ := fp8.CountNonFinite(c.in, from); n > 0 {
 			return e.nonFinite(c.job)
@@ -83,16 +82,14 @@ func (e *engine) transform(c *chunk, scratch []byte) error {
 			return e.beyond(c.job)
 		}
 	case plan.Widen:
-		out := c.slab.out[:c.span.n*4]
-		c.outs = [][]byte{out}
+		out := c.out(c.span.n * 4)
 		scales := make([]float32, c.span.n)
 		if err := widen(scales, c.in, &t.Source, c.span.first); err != nil {
 			return fmt.Errorf("reading %q: %w", e.plan.Input.Files[t.Source.File].Name, err)
 		}
 		putFloats(out, scales)
 	case plan.Dequantize:
-		out := c.slab.out[:c.span.Rows*c.span.Cols*2]
-		c.outs = [][]byte{out}
+		out := c.out(c.span.Rows * c.span.Cols * 2)
 		if err := e.decode(c, out, fp8.ElemBF16); err != nil {
 			return err
 		}
@@ -140,11 +137,31 @@ func (e *engine) decode(c *chunk, dst []byte, to fp8.Elem) error {
 	return nil
 }
 
+// out is room for n bytes of the first output of a chunk, and what it is to be written
+// from. It lies in memory as in the file.
+func (c *chunk) out(n int64) []byte {
+	p, _ := blockio.Fit(c.slab.out, c.place(), n)
+	c.outs = [][]byte{p}
+	return p
+}
+
+// place is where the first output of a chunk lies in its file.
+func (c *chunk) place() int64 {
+	g, o := &c.job.geo, &c.job.outs[0]
+	if g.linear {
+		return o.offset + c.span.first*g.out
+	}
+	offset, _, _, _ := o.layout.Place(c.span.Part, g.cols)
+	return o.offset + offset
+}
+
 // carve divides the slab among the outputs of a chunk.
 func (c *chunk) carve() {
-	rest := c.slab.out
-	for n := range c.job.geo.outputs {
-		size := c.job.geo.outputs[n].Size(c.span.Part)
+	outputs := c.job.geo.outputs
+	p, rest := blockio.Fit(c.slab.out, c.place(), outputs[0].Size(c.span.Part))
+	c.outs = append(c.outs, p)
+	for n := range outputs[1:] {
+		size := outputs[1+n].Size(c.span.Part)
 		c.outs, rest = append(c.outs, rest[:size]), rest[size:]
 	}
 }
@@ -232,7 +249,7 @@ func (e *engine) write(c *chunk) error {
 		return e.window.wrote(f, off, int64(len(p)))
 	}
 	if g.linear {
-		return put(c.outs[0], j.outs[0].offset+c.span.first*g.out)
+		return put(c.outs[0], c.place())
 	}
 	for n, p := range c.outs {
 		o := &j.outs[n]
@@ -315,9 +332,9 @@ func (e *engine) put(o *output, f store.Part, raw []byte) error {
 // hashBack takes the digest of an output whose chunks were not contiguous, from
 // the file.
 func (e *engine) hashBack(o *output, f store.Part) error {
-	buf := make([]byte, minSlab)
-	for off, end := o.offset, o.offset+o.tensor.Bytes(); off < end; off += int64(len(buf)) {
-		p := buf[:min(int64(len(buf)), end-off)]
+	buf := blockio.Buffer(minSlab + blockio.Slack())
+	for off, end := o.offset, o.offset+o.tensor.Bytes(); off < end; off += minSlab {
+		p, _ := blockio.Fit(buf, off, min(minSlab, end-off))
 		if err := blockio.ReadFull(f, p, off); err != nil {
 			return fmt.Errorf("reading %q back: %w", f, err)
 		}

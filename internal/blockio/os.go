@@ -18,7 +18,8 @@ type osFS struct{}
 
 type osFile struct {
 	*os.File
-	uncached atomic.Bool // see Uncached
+	uncached atomic.Bool             // see Uncached
+	direct   atomic.Pointer[os.File] // the same file past the page cache, where it can be had
 }
 
 // large is the size in bytes from which calls leave the page cache alone. Small
@@ -69,20 +70,52 @@ func (osFS) MkdirAll(dir string) error      { return plain(os.MkdirAll(dir, 0o75
 func (osFS) SyncDir(dir string) error       { return syncDir(dir) }
 func (osFS) Free(dir string) (int64, error) { return free(dir) }
 
-func (f *osFile) ReadAt(p []byte, off int64) (int, error) {
-	if len(p) >= large && f.uncached.Load() {
-		return f.readUncached(p, off)
+func (f *osFile) ReadAt(p []byte, off int64) (n int, err error) {
+	if len(p) >= large && off >= 0 {
+		if n = f.readDirect(p, off); n == len(p) {
+			return n, nil
+		}
+		if f.uncached.Load() {
+			m, err := f.readUncached(p[n:], off+int64(n))
+			return n + m, err
+		}
 	}
-	n, err := f.File.ReadAt(p, off)
+	m, err := f.File.ReadAt(p[n:], off+int64(n))
+	return n + m, plain(err)
+}
+
+func (f *osFile) WriteAt(p []byte, off int64) (n int, err error) {
+	if len(p) < large || off < 0 {
+		return f.writeCached(p, off)
+	}
+	from, to, err := f.writeDirect(p, off)
+	if err != nil {
+		return 0, err
+	}
+	if from < to { // with the ends beside it
+		if n, err = f.writeCached(p[:from], off); err != nil {
+			return n, err
+		}
+		n, err = f.writeCached(p[to:], off+int64(to))
+		return to + n, err
+	}
+	if f.uncached.Load() {
+		return f.writeUncached(p, off)
+	}
+	return f.writeCached(p, off)
+}
+
+func (f *osFile) writeCached(p []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(p, off)
 	return n, plain(err)
 }
 
-func (f *osFile) WriteAt(p []byte, off int64) (int, error) {
-	if len(p) >= large && f.uncached.Load() {
-		return f.writeUncached(p, off)
+func (f *osFile) Close() error {
+	err := plain(f.File.Close())
+	if d := f.direct.Swap(nil); d != nil {
+		_ = d.Close() // its writes are done: they wait for the disk
 	}
-	n, err := f.File.WriteAt(p, off)
-	return n, plain(err)
+	return err
 }
 
 func (f *osFile) Truncate(size int64) error { return plain(f.File.Truncate(size)) }

@@ -16,6 +16,9 @@ import (
 const rwfDontCache = 0x80
 
 func (f *osFile) Uncached() bool {
+	if f.direct.Load() == nil {
+		f.openDirect()
+	}
 	one := make([]byte, 1)
 	_, err := unix.Preadv2(int(f.Fd()), [][]byte{one}, 0, rwfDontCache)
 	f.uncached.Store(err == nil)
