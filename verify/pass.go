@@ -170,7 +170,7 @@ func run(ctx context.Context, in *source.Files, jobs []*job, o Options) error {
 				if err != nil {
 					return err
 				}
-				o.Records.Put(recordName(jobs[i]), encode(jobs[i].checks))
+				o.Records.Put(o.recordName(jobs[i]), encode(jobs[i].checks))
 			}
 		})
 	}

@@ -12,7 +12,7 @@ import (
 // whoever made them: this run, one before it that was cut, or the tasks of many.
 
 // recordName is the name of a tensor's record.
-func recordName(j *job) string { return "tensor " + j.tensor.Name }
+func (o *Options) recordName(j *job) string { return "tensor " + o.Name + j.tensor.Name }
 
 // encode writes what checks have found.
 func encode(checks []check) []byte {
@@ -70,7 +70,7 @@ func decode(checks []check, data []byte) (ok bool) {
 
 // recorded gives a job's checks what was found before, if that is known.
 func (o *Options) recorded(j *job) bool {
-	data, ok := o.Records.Get(recordName(j))
+	data, ok := o.Records.Get(o.recordName(j))
 	return ok && len(data) == len(encode(j.checks)) && decode(j.checks, data)
 }
 

@@ -52,6 +52,7 @@ type Options struct {
 	// Records, if set, has what was found of tensors before, which are not read again,
 	// and takes what is found.
 	Records *record.Book
+	Name    string // begins the names of records, where several checkpoints have one book
 	// Task is the part of the tensors that is looked at, of [Share].
 	Task task.Task
 	// Recorded says that all tensors are in Records: one that is not matches

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,8 @@ func (j *verifying) several(paths []string) error {
 	switch {
 	case j.reference != "":
 		return usagef("verify: --reference takes one checkpoint, not %d", len(paths))
+	case !j.task.Whole():
+		return usagef("verify: --task takes one checkpoint, not %d: a folder of parts for each", len(paths))
 	case j.emit != "":
 		return usagef("verify: --emit-reference takes one checkpoint, not %d", len(paths))
 	case j.baseline == "":
@@ -68,11 +71,23 @@ func (t *terminal) candidates(c *cli.Context, j *verifying, gates gateChanges, p
 		return err
 	}
 	defer done()
+	if j.going, err = t.keep(j, all[0], base, cks); err != nil {
+		return err
+	}
+	found, err := t.judgedAll(c.Context, j, gates, all, base, cks)
+	if err := j.going.end(err); err != nil {
+		return err
+	}
+	return t.reportedAll(c, found)
+}
+
+// judgedAll are the reports on all candidates.
+func (t *terminal) judgedAll(ctx context.Context, j *verifying, gates gateChanges, all []*models, base *hf.Checkpoint, cks []*hf.Checkpoint) (*verify.Candidates, error) {
 	found := &verify.Candidates{Baseline: base.Path, BaselineBytes: base.Bytes()}
 	for i, ck := range cks {
-		r, err := t.judged(c.Context, j, all[i], base, ck)
+		r, err := t.judged(ctx, j, all[i], base, ck, fmt.Sprintf("%d ", i+1))
 		if err != nil {
-			return fmt.Errorf("verifying %q: %w", ck.Path, err)
+			return nil, fmt.Errorf("verifying %q: %w", ck.Path, err)
 		}
 		gates.apply(r)
 		quantization := "none"
@@ -81,7 +96,7 @@ func (t *terminal) candidates(c *cli.Context, j *verifying, gates gateChanges, p
 		}
 		found.Add(r, quantization)
 	}
-	return t.reportedAll(c, found)
+	return found, nil
 }
 
 // openAll opens the models of all candidates. The texts are the same for all, as the

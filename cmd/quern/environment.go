@@ -9,7 +9,7 @@ import (
 
 // inEnvironment are the flags that may be given in the environment: those that say how
 // to run. What becomes of bytes, and what is removed, stands in the command.
-var inEnvironment = []string{"device", "device-memory", "json", "memory", "progress", "quiet", "shard-size", "verbose", "workers"}
+var inEnvironment = []string{"device", "device-memory", "json", "memory", "progress", "quiet", "shard-size", "state", "verbose", "workers"}
 
 // variable is the name of a flag in the environment.
 func variable(flag string) string {

@@ -13,6 +13,7 @@ import (
 	"quern/internal/invalid"
 	"quern/internal/outfile"
 	"quern/verify"
+	"quern/verify/record"
 )
 
 // Exit codes; exits says what they mean.
@@ -36,7 +37,7 @@ var exits = []struct {
 	{exitUsage, "wrong usage", isUsage},
 	{exitGate, "verification ran and a gate failed", func(err error) bool { return errors.Is(err, errGate) }},
 	{exitInvalid, "the input is invalid or unsupported", func(err error) bool { return errors.Is(err, invalid.Input) }},
-	{exitMissing, "tasks are missing (merge names them)", isA[*engine.Missing]},
+	{exitMissing, "tasks are missing (merge names them)", func(err error) bool { return isA[*engine.Missing](err) || isA[*record.Missing](err) }},
 	{exitInterrupted, "interrupted (the same command goes on)", func(err error) bool { return isA[*interruption](err) }},
 	{exitFailed, "failed", func(error) bool { return true }},
 }

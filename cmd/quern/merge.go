@@ -18,14 +18,28 @@ import (
 func mergeCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "merge",
-		Usage:     "complete a folder that tasks have filled",
-		ArgsUsage: "OUT",
+		Usage:     "complete a folder that tasks have filled, or judge what tasks of verify have found",
+		ArgsUsage: "OUT | PARTS…",
 		Description: "Checks that the files of all tasks (--task i/n of quantize, convert and shard) are there\n" +
 			"and of one input, and writes index, config and manifest, so that OUT is byte for byte\n" +
-			"what one run makes. Tasks that are missing are named, and the exit code is 5.\n\n" +
-			"Example:\n   quern merge ./my-model-fp8",
-		Flags: []cli.Flag{quietFlag, jsonFlag},
+			"what one run makes. Tasks that are missing are named, and the exit code is 5.\n" +
+			"Of verify it takes the folder of --parts, or the files in it, needs the checkpoints and\n" +
+			"texts too, and gives what one run gives: report, gates, exit code 3 if one fails.\n\n" +
+			"Example:\n   quern merge ./my-model-fp8\n   quern merge --report r.html ./parts",
+		Flags: append(judging(), quietFlag, jsonFlag),
 		Action: func(c *cli.Context) error {
+			paths, none, err := partsOf(c.Args().Slice())
+			if err != nil {
+				return err
+			}
+			if !none {
+				return t.mergeParts(c, paths)
+			}
+			for _, f := range judging() {
+				if name := f.Names()[0]; c.IsSet(name) {
+					return usagef("merge: --%s is for parts of verify, and there are none", name)
+				}
+			}
 			out, sink, err := sinkOf(c)
 			if err != nil {
 				return err

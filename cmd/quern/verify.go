@@ -35,16 +35,15 @@ func verifyCommand(t *terminal) *cli.Command {
 			"--reference the model's outputs are held against those of any other program (an outputs\n" +
 			"file, docs/verify.md); given an outputs file instead of a checkpoint, the two files are\n" +
 			"compared. Several checkpoints of one baseline are compared in one table, and the baseline\n" +
-			"is run once for all. Exit code 3 if a gate fails.\n\n" +
-			"Example:\n   quern verify --baseline ./my-model --text my.txt --report r.html ./my-model-fp8",
+			"is run once for all. Exit code 3 if a gate fails. A run that was cut goes on where it\n" +
+			"was. With --task each of many machines looks at its part, and quern merge judges.\n\n" +
+			"Example:\n   quern verify --baseline ./my-model --text my.txt --report r.html ./my-model-fp8\n" +
+			"   quern verify --task 3/16 --parts ./parts --baseline ./my-model --text my.txt ./my-model-fp8",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "baseline", Usage: "`CKPT`the checkpoint that it was made from"},
 			&cli.StringFlag{Name: "reference", Usage: "`FILE`outputs of another program, or of --emit-reference"},
 			&cli.StringFlag{Name: "emit-reference", Usage: "`FILE`write the model's outputs on the text: logits, hidden states, experts"},
-		}, append(append(append(evaluationFlags(), deviceFlags()...), gateFlags()...),
-			engineFlag("fails the gate engines"),
-			&cli.StringFlag{Name: "report", Usage: "`FILE`write a report as one HTML file"},
-			&cli.StringFlag{Name: "json-file", Usage: "`FILE`write the result as JSON, beside what is printed"},
+		}, append(slices.Concat(evaluationFlags(), deviceFlags(), judging(), verifyTaskFlags()),
 			workersFlag, verifyMemoryFlag, quietFlag, jsonFlag)...),
 		Action: func(c *cli.Context) error {
 			args, err := positional(c, 1, maxCandidates)
@@ -75,6 +74,9 @@ func verifyCommand(t *terminal) *cli.Command {
 			}
 			if len(args) > 1 {
 				return t.candidates(c, j, gates, args)
+			}
+			if !j.task.Whole() {
+				return t.share(c, j, args[0])
 			}
 			r, err := t.check(c.Context, j, args[0])
 			if err != nil {
@@ -238,15 +240,9 @@ func (t *terminal) check(ctx context.Context, j *verifying, path string) (*verif
 	if isOutputs(path) {
 		return t.compareOutputs(ctx, j, path)
 	}
-	ck, err := t.open(path)
+	base, ck, err := t.both(j, path)
 	if err != nil {
 		return nil, err
-	}
-	var base *hf.Checkpoint
-	if j.baseline != "" {
-		if base, err = t.open(j.baseline); err != nil {
-			return nil, fmt.Errorf("--baseline: %w", err)
-		}
 	}
 	return t.verify(ctx, j, base, ck)
 }

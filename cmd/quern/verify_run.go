@@ -25,9 +25,11 @@ import (
 	"quern/internal/tinyseek"
 	"quern/internal/ui"
 	"quern/runner"
+	"quern/task"
 	"quern/verify"
 	"quern/verify/evaluation"
 	"quern/verify/outputs"
+	"quern/verify/record"
 )
 
 // verifying is a verification as the flags ask for it.
@@ -39,11 +41,16 @@ type verifying struct {
 	chunk                     corpus.ChunkOptions
 	activations               string
 	device                    gpu.Device // nil: the processor
+	kind                      string     // of the device that tasks had
 	workers                   int
 	memory                    int64
 	quiet                     bool
 	command                   []string
 	engines                   []serving.Target // that the checkpoint is meant for
+	task                      task.Task        // whose part is looked at; the zero one is all
+	state                     string           // where a run keeps what it goes on from; "" is the usual place
+	going                     *goingOn         // nil until models and texts are open
+	parts                     []*record.Book   // what tasks have found, to be merged
 }
 
 // worstTokens is how many of the tokens that are furthest apart are listed.
@@ -56,6 +63,9 @@ func verifyJob(c *cli.Context) (*verifying, error) {
 	}
 	var err error
 	if err = j.evaluation(c); err != nil {
+		return nil, err
+	}
+	if err = j.divided(c); err != nil {
 		return nil, err
 	}
 	text := len(j.texts) > 0 || j.ids != ""
@@ -89,6 +99,7 @@ func (j *verifying) evaluation(c *cli.Context) error {
 	if j.engines, err = targets(c); err != nil {
 		return err
 	}
+	j.state = c.String("state")
 	debug.SetMemoryLimit(j.memory)
 	j.chunk.Tokens, j.chunk.Context = c.Int("tokens"), c.Int("context")
 	switch {
@@ -118,12 +129,16 @@ func (t *terminal) verify(ctx context.Context, j *verifying, base, ck *hf.Checkp
 		return nil, err
 	}
 	defer m.close()
-	return t.judged(ctx, j, m, base, ck)
+	if j.going, err = t.keep(j, m, base, []*hf.Checkpoint{ck}); err != nil {
+		return nil, err
+	}
+	r, err := t.judged(ctx, j, m, base, ck, "")
+	return r, j.going.end(err)
 }
 
-// judged is the report on ck, whose models are open.
-func (t *terminal) judged(ctx context.Context, j *verifying, m *models, base, ck *hf.Checkpoint) (*verify.Report, error) {
-	r, err := t.weights(ctx, j, base, ck)
+// judged is the report on ck, whose models are open. Its records begin with name.
+func (t *terminal) judged(ctx context.Context, j *verifying, m *models, base, ck *hf.Checkpoint, name string) (*verify.Report, error) {
+	r, err := t.weights(ctx, j, base, ck, name)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +150,7 @@ func (t *terminal) judged(ctx context.Context, j *verifying, m *models, base, ck
 		r.Warnings = append(r.Warnings, "the models were not run: "+r.Unrelated)
 		return r, nil
 	}
-	b, err := t.behaviour(ctx, j, m)
+	b, err := t.behaviour(ctx, j, m, name)
 	switch {
 	case err != nil && !r.Passed && errors.Is(err, invalid.Input):
 		// The bytes have told already; the report is worth more than the error.
@@ -149,10 +164,10 @@ func (t *terminal) judged(ctx context.Context, j *verifying, m *models, base, ck
 }
 
 // weights is the pass over the bytes.
-func (t *terminal) weights(ctx context.Context, j *verifying, base, ck *hf.Checkpoint) (*verify.Report, error) {
+func (t *terminal) weights(ctx context.Context, j *verifying, base, ck *hf.Checkpoint, name string) (*verify.Report, error) {
 	bar := t.progress("checking", j.quiet)
 	defer bar.Stop()
-	o := verify.Options{Workers: j.workers, Progress: bar.Update}
+	o := verify.Options{Workers: j.workers, Progress: bar.Update, Records: j.going.Book, Name: name, Recorded: j.parts != nil}
 	if base == nil {
 		return verify.Integrity(ctx, ck, o)
 	}
@@ -343,13 +358,22 @@ func readText(path string) ([]byte, error) {
 	return raw, nil
 }
 
-// behaviour runs the models.
-func (t *terminal) behaviour(ctx context.Context, j *verifying, m *models) (*verify.Behaviour, error) {
-	b := &verify.Behaviour{Setup: j.setup(m)}
+// running is how models are run, behind progress bars.
+func (t *terminal) running(j *verifying, name string) (o evaluation.Options, stop func()) {
 	show := &phases{t: t, quiet: j.quiet}
-	defer show.stop()
-	o := evaluation.Options{
+	return evaluation.Options{
 		Workers: j.workers, Memory: j.memory, Device: j.device, FP8Activations: j.activations == "fp8", Worst: worstTokens, Progress: show.update,
+		Records: j.going.Book, Name: name, Resumed: t.resumed(j), Saved: j.going.saves,
+	}, show.stop
+}
+
+// behaviour runs the models.
+func (t *terminal) behaviour(ctx context.Context, j *verifying, m *models, name string) (*verify.Behaviour, error) {
+	b := &verify.Behaviour{Setup: j.setup(m)}
+	o, stop := t.running(j, name)
+	defer stop()
+	if j.parts != nil {
+		return b, j.merged(m, b)
 	}
 	if m.reference != nil {
 		c, err := evaluation.Against(ctx, m.reference, m.cand, o)
@@ -380,6 +404,12 @@ func (t *terminal) behaviour(ctx context.Context, j *verifying, m *models) (*ver
 	if err != nil {
 		return nil, err
 	}
+	m.told(b, c, static)
+	return b, nil
+}
+
+// told takes what two models make of the texts.
+func (m *models) told(b *verify.Behaviour, c, static *evaluation.Comparison) {
 	b.Compared(c)
 	if static != nil {
 		b.Static, b.StaticMTP = &static.Metrics, static.MTP
@@ -387,7 +417,6 @@ func (t *terminal) behaviour(ctx context.Context, j *verifying, m *models) (*ver
 	for i := range b.Worst {
 		b.Worst[i].Show = m.shown(&b.Worst[i])
 	}
-	return b, nil
 }
 
 // shown is a bad token as text.

@@ -23,9 +23,9 @@ const (
 	sampleBlock  = 16 << 10
 )
 
-// sample is the digest of a file's sampled content: data is where it begins, size
+// Sample is the digest of a file's sampled content: data is where it begins, size
 // that of the file.
-func sample(r io.ReaderAt, data, size int64) (string, error) {
+func Sample(r io.ReaderAt, data, size int64) (string, error) {
 	h := blake3.New()
 	n := size - data
 	blocks := min(ceilDiv(n, sampleBlock), sampleBlocks)
@@ -49,7 +49,7 @@ func sample(r io.ReaderAt, data, size int64) (string, error) {
 func (e *engine) content(files []int, side bool) ([]manifest.Content, error) {
 	var list []manifest.Content
 	add := func(name string, f store.Object, data, size int64) error {
-		digest, err := sample(f, data, size)
+		digest, err := Sample(f, data, size)
 		if err == io.ErrUnexpectedEOF {
 			return invalid.Errorf("reading %q: the file became shorter while it was read", f.String())
 		}

@@ -27,8 +27,9 @@ type Options struct {
 	// The names of records begin with Name.
 	Records *record.Book
 	Name    string
-	// Resumed, if set, is told where an earlier run is gone on with.
-	Resumed func(what string, layer, layers int)
+	// Resumed, if set, is told where an earlier run is gone on with, Saved what is kept
+	// for a later one.
+	Resumed, Saved func(what string, layer, layers int)
 	// Progress, if set, is called with the work that is done and that there is, in
 	// bytes of weights.
 	Progress func(what string, done, total int64)

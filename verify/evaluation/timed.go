@@ -39,7 +39,9 @@ func timed(ctx context.Context, m *runner.Model, chunks []corpus.Chunk, o *Optio
 		}
 		n := 4 * int64(x.Len()) * int64(x.Width())
 		if o.Records.Due(n, layer == m.Layers()-1) {
-			o.Records.Save(name, func(w io.Writer) error { return t.save(w, layer+1, x) })
+			if o.Records.Save(name, func(w io.Writer) error { return t.save(w, layer+1, x) }) && o.Saved != nil {
+				o.Saved(what, layer+1, m.Layers())
+			}
 		}
 		return nil
 	}

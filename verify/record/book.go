@@ -2,6 +2,7 @@ package record
 
 import (
 	"io"
+	"strings"
 	"sync"
 	"time"
 )
@@ -55,6 +56,19 @@ func (b *Book) Take(other *Book) {
 	}
 }
 
+// Count is the number of records whose names begin with a text.
+func (b *Book) Count(prefix string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for _, name := range b.names {
+		if strings.HasPrefix(name, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
 // Len is the number of records.
 func (b *Book) Len() int {
 	if b == nil {
@@ -78,16 +92,17 @@ func (b *Book) Due(n int64, last bool) bool {
 }
 
 // Save keeps the state of work under way as name, in the place of what it was before.
-// Like Put it never fails.
-func (b *Book) Save(name string, write func(w io.Writer) error) {
+// Like Put it never fails; saved says whether it is kept.
+func (b *Book) Save(name string, write func(w io.Writer) error) (saved bool) {
 	if b == nil || b.state == nil {
-		return
+		return false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	began := time.Now()
 	b.state.save(name, write)
 	b.state.saved, b.state.cost = time.Now(), time.Since(began)
+	return b.state.broken == nil
 }
 
 // Load is the state of a name: what was saved whole, and its size in bytes. nil if there

@@ -143,7 +143,7 @@ func ReadPart(path string) (*Part, error) {
 	damaged := invalid.Errorf("reading %q: %w", path, errDamaged)
 	name, data, at, ok := readFrame(o, int64(len(magic)), o.Size())
 	var h head
-	if !ok || name != partName || json.Unmarshal(data, &h) != nil || h.Task.Whole() {
+	if !ok || name != partName || json.Unmarshal(data, &h) != nil || h.Task.I < 1 || h.Task.I > h.Task.N || h.Task.N > task.Most {
 		return nil, damaged
 	}
 	p := &Part{Path: path, Task: h.Task, Identity: h.Identity, Command: h.Command, Book: New()}
@@ -192,30 +192,32 @@ func (m *Missing) Error() string {
 }
 
 // Merge puts the parts of all tasks together, in whatever order and with tasks that are
-// there twice. Parts of different verifications match invalid.Input, missing ones are
-// [Missing].
-func Merge(parts []*Part) (*Book, error) {
-	all := New()
-	there := map[int]bool{}
+// there twice: as one book, and as those of each task. Parts of different verifications
+// match invalid.Input, missing ones are [Missing].
+func Merge(parts []*Part) (all *Book, each []*Book, err error) {
 	first := parts[0]
+	each = make([]*Book, first.Task.N)
+	all = New()
 	for _, p := range parts {
 		if p.Task.N != first.Task.N {
-			return nil, invalid.Errorf("%q is task %s, and %q is one of %d: parts of different runs", p.Path, p.Task, first.Path, first.Task.N)
+			return nil, nil, invalid.Errorf("%q is task %s, and %q is one of %d: parts of different runs", p.Path, p.Task, first.Path, first.Task.N)
 		}
 		if d := first.Identity.Difference(p.Identity); d != "" {
-			return nil, invalid.Errorf("%q is part of another verification than %q: %s", p.Path, first.Path, d)
+			return nil, nil, invalid.Errorf("%q is part of another verification than %q: %s", p.Path, first.Path, d)
 		}
-		there[p.Task.I] = true
-		all.Take(p.Book)
+		if each[p.Task.I-1] == nil {
+			each[p.Task.I-1] = p.Book
+			all.Take(p.Book)
+		}
 	}
 	m := &Missing{Of: first.Task.N}
-	for i := 1; i <= first.Task.N; i++ {
-		if !there[i] {
-			m.Tasks = append(m.Tasks, i)
+	for i, b := range each {
+		if b == nil {
+			m.Tasks = append(m.Tasks, i+1)
 		}
 	}
 	if len(m.Tasks) > 0 {
-		return nil, m
+		return nil, nil, m
 	}
-	return all, nil
+	return all, each, nil
 }

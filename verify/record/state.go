@@ -25,7 +25,7 @@ const (
 
 // Interval is how long a run goes on before anything of it is kept, and at least from
 // one saved state to the next.
-const Interval = 5 * time.Second
+const Interval = 2 * time.Second
 
 // state is the folder in which a book lasts.
 type state struct {
