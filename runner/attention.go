@@ -268,7 +268,7 @@ func (g *grouped) attendMany(p *pass, out, q, keys, values []float32, seen chose
 	defer p.arena.release(mark)
 	qw, ow := g.heads*g.size, g.heads*g.valueSize
 	finite := vec.FirstNonFinite(values[:(s.pos+s.n)*vw]) < 0
-	blocks := blocksOf([]segment{s}, p.workers, s.pos+s.n)
+	blocks := p.blocksOf([]segment{s}, s.pos+s.n)
 	scores := p.arena.floats(p.workers * blocks.room)
 	p.jobs(g.heads*len(blocks.all), queryBlock*(s.pos+s.n)*g.size, func(job, worker int) {
 		head, b := job/len(blocks.all), &blocks.all[job%len(blocks.all)]

@@ -32,15 +32,19 @@ func (b *bag) missing(p *part) []*vector {
 
 // forget takes the weights of a part away.
 func (b *bag) forget(p *part) {
-	for _, m := range p.ms {
-		delete(b.mats, m)
-		delete(b.codes, m)
-	}
+	b.forgetMatrices(p)
 	for _, v := range p.vs {
 		if b.users[v]--; b.users[v] == 0 {
 			delete(b.vecs, v)
 			delete(b.users, v)
 		}
+	}
+}
+
+func (b *bag) forgetMatrices(p *part) {
+	for _, m := range p.ms {
+		delete(b.mats, m)
+		delete(b.codes, m)
 	}
 }
 

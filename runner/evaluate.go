@@ -12,7 +12,7 @@ import (
 // StaticScales, Device and Fast affect the results.
 type Options struct {
 	Workers int   // goroutines; 0: one a processor
-	Memory  int64 // bytes for activations and weights; 0: 2 GiB. Two matrices and one text have to fit in any case
+	Memory  int64 // bytes for activations and weights; 0: 2 GiB. The weights of a block have to fit in any case
 	TempDir string
 
 	// FP8Activations rounds the inputs of FP8 weights as engines do: in groups of 128
@@ -64,6 +64,9 @@ type Evaluation struct {
 	MTPStarts []int
 }
 
+// Bytes is the memory that the states take.
+func (e *Evaluation) Bytes() int64 { return e.Hidden.Bytes() + e.MTP.Bytes() }
+
 // Close gives the rows back.
 func (e *Evaluation) Close() {
 	if e != nil {
@@ -76,9 +79,9 @@ func (e *Evaluation) Close() {
 type evaluator struct {
 	*walk
 	o      Options
+	budget budget
 	load   *loader
 	starts []int // of the texts that are walked
-	spill  bool
 	// embedded are the embeddings of all tokens, kept for multi-token prediction where
 	// that has the same table: no byte is read twice.
 	embedded *Rows
@@ -95,14 +98,13 @@ func (m *Model) Evaluate(ctx context.Context, texts [][]int, o Options) (_ *Eval
 		return nil, err
 	}
 	ev := &Evaluation{Texts: texts, Starts: starts(texts, 0)}
-	load := &loader{files: m.files, progress: o.Progress, total: m.weightBytes(!o.NoMTP)}
-	e := &evaluator{o: o, load: load}
-	// States, what experts read, their sums, and the states of MTP or embeddings for it.
-	e.spill = 4*int64(ev.Starts[len(texts)])*int64(m.Width())*4 > o.Memory/2
+	load := &loader{files: m.files, progress: o.Progress, total: m.weightBytes(!o.NoMTP), most: o.Memory / 16}
+	e := &evaluator{o: o, load: load, budget: m.budget(o.Memory, ev.Starts[len(texts)], !o.NoMTP)}
 	e.walk = &walk{
-		pass: newPass(m, ctx, o.Workers, newStreamed(load, o.Memory)), shelf: newShelf(e.spill, o.TempDir), everyExpert: o.AllExperts,
+		pass: newPass(m, ctx, o.Workers, newStreamed(load, e.budget.left/4)), shelf: newShelf(e.budget.spill, o.TempDir), everyExpert: o.AllExperts,
 		groups: e.groups, entered: e.entered, after: e.after,
 	}
+	e.room = e.budget.numbers()
 	e.product, e.fp8, e.hooks = product{e.workers, o.Fast, o.Device}, o.FP8Activations, o.Hooks
 	e.chunk = e.chunkRows()
 	if q := m.cfg.Quant; q != nil {
@@ -219,7 +221,7 @@ func (e *evaluator) begin(texts [][]int, from, width int) (*Rows, error) {
 	for _, t := range texts {
 		e.tokens = append(e.tokens, t[from:]...)
 	}
-	x, err := newRows(len(e.tokens), width, e.spill, e.o.TempDir)
+	x, err := newRows(len(e.tokens), width, e.budget.spill, e.o.TempDir)
 	e.x = x
 	return x, err
 }
@@ -272,7 +274,7 @@ func (e *evaluator) finish(p *part, n *norm, layer int) (*Rows, error) {
 	out, d := e.x, e.m.hidden
 	if e.x.width != d {
 		var err error
-		if out, err = newRows(e.x.n, d, e.spill, e.o.TempDir); err != nil {
+		if out, err = newRows(e.x.n, d, e.budget.spill, e.o.TempDir); err != nil {
 			return e.x, err
 		}
 		defer e.x.Close()

@@ -13,14 +13,6 @@ import (
 // vain stays small.
 const queryBlock = 48
 
-const (
-	// scoreRoom is about how many scores all workers hold, however long a text is.
-	scoreRoom = 16 << 20
-	// keyRoom is about how many numbers keys and values of heads take that are made from
-	// latents, at least those of one head.
-	keyRoom = 8 << 20
-)
-
 // blocks are the rows of segments, some at a time; room is for the scores of any of them.
 type blocks struct {
 	all  []queryRows
@@ -32,8 +24,8 @@ type queryRows struct{ seg, first, n int }
 
 // blocksOf divides segments of texts of at most so many tokens. The costly ones, which see
 // most, come first, so that the workers end together.
-func blocksOf(segs []segment, workers, longest int) blocks {
-	step := min(max(scoreRoom/(workers*longest), 1), queryBlock)
+func (p *pass) blocksOf(segs []segment, longest int) blocks {
+	step := min(max(p.room/(p.workers*longest), 1), queryBlock)
 	b := blocks{room: step * longest}
 	for i := range segs {
 		for first := 0; first < segs[i].n; first += step {

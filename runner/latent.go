@@ -235,9 +235,9 @@ func (a *latent) over(p *pass, out, q []float32, k known, keys chosen, segs []se
 	qk, kv, n := a.nope+a.rotated, a.nope+a.valueSize, k.n
 	w, sinks := a.keyWeights(p), a.sinks.of(p.weights)
 	lat := p.inputs(k.lat[:n*a.rank], n, a.kvB)
-	some := min(max(keyRoom/(n*(qk+a.valueSize)), 1), a.heads)
+	some := min(max(p.room/(n*(qk+a.valueSize)), 1), a.heads)
 	widest, _ := reachOf(segs)
-	blocks := blocksOf(segs, p.workers, widest)
+	blocks := p.blocksOf(segs, widest)
 	allKeys, allValues := p.arena.floats(some*n*qk), p.arena.floats(some*n*a.valueSize)
 	scores := p.arena.floats(p.workers * blocks.room)
 	finite := make([]bool, some)

@@ -29,6 +29,16 @@ type block struct {
 	first, behind *part // weights up to the mixer, and of what follows it
 }
 
+// again reports whether a later block has the mixer of block j, too.
+func (l *layer) again(j int) bool {
+	for _, b := range l.blocks[j+1:] {
+		if b.mixer == l.blocks[j].mixer {
+			return true
+		}
+	}
+	return false
+}
+
 // site is where a mixer is laid out: its layer, with what finds the weights.
 type site struct {
 	*builder

@@ -18,6 +18,7 @@ type loader struct {
 
 	mu   sync.Mutex
 	free [][]byte
+	most int64 // bytes that are kept free
 	last *unit // that was started last, whose reading the next one waits for
 }
 
@@ -86,7 +87,8 @@ func (l *loader) take(n int64) []byte {
 	defer l.mu.Unlock()
 	best := -1
 	for i, s := range l.free {
-		if int64(cap(s)) >= n && (best < 0 || cap(s) < cap(l.free[best])) {
+		// One that is far too large stays for what needs it.
+		if int64(cap(s)) >= n && int64(cap(s)) <= 4*n+(1<<20) && (best < 0 || cap(s) < cap(l.free[best])) {
 			best = i
 		}
 	}
@@ -106,7 +108,11 @@ func (l *loader) take(n int64) []byte {
 func (l *loader) drop(u *unit) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if cap(u.slab) > 0 && len(l.free) < 4 {
+	kept := int64(cap(u.slab))
+	for _, s := range l.free {
+		kept += int64(cap(s))
+	}
+	if cap(u.slab) > 0 && len(l.free) < 4 && kept <= l.most {
 		l.free = append(l.free, u.slab)
 	}
 	u.slab, u.mats, u.coded = nil, nil, nil

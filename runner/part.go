@@ -64,6 +64,8 @@ type provider interface {
 	hold(p *part) error
 	// ahead is told which part will be held next, nil when nobody knows.
 	ahead(p *part)
+	// trim is told that the matrices of a part are not needed for now.
+	trim(p *part)
 	// release is told that a part is not needed for now.
 	release(p *part)
 	// fits reports whether n bytes of parts can be held at once.

@@ -76,12 +76,16 @@ type pass struct {
 	weights provider
 	arena   *arena
 	helpers []pass
+	room    int // numbers of scratch memory for scores, and as many for keys and values
 }
+
+// usualRoom is the room of a pass over few rows.
+const usualRoom = 8 << 20
 
 // newPass is a pass of workers goroutines, 0 for one a processor.
 func newPass(m *Model, ctx context.Context, workers int, weights provider) *pass {
 	n := workersOf(workers)
-	p := &pass{m: m, ctx: ctx, workers: n, product: product{workers: n}, weights: weights, arena: &arena{}, helpers: make([]pass, n)}
+	p := &pass{m: m, ctx: ctx, workers: n, product: product{workers: n}, weights: weights, arena: &arena{}, helpers: make([]pass, n), room: usualRoom}
 	for i := range p.helpers {
 		p.helpers[i].arena = &arena{}
 	}
@@ -237,16 +241,28 @@ type arena struct {
 	chunks [][]float32
 	chunk  int // in use
 	used   int // of it
+	live   int // numbers in use
+	most   int // at once, so far
 }
 
-type arenaMark struct{ chunk, used int }
+type arenaMark struct{ chunk, used, live int }
 
-func (a *arena) mark() arenaMark { return arenaMark{a.chunk, a.used} }
+func (a *arena) mark() arenaMark { return arenaMark{a.chunk, a.used, a.live} }
 
-func (a *arena) release(m arenaMark) { a.chunk, a.used = m.chunk, m.used }
+func (a *arena) release(m arenaMark) { a.chunk, a.used, a.live = m.chunk, m.used, m.live }
+
+// settle makes one chunk of several, where nothing is in use: of as many numbers as were
+// in use at once, where those of different blocks had chunks of their own.
+func (a *arena) settle() {
+	if a.live == 0 && len(a.chunks) > 1 {
+		a.chunks, a.chunk, a.used = nil, 0, 0
+	}
+}
 
 // floats returns n numbers of any value.
 func (a *arena) floats(n int) []float32 {
+	a.live += n
+	a.most = max(a.most, a.live)
 	for a.chunk < len(a.chunks) {
 		if c := a.chunks[a.chunk]; len(c)-a.used >= n {
 			a.used += n
@@ -254,9 +270,11 @@ func (a *arena) floats(n int) []float32 {
 		}
 		a.chunk, a.used = a.chunk+1, 0
 	}
-	// Doubling keeps the number of chunks small, and the slack within what is in use.
 	size := n
-	for _, c := range a.chunks {
+	if len(a.chunks) == 0 {
+		size = a.most
+	}
+	for _, c := range a.chunks { // few chunks, with little slack
 		size = max(size, min(len(c), 1<<20))
 	}
 	a.chunks = append(a.chunks, make([]float32, size))

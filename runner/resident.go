@@ -110,8 +110,10 @@ func (r *resident) fits(n int64) bool {
 	return pinned+n <= r.limit
 }
 
-// ahead and release have no meaning here: what is read stays, or makes room by itself.
+// ahead, trim and release have no meaning here: what is read stays, or makes room by itself.
 func (r *resident) ahead(*part) {}
+
+func (r *resident) trim(*part) {}
 
 func (r *resident) release(*part) {}
 

@@ -59,6 +59,14 @@ func (r *Rows) Len() int { return r.n }
 // Width is the number of elements of a row.
 func (r *Rows) Width() int { return r.width }
 
+// Bytes is the memory that the rows take: none in a file.
+func (r *Rows) Bytes() int64 {
+	if r == nil {
+		return 0
+	}
+	return 4 * int64(cap(r.mem))
+}
+
 // Close gives the rows back.
 func (r *Rows) Close() {
 	if r == nil {

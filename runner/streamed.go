@@ -5,12 +5,12 @@ package runner
 type streamed struct {
 	*bag
 	load   *loader
-	memory int64
+	room   int64 // for a part that is read ahead
 	units  map[*part]*unit // held or being read
 }
 
-func newStreamed(l *loader, memory int64) *streamed {
-	return &streamed{bag: newBag(), load: l, memory: memory, units: map[*part]*unit{}}
+func newStreamed(l *loader, room int64) *streamed {
+	return &streamed{bag: newBag(), load: l, room: room, units: map[*part]*unit{}}
 }
 
 func (s *streamed) hold(p *part) error {
@@ -26,8 +26,16 @@ func (s *streamed) start(p *part) {
 
 // ahead starts reading a part, if there is room for it beside what is in use.
 func (s *streamed) ahead(p *part) {
-	if p != nil && s.units[p] == nil && p.slab <= s.memory/8 {
+	if p != nil && s.units[p] == nil && p.slab <= s.room {
 		s.start(p)
+	}
+}
+
+// trim keeps of a part the vectors alone, which others may share.
+func (s *streamed) trim(p *part) {
+	if u := s.units[p]; u != nil {
+		s.forgetMatrices(p)
+		s.load.drop(u)
 	}
 }
 

@@ -12,15 +12,13 @@ import (
 func (e *evaluator) chunkRows() int {
 	c := e.m.cfg
 	inner := max(c.ExpertSize(), c.SharedSize(), c.IntermediateSize)
-	per := 4 * int64(3*e.m.hidden+4*inner)
-	return int(min(max(e.o.Memory/8/per, 64), 4096))
+	return min(max(e.budget.rows(5*e.m.hidden+2*e.m.Width()+4*inner), 64), 4096)
 }
 
 // groups are whole texts of about as many rows as there is memory for, and pieces of those
 // that are longer.
 func (e *evaluator) groups(scratch int) []group {
-	per := 4 * int64(scratch+2*e.x.width)
-	return groupsOf(e.starts, int(min(e.o.Memory/6/per, mostRows)))
+	return groupsOf(e.starts, min(e.budget.rows(scratch+3*e.m.hidden+2*e.x.width), mostRows))
 }
 
 const (

@@ -53,13 +53,18 @@ func (w *walk) through(ls []*layer) error {
 			if err := w.block(l, j, next); err != nil {
 				return err
 			}
+			if !l.again(j) {
+				w.weights.trim(l.blocks[j].first)
+				w.weights.trim(l.blocks[j].behind)
+			}
+			w.arena.settle()
 		}
 		if w.after != nil {
 			if err := w.after(l); err != nil {
 				return err
 			}
 		}
-		// Blocks may share a norm, so that parts stay until the layer is done.
+		// Blocks may share a norm, so that vectors stay until the layer is done.
 		for _, b := range l.blocks {
 			w.weights.release(b.first)
 			w.weights.release(b.behind)
