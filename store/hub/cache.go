@@ -11,7 +11,7 @@ import (
 
 // Cached finds a repository in the local cache of huggingface_hub: the folder of its
 // snapshot, whose files are links to blobs. ok reports that it is complete: config, a
-// tokenizer and all weights are there. Of a snapshot that is not, dir is its folder all
+// tokenizer and all weights are there, or the one file that is asked for. Of a snapshot that is not, dir is its folder all
 // the same; "" where there is none.
 //
 // A branch is taken as the cache knows it (refs/), which may be older than the hub's.
@@ -31,7 +31,16 @@ func (s Settings) Cached(l Location) (dir string, ok bool) {
 	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
 		return "", false
 	}
+	if l.File != "" {
+		return dir, there(dir, l.File)
+	}
 	return dir, complete(dir)
+}
+
+// there reports whether a snapshot holds a file: not only a link to a blob.
+func there(dir, name string) bool {
+	st, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
+	return err == nil && st.Mode().IsRegular()
 }
 
 // tokenizers are files of which a checkpoint with texts has one.
@@ -43,10 +52,7 @@ var numbered = regexp.MustCompile(`^(.+)-(\d{5})-of-(\d{5})\.safetensors$`)
 // complete reports whether a snapshot holds what is needed of a checkpoint. Downloads
 // that were filtered or interrupted leave one without: a file is linked when it is whole.
 func complete(dir string) bool {
-	there := func(name string) bool {
-		st, err := os.Stat(filepath.Join(dir, name)) // follows the link to the blob
-		return err == nil && st.Mode().IsRegular()
-	}
+	there := func(name string) bool { return there(dir, name) }
 	if !there("config.json") || !anyOf(tokenizers, there) {
 		return false
 	}

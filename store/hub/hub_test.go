@@ -297,13 +297,65 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: the token is in %q", c.name, err)
 		}
 	}
-	for _, l := range []string{"hf://", "hf://name", "hf://a/b/c", "hf://a/b@", "hf://a/b@../x", "hf://../b", "https://a/b", "hf://a/b?x"} {
+	for _, l := range []string{
+		"hf://", "hf://name", "hf://a/b@", "hf://a/b@../x", "hf://../b", "https://a/b", "hf://a/b?x",
+		"hf://a/b//c", "hf://a/b/../c.safetensors", "hf://a/b/c?x.safetensors", "hf://a/b@/c.safetensors", "hf://a/b@v/../c.safetensors", "hf://a@v/b",
+	} {
 		if _, err := Parse(l); !errors.Is(err, invalid.Input) {
 			t.Errorf("%s: %v", l, err)
 		}
 	}
+	for l, want := range map[string]Location{
+		"hf://a/b":                              {"a/b", "main", ""},
+		"hf://a/b/":                             {"a/b", "main", ""},
+		"hf://a/b@feature/x":                    {"a/b", "feature/x", ""},
+		"hf://a/b@feature%2Fx":                  {"a/b", "feature/x", ""},
+		"hf://a/b/c.safetensors":                {"a/b", "main", "c.safetensors"},
+		"hf://a/b/sub/c":                        {"a/b", "main", "sub/c"},
+		"hf://a/b@v1/sub/c.safetensors":         {"a/b", "v1", "sub/c.safetensors"},
+		"hf://a/b@refs/pr/12/c.json":            {"a/b", "refs/pr/12", "c.json"},
+		"hf://a/b@feature%2Fx/c.safetensors":    {"a/b", "feature/x", "c.safetensors"},
+		"hf://a/b@refs/pr/1":                    {"a/b", "refs/pr/1", ""},
+		"hf://a/b/odd@name.safetensors":         {"a/b", "main", "odd@name.safetensors"},
+		"hf://a/b@refs/convert/parquet/c/d.txt": {"a/b", "refs/convert/parquet", "c/d.txt"},
+	} {
+		if got, err := Parse(l); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", l, got, err)
+		}
+	}
 	if !Like("owner/name") || Like("./name") || Like("a/b/c") || Like("name") || Like("/a/b") || Like("../b") {
 		t.Error("what looks like a repository")
+	}
+}
+
+// A file of a repository can be named; of what is none the error says what there is.
+func TestFile(t *testing.T) {
+	s := server(t)
+	t.Setenv("HF_ENDPOINT", s.Hub.URL)
+	t.Setenv("HF_HOME", t.TempDir())
+	for _, k := range []string{"HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN_PATH"} {
+		t.Setenv(k, "")
+	}
+	open := Kind(quick()).Open
+	for _, l := range []string{"hf://me/small/" + big, "hf://me/small@refs/pr/1/" + big} {
+		f, name, err := open(t.Context(), l)
+		if err != nil || name != big || f.String()+"/"+name != l {
+			t.Fatalf("%v, %q of %v", err, name, f)
+		}
+		o, err := f.Open(t.Context(), name)
+		if err != nil || o.Size() != int64(len(s.Files[big])) {
+			t.Error(err)
+		}
+	}
+	for l, want := range map[string]string{
+		"hf://me/small/no.safetensors": `hf://me/small: the repository has no file "no.safetensors"; its weights are ` + big,
+		"hf://me/small/sub":            `hf://me/small: "sub" is a folder of the repository, and only whole repositories and files are read: name hf://me/small, or a file such as hf://me/small/sub/odd #1%.txt`,
+		"hf://me/small/config":         `has no file "config"`,
+		"hf://me/none/x.safetensors":   "no such repository",
+	} {
+		if _, _, err := open(t.Context(), l); !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", l, err)
+		}
 	}
 }
 
@@ -445,6 +497,8 @@ func TestCached(t *testing.T) {
 	look("hf://me/small", "all", true, true)
 	look("hf://me/small@"+hubtest.Commit, "all", true, true)
 	look("hf://me/small@v2", "another revision", false, false)
+	look("hf://me/small/model-00002-of-00002.safetensors", "a file", true, true)
+	look("hf://me/small/other.safetensors", "a file that is not there", true, false)
 	_ = os.Remove(filepath.Join(snapshot, "tokenizer.json"))
 	look("hf://me/small", "no tokenizer", true, false)
 	l, _ := Parse("hf://me/other")

@@ -156,6 +156,30 @@ func (r *Repository) Open(ctx context.Context, name string) (store.Object, error
 	return r.reader.Open(ctx, remote.File{Name: r.String() + "/" + name, Size: e.Size, Stamp: store.Stamp(e.digest()), Digest: e.digest(), Idle: r.settings.Idle}, f), nil
 }
 
+// has says what is wrong with the name of a file that the commit does not have.
+func (r *Repository) has(name string) error {
+	if _, ok := r.known[name]; ok {
+		return nil
+	}
+	var weights []string
+	for _, e := range r.list {
+		if strings.HasPrefix(e.Name, name+"/") {
+			return invalid.Errorf("%s: %q is a folder of the repository, and only whole repositories and files are read: name %s, or a file such as %s/%s", r, name, r, r, e.Name)
+		}
+		if strings.HasSuffix(e.Name, ".safetensors") {
+			weights = append(weights, e.Name)
+		}
+	}
+	const most = 3
+	of := "it has no file of weights that quern reads"
+	if n := len(weights); n > most {
+		of = fmt.Sprintf("its %d files of weights begin with %s", n, strings.Join(weights[:most], ", "))
+	} else if n > 0 {
+		of = "its weights are " + strings.Join(weights, ", ")
+	}
+	return invalid.Errorf("%s: the repository has no file %q; %s", r, name, of)
+}
+
 // header has what the hub's own host may see.
 func (r *Repository) header() http.Header {
 	h := http.Header{}
