@@ -252,7 +252,7 @@ func (r *recorder) evaluate(ctx context.Context, m *runner.Model, resume *runner
 	}
 	run.Memory = max(run.Memory-r.reserve(m), run.Memory/2)
 	run.AllExperts, run.Hooks, run.Resume = o.AllExperts, r.hooks(), resume
-	run.FP8Activations, run.Fast, run.NoMTP = false, false, false
+	run.Emulate, run.Fast, run.NoMTP = false, false, false
 	r.layerBegan = time.Now()
 	if o.Grace > 0 {
 		r.asked = ctx

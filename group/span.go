@@ -34,6 +34,11 @@ type scratch struct {
 	amaxes  [spanLen / unit]float32
 	mults   [spanLen / unit]float32
 	search  searchScratch
+
+	// Of what comes back at once, see round.
+	codes  [spanLen]byte
+	scales [spanLen / unit]byte
+	out    [4 * spanLen]byte
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}

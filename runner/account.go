@@ -17,8 +17,8 @@ var idle = []struct {
 	{"buffers, which follow from the config", func(_ *Model, t *plan.Tensor) bool { return t.Meta.Role == model.Buffer }},
 	{"parts for other modalities: the text part is computed", func(_ *Model, t *plan.Tensor) bool { return t.Meta.Role == model.Vision }},
 	{"scales of a cache in FP8: keys and values are kept in float32", func(_ *Model, t *plan.Tensor) bool { return plan.IsCacheScale(&t.Meta) }},
-	{"scales of activations, which are used with --activations fp8", func(_ *Model, t *plan.Tensor) bool {
-		return plan.IsInputScale(t.Meta.Param) || t.Meta.Param == "input_global_scale"
+	{"scales of activations, which are used where they are emulated", func(_ *Model, t *plan.Tensor) bool {
+		return plan.IsInputScale(t.Meta.Param)
 	}},
 	{"weights of experts that give what they read (zero_expert_num)", func(m *Model, t *plan.Tensor) bool {
 		n := m.cfg.NumExperts

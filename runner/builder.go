@@ -28,7 +28,7 @@ type builder struct {
 	inputs  map[string]*plan.Tensor // static scales of inputs, by module
 	all     []plan.Tensor
 	used    map[string]bool // names of tensors that were asked for
-	static  []*matrix       // weights that have one
+	fed     []*matrix       // weights whose inputs engines round, or that have such a scale
 	block   []int64
 	// lacksMTP is set when the config declares multi-token prediction that is not stored.
 	lacksMTP bool
@@ -152,10 +152,7 @@ func (b *builder) matrix(k key) *matrix {
 		}
 		return &matrix{}
 	}
-	if s := b.inputs[m.module]; s != nil && m.quantized() && s.Source.Bytes() == s.DType.Bits()/8 {
-		m.inputScale = &s.Source
-		b.static = append(b.static, m)
-	}
+	b.feed(m, &t.Meta)
 	return m
 }
 

@@ -34,6 +34,7 @@ func (b *builder) expert(t *plan.Tensor, e int, part string) *matrix {
 		x.Meta.Module = t.Meta.ExpertModule(e, part)
 		var m *matrix
 		if m, err = newCoded(&x); err == nil {
+			b.feed(m, &x.Meta)
 			return m
 		}
 	}

@@ -8,17 +8,18 @@ import (
 	"quern/internal/invalid"
 )
 
-// Options say how to evaluate. Only FP8Activations,
+// Options say how to evaluate. Only Emulate,
 // StaticScales, Device and Fast affect the results.
 type Options struct {
 	Workers int   // goroutines; 0: one a processor
 	Memory  int64 // bytes for activations and weights; 0: 2 GiB. The weights of a block have to fit in any case
 	TempDir string
 
-	// FP8Activations rounds the inputs of FP8 weights as engines do: in groups of 128
-	// with a scale each.
-	FP8Activations bool
-	// StaticScales takes the scales that the checkpoint brings for them, where it does.
+	// Emulate rounds the inputs of weights in codes as engines do, by the rule of each
+	// weight's scheme (quern/scheme/rounding).
+	Emulate bool
+	// StaticScales takes the scales that the checkpoint brings for them also where no
+	// engine does, see Model.HasSpareScales.
 	StaticScales bool
 	// Device multiplies where that is worth the way; nil: the processor does. Results
 	// are then within the bound of gpu.Device.Mul, and repeat on the same device.
@@ -105,13 +106,10 @@ func (m *Model) Evaluate(ctx context.Context, texts [][]int, o Options) (_ *Eval
 		groups: e.groups, entered: e.entered, after: e.after,
 	}
 	e.room = e.budget.numbers()
-	e.product, e.fp8, e.hooks = product{e.workers, o.Fast, o.Device}, o.FP8Activations, o.Hooks
+	e.product, e.emulate, e.hooks = product{e.workers, o.Fast, o.Device}, o.Emulate, o.Hooks
 	e.chunk = e.chunkRows()
-	if q := m.cfg.Quant; q != nil {
-		e.pow2 = q.ScaleFmt == "ue8m0"
-	}
-	if o.FP8Activations && o.StaticScales {
-		if e.static, err = m.staticScales(); err != nil {
+	if o.Emulate {
+		if e.static, err = m.scales(o.StaticScales); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,8 @@
 package runner
 
 import (
+	"context"
+
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/internal/vec"
@@ -281,4 +283,21 @@ func (taker) mix(p *pass, y, x []float32, b *batch) error {
 	copy(y, rows)
 	vec.Mul(y[:b.n*p.m.hidden], b.raw[:b.n*p.m.hidden])
 	return nil
+}
+
+// Rounded is what engines make of inputs of a module, as many rows of its width as there
+// are, with the name of the rule; "" where they stay as they are.
+func (m *Model) Rounded(module string, x []float32) (rule string, y []float32, width int, err error) {
+	scales, err := m.scales(false)
+	if err != nil {
+		return "", nil, 0, err
+	}
+	p := newPass(m, context.Background(), 1, nil)
+	p.emulate, p.static = true, scales
+	for _, w := range m.fed {
+		if w.module == module {
+			return w.fed.rule.Name, p.rounded(x, len(x)/w.in, w), w.in, nil
+		}
+	}
+	return "", x, len(x), nil
 }

@@ -3,6 +3,7 @@ package runner_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"quern/fp8"
 	"quern/gemm"
 	"quern/gpu"
+	"quern/group"
 	"quern/internal/vec"
 	"quern/runner"
 )
@@ -107,7 +109,7 @@ func agree(t *testing.T, m *runner.Model, ids []int, want []float64, o runner.Op
 			t.Errorf("logits in tiles of %d differ by %.3g", tile, d)
 		}
 	}
-	if o.FP8Activations {
+	if o.Emulate {
 		return
 	}
 	for _, memory := range []int64{0, 1} {
@@ -201,29 +203,52 @@ func TestActivations(t *testing.T) {
 			x[i] = fp8.E4M3ToFloat32(fp8.E4M3FromFloat32(v/scale)) * scale
 		}
 	}
+	const compressed = `{"config_groups": {"group_0": {"weights": {"num_bits": 8}, "input_activations": %s, "targets": ["Linear"]}}, "quant_method": "compressed-tensors"}`
+	kinds := map[string]string{
+		"fp8":     `{"quant_method": "fp8", "weight_block_size": [4, 4], %s}`,
+		"channel": compressed,
+		"tensor":  compressed,
+	}
 	for what, x := range map[string]struct {
 		quant   string
 		static  bool
 		options runner.Options
 		round   func(x []float32)
 	}{
-		"groups":          {`"activation_scheme": "dynamic"`, false, runner.Options{FP8Activations: true}, func(x []float32) { vec.QuantizeGroups(x, false) }},
-		"powers of two":   {`"activation_scheme": "dynamic", "scale_fmt": "ue8m0"`, false, runner.Options{FP8Activations: true}, func(x []float32) { vec.QuantizeGroups(x, true) }},
-		"static":          {`"activation_scheme": "static"`, true, runner.Options{FP8Activations: true, StaticScales: true}, static},
-		"static, not for": {`"activation_scheme": "static"`, true, runner.Options{FP8Activations: true}, func(x []float32) { vec.QuantizeGroups(x, false) }},
-		"none":            {`"activation_scheme": "static"`, true, runner.Options{}, nil},
+		"channel":              {`{"num_bits": 8, "dynamic": true}`, false, runner.Options{Emulate: true}, group.RoundRow},
+		"channel, static":      {`{"num_bits": 8}`, true, runner.Options{Emulate: true}, static},
+		"channel, alone":       {`null`, false, runner.Options{Emulate: true}, nil},
+		"tensor":               {`{"num_bits": 8, "dynamic": true}`, false, runner.Options{Emulate: true}, group.RoundRow},
+		"tensor, static":       {`{"num_bits": 8}`, true, runner.Options{Emulate: true}, static},
+		"tensor, not emulated": {`{"num_bits": 8}`, true, runner.Options{}, nil},
+		"groups":               {`"activation_scheme": "dynamic"`, false, runner.Options{Emulate: true}, func(x []float32) { vec.QuantizeGroups(x, false) }},
+		"powers of two":        {`"activation_scheme": "dynamic", "scale_fmt": "ue8m0"`, false, runner.Options{Emulate: true}, func(x []float32) { vec.QuantizeGroups(x, true) }},
+		"static":               {`"activation_scheme": "static"`, true, runner.Options{Emulate: true, StaticScales: true}, static},
+		"static, not for":      {`"activation_scheme": "static"`, true, runner.Options{Emulate: true}, func(x []float32) { vec.QuantizeGroups(x, false) }},
+		"none":                 {`"activation_scheme": "static"`, true, runner.Options{}, nil},
 	} {
 		t.Run(what, func(t *testing.T) {
 			m := llamaLike()
+			kind, _, _ := strings.Cut(what, ",")
+			if kinds[kind] == "" {
+				kind = "fp8"
+			}
 			for _, p := range m.projections() {
 				out, in := m[p+".weight"].shape[0], m[p+".weight"].shape[1]
-				m.encode(p+".weight", p+".weight_scale_inv", 4, 4, (out+3)/4, (in+3)/4)
+				switch kind {
+				case "fp8":
+					m.encode(p+".weight", p+".weight_scale_inv", 4, 4, (out+3)/4, (in+3)/4)
+				case "channel":
+					m.encode(p+".weight", p+".weight_scale", 1, int(in), out, 1)
+				case "tensor":
+					m.encode(p+".weight", p+".weight_scale", int(out), int(in))
+				}
 				m[p+".weight"].round = x.round
 				if x.static {
 					m[p+".input_scale"] = &parameter{data: []float64{float64(float32(scale))}}
 				}
 			}
-			got, err := openSmall(t, m, llamaConfig+`, "quantization_config": {"quant_method": "fp8", "weight_block_size": [4, 4], `+x.quant+`}`)
+			got, err := openSmall(t, m, llamaConfig+`, "quantization_config": `+fmt.Sprintf(kinds[kind], x.quant))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -232,7 +257,7 @@ func TestActivations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.HasStaticScales() != x.static || x.static && (len(scales) != 7 || scales["model.layers.0.self_attn.q_proj"] != scale) {
+			if got.HasStaticScales() != x.static || x.static && (len(scales) != 7 || scales["model.layers.0.self_attn.q_proj"].Stored != scale) {
 				t.Errorf("static scales %v", scales)
 			}
 		})
@@ -254,7 +279,7 @@ func TestBrokenStaticScale(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), p+".input_scale") || !strings.Contains(err.Error(), "is no scale") {
 			t.Errorf("%v: %v", scale, err)
 		}
-		if _, err := got.Evaluate(context.Background(), [][]int{{1}}, runner.Options{FP8Activations: true, StaticScales: true}); err == nil {
+		if _, err := got.Evaluate(context.Background(), [][]int{{1}}, runner.Options{Emulate: true, StaticScales: true}); err == nil {
 			t.Errorf("%v is computed with", scale)
 		}
 	}

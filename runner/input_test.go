@@ -326,7 +326,7 @@ func TestEveryExpert(t *testing.T) {
 		t.Errorf("static scales %v %v", s, err)
 	}
 	texts := [][]int{{1, 2, 3, 4}, {5}, {9, 9}}
-	for _, o := range []runner.Options{{}, {FP8Activations: true}, {FP8Activations: true, StaticScales: true}} {
+	for _, o := range []runner.Options{{}, {Emulate: true}, {Emulate: true, StaticScales: true}} {
 		var want []float32
 		applied := map[string]int{}
 		for i, all := range []bool{false, true, true} {

@@ -234,7 +234,7 @@ func (a *latent) over(p *pass, out, q []float32, k known, keys chosen, segs []se
 	defer p.arena.release(mark)
 	qk, kv, n := a.nope+a.rotated, a.nope+a.valueSize, k.n
 	w, sinks := a.keyWeights(p), a.sinks.of(p.weights)
-	lat := p.inputs(k.lat[:n*a.rank], n, a.kvB)
+	lat := p.rounded(k.lat[:n*a.rank], n, a.kvB)
 	some := min(max(p.room/(n*(qk+a.valueSize)), 1), a.heads)
 	widest, _ := reachOf(segs)
 	blocks := p.blocksOf(segs, widest)

@@ -21,9 +21,9 @@ type matrix struct {
 	view    plan.View
 	out, in int
 
-	transposed bool       // stored [in, out]
-	wide       bool       // in float32 where it stays in memory
-	inputScale *plan.View // of a static activation scheme, or nil
+	transposed bool // stored [in, out]
+	wide       bool // in float32 where it stays in memory
+	fed        fed
 	scale      *plan.View
 	grid       plan.Grid
 	written    *plan.Written // of codes that lie under no grid, see coded
@@ -81,9 +81,6 @@ func newMatrix(t *plan.Tensor, scale *plan.Tensor, block []int64) (*matrix, erro
 	m.scale, m.grid = &v, g
 	return m, nil
 }
-
-// quantized reports whether the weight is stored in FP8.
-func (m *matrix) quantized() bool { return m.scale != nil }
 
 // bytes is what the weight takes in the file without its scales, which packed codes have
 // with them.

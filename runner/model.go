@@ -1,8 +1,6 @@
 package runner
 
 import (
-	"math"
-
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/internal/invalid"
@@ -29,7 +27,7 @@ type Model struct {
 	hidden      int
 	vocab       int
 	longest     int       // text that is computed; 0: any
-	static      []*matrix // weights with a static scale for their input
+	fed         []*matrix // weights whose inputs engines round, or that have a scale for them
 	remarks     []string
 
 	// stableTies makes selections of keys take the first of equal scores, so that they do
@@ -92,39 +90,6 @@ func (m *Model) Layers() int { return len(m.layers) }
 
 // HasMTP reports whether there is a layer of multi-token prediction.
 func (m *Model) HasMTP() bool { return m.mtp != nil }
-
-// HasStaticScales reports whether the checkpoint brings scales for activations.
-func (m *Model) HasStaticScales() bool { return len(m.static) > 0 }
-
-// StaticScales reads them, by the path of their module.
-func (m *Model) StaticScales() (map[string]float32, error) {
-	scales, err := m.staticScales()
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[string]float32, len(scales))
-	for w, s := range scales {
-		out[w.module] = s
-	}
-	return out, nil
-}
-
-// staticScales reads them.
-func (m *Model) staticScales() (map[*matrix]float32, error) {
-	out := make(map[*matrix]float32, len(m.static))
-	for _, w := range m.static {
-		v := vector{view: *w.inputScale, n: 1}
-		s, err := v.load(m.files)
-		if err != nil {
-			return nil, err
-		}
-		if !(s[0] > 0) || math.IsInf(float64(s[0]), 0) {
-			return nil, invalid.Errorf("tensor %q: %v is no scale", v.view.Name, s[0])
-		}
-		out[w] = s[0]
-	}
-	return out, nil
-}
 
 // Config is the config of the checkpoint.
 func (m *Model) Config() *model.Config { return m.cfg }
@@ -228,6 +193,6 @@ func (m *Model) build(b *builder) error {
 			t.head = m.head
 		}
 	}
-	m.static, m.longest = b.static, ropes.longest()
+	m.fed, m.longest = b.fed, ropes.longest()
 	return b.err
 }

@@ -27,7 +27,7 @@ func (p *part) matrices(ms ...*matrix) {
 			p.ms = append(p.ms, m)
 			n := (m.bytes() + 63) &^ 63
 			p.slab, p.resident = p.slab+n, p.resident+n
-			if m.wide && (m.quantized() || m.written != nil) {
+			if m.wide && (m.scale != nil || m.written != nil) {
 				p.resident += 4 * int64(m.out) * int64(m.in)
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"sort"
 	"sync"
 
-	"quern/fp8"
 	"quern/gemm"
 	"quern/internal/vec"
 )
@@ -68,8 +67,7 @@ type pass struct {
 	workers int
 	few     bool // at most eight rows: a row's result depends on nothing but the row
 	product product
-	fp8     bool                // emulate FP8 activations
-	pow2    bool                // with scales that are powers of two
+	emulate bool                // round inputs as engines do
 	static  map[*matrix]float32 // with these scales, where there is one
 	hooks   *Hooks
 	place   place // of the rows that are under way, for the hooks
@@ -106,7 +104,9 @@ func (p *pass) linear(y, x []float32, rows int, m *matrix, bias *vector) {
 // multiply is linear without a bias.
 func (p *pass) multiply(y, x []float32, rows int, m *matrix) {
 	if c := p.weights.coded(m); c != nil {
-		p.multiplyCoded(y, x, rows, c)
+		mark := p.arena.mark()
+		defer p.arena.release(mark)
+		p.multiplyCoded(y, p.rounded(x, rows, m), rows, c)
 		return
 	}
 	p.multiplyBy(y, x, rows, m, p.weights.matrix(m))
@@ -116,39 +116,12 @@ func (p *pass) multiply(y, x []float32, rows int, m *matrix) {
 func (p *pass) multiplyBy(y, x []float32, rows int, m *matrix, w *gemm.Weight) {
 	mark := p.arena.mark()
 	defer p.arena.release(mark)
-	x = p.inputs(x, rows, m)
+	x = p.rounded(x, rows, m)
 	if p.few {
 		gemm.MulFew(y, w.Out, x, m.in, rows, w, gemm.Options{Workers: p.workers})
 		return
 	}
 	p.product.mul(y, w.Out, x, m.in, rows, w)
-}
-
-// inputs are what m is multiplied by: x, or x as an engine rounds it.
-func (p *pass) inputs(x []float32, rows int, m *matrix) []float32 {
-	if !p.fp8 || !m.quantized() {
-		return x
-	}
-	q := p.arena.floats(rows * m.in)
-	p.each(rows, m.in, func(first, n, _ int) {
-		for r := first; r < first+n; r++ {
-			row := q[r*m.in:][:m.in]
-			copy(row, x[r*m.in:][:m.in])
-			if scale, ok := p.static[m]; ok {
-				roundTo(row, scale)
-			} else {
-				vec.QuantizeGroups(row, p.pow2)
-			}
-		}
-	})
-	return q
-}
-
-// roundTo rounds x to E4M3 codes with one scale: what is beyond 448 of them is cut.
-func roundTo(x []float32, scale float32) {
-	for i, v := range x {
-		x[i] = fp8.E4M3ToFloat32(fp8.E4M3FromFloat32(v/scale)) * scale
-	}
 }
 
 // observe tells the hooks what modules are applied to.
@@ -232,6 +205,7 @@ func (p *pass) add(x, y []float32, rows, width int) {
 func (p *pass) helper(worker int) *pass {
 	h := &p.helpers[worker]
 	h.m, h.ctx, h.workers, h.product, h.few, h.weights = p.m, p.ctx, 1, product{workers: 1}, p.few, p.weights
+	h.emulate, h.static = p.emulate, p.static
 	return h
 }
 

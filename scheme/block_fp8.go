@@ -31,8 +31,9 @@ var BlockFP8 = &Scheme{
 			{Kind: Scale, DType: safetensors.F32, Shape: shape, TileRows: fp8.Tile, TileCols: fp8.Tile, Bits: 32},
 		}
 	},
-	Coder: newTileCoder,
-	Floor: 31, // of normal weights 31.5 with float scales (formats.md §2)
+	Coder:  newTileCoder,
+	Inputs: groupInputs,
+	Floor:  31, // of normal weights 31.5 with float scales (formats.md §2)
 }
 
 // errSetting is about settings that a scheme has no use for.

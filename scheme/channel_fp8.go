@@ -24,6 +24,7 @@ var ChannelFP8 = &Scheme{
 			{Kind: Scale, DType: safetensors.BF16, Shape: []int64{rows, 1}, TileRows: 1, TileCols: cols, Bits: 16},
 		}
 	},
-	Coder: func(*Job) (Coder, error) { return newRowCoder(group.FP8Rows{Scale: fp8.ElemBF16}, nil), nil },
-	Floor: 31, // of normal weights 31.4
+	Coder:  func(*Job) (Coder, error) { return newRowCoder(group.FP8Rows{Scale: fp8.ElemBF16}, nil), nil },
+	Inputs: fp8Inputs,
+	Floor:  31, // of normal weights 31.4
 }

@@ -44,5 +44,6 @@ var MXFP4 = &Scheme{
 		rows, cols := w.matrix(2)
 		return Found{Scales: []string{scale.Name}, Rows: rows, Cols: cols}, true
 	},
-	Floor: 18.4, // of normal weights 18.5 with the rule that does worst (formats-2026.md §4.3)
+	Inputs: mxfp4Inputs,
+	Floor:  18.4, // of normal weights 18.5 with the rule that does worst (formats-2026.md §4.3)
 }

@@ -23,6 +23,7 @@ var MXFP8 = &Scheme{
 			{Kind: Scale, DType: safetensors.U8, Shape: []int64{rows, cols / 32}, TileRows: 1, TileCols: 32, Bits: 8},
 		}
 	},
-	Coder: func(*Job) (Coder, error) { return newRowCoder(group.MXFP8{}, nil), nil },
-	Floor: 31, // of normal weights 31.5 (formats.md §2)
+	Coder:  func(*Job) (Coder, error) { return newRowCoder(group.MXFP8{}, nil), nil },
+	Inputs: mxfp8Inputs,
+	Floor:  31, // of normal weights 31.5 (formats.md §2)
 }

@@ -74,7 +74,8 @@ var NVFP4 = &Scheme{
 		}
 		return Found{}, false
 	},
-	Floor: 20, // of normal weights 20.4 (formats-2026.md §4.2)
+	Inputs: nvfp4Inputs,
+	Floor:  20, // of normal weights 20.4 (formats-2026.md §4.2)
 }
 
 // wholeGroups says why rows of cols weights cannot be divided into groups.

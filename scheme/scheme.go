@@ -8,6 +8,7 @@ import (
 	"quern/fp8"
 	"quern/group"
 	"quern/internal/invalid"
+	"quern/scheme/rounding"
 )
 
 // Scheme is one way of writing the numbers of a matrix.
@@ -41,6 +42,10 @@ type Scheme struct {
 	// settings and neighbours. nil where E4M3 codes with a scale are all there is to
 	// see, see [Recognise].
 	Recognise func(w *Stored, beside Beside) (Found, bool)
+
+	// Inputs is the rule by which engines round what the weight is applied to; nil, or
+	// where it gives nil: not at all. See [Scheme.Rounds].
+	Inputs func(f Fed) *rounding.Rule
 
 	// Floor is the signal-to-noise ratio in dB that no gate asks more than. Below it a
 	// gate works out what the rule gives for the weights at hand and asks for Allowed

@@ -35,7 +35,8 @@ var TensorFP8 = &Scheme{
 		s := group.FP8Scale(j.Amax)
 		return newRowCoder(group.FP8Tensor{Tensor: s}, map[int][]byte{1: float(s)}), nil
 	},
-	Floor: 31,
+	Inputs: fp8Inputs,
+	Floor:  31,
 }
 
 // surveyed says why Amax is none.

@@ -91,10 +91,15 @@ func unscaled(p *Plan, t *Tensor) error {
 
 // IsInputScale reports whether a scale parameter is that of a linear's input.
 func IsInputScale(param string) bool {
-	// input_scale: vLLM, modelopt; activation_scale: transformers. Experts in one
-	// tensor have their parameter's name before it.
-	return strings.HasSuffix(param, "input_scale") || strings.HasSuffix(param, "activation_scale")
+	// input_scale: vLLM, modelopt; activation_scale: transformers; input_global_scale:
+	// compressed-tensors' NVFP4. Experts in one tensor have their parameter's name before
+	// it.
+	return strings.HasSuffix(param, "input_scale") || strings.HasSuffix(param, "activation_scale") || InverseInputScale(param)
 }
+
+// InverseInputScale reports whether an input scale divides what others multiply by: it is
+// 1/input_scale (formats-2026.md §4.2).
+func InverseInputScale(param string) bool { return strings.HasSuffix(param, "input_global_scale") }
 
 // IsCacheScale reports whether m is a scale of keys or values that attention keeps.
 func IsCacheScale(m *model.Tensor) bool {

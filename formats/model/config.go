@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"iter"
 
 	"quern/internal/invalid"
@@ -258,6 +259,26 @@ func (q *Quantization) Tile() []int64 {
 	return tile
 }
 
+// InputBits is how many bits inputs of weights of so many bits are rounded to, by
+// config_groups; 0: they stay as they are. said is false where no group is about such
+// weights. q may be nil.
+func (q *Quantization) InputBits(bits int) (n int, said bool) {
+	if q == nil {
+		return 0, false
+	}
+	for i := range q.Groups {
+		g := &q.Groups[i]
+		if g.NumBits != bits {
+			continue
+		}
+		said = true
+		if g.Activations && n == 0 {
+			n = cmp.Or(g.InputBits, bits)
+		}
+	}
+	return n, said
+}
+
 // QuantGroup is one of the config_groups of compressed-tensors.
 type QuantGroup struct {
 	Name           string
@@ -269,6 +290,7 @@ type QuantGroup struct {
 	GroupSize      int
 	BlockStructure []int
 	Activations    bool // inputs are quantized too
+	InputBits      int  // of their numbers, 0 where that is not said
 }
 
 // Has reports whether the config gives a value to a key: one of the names that the

@@ -101,7 +101,15 @@ func parseGroup(name string, v *strictjson.Value) (QuantGroup, error) {
 	if err := r.readAll([]field{{"format", &g.Format, 0}, {"targets", &g.Targets, 0}}); err != nil {
 		return g, err
 	}
-	g.Activations = r.get("input_activations") != nil
+	if in := r.get("input_activations"); in != nil {
+		g.Activations = true
+		if in.Kind == strictjson.KindObject {
+			of := reader{levels: []*strictjson.Value{in}, has: make(map[string]bool)}
+			if err := of.readAll([]field{{"num_bits", &g.InputBits, 64}}); err != nil {
+				return g, err
+			}
+		}
+	}
 	w := r.get("weights")
 	if w == nil {
 		return g, nil
