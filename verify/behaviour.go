@@ -28,6 +28,13 @@ type Behaviour struct {
 	MTP             *evaluation.MTP          `json:"mtp,omitempty"`
 	TokensPerSecond *[2]metrics.Figure       `json:"tokens_per_second,omitempty"` // of baseline and checkpoint
 
+	// Deployment are the figures with inputs rounded as engines do, beside Metrics, for
+	// which they are not; SingleDeployment those of one model.
+	Deployment       *metrics.Summary     `json:"metrics_deployment,omitempty"`
+	DeploymentMTP    *evaluation.MTP      `json:"mtp_deployment,omitempty"`
+	SingleDeployment *evaluation.Single   `json:"model_deployment,omitempty"`
+	Rounded          []evaluation.Rounded `json:"quantized_inputs,omitempty"` // by rule
+
 	// Static are the figures with the static scales for activations that the
 	// checkpoint brings, beside Metrics, for which they are dynamic.
 	Static    *metrics.Summary        `json:"metrics_static,omitempty"`
@@ -40,7 +47,7 @@ type Setup struct {
 	Version     string       `json:"version"`               // of quern
 	Context     int          `json:"context,omitempty"`     // tokens of a chunk
 	Score       string       `json:"score,omitempty"`       // see corpus.ChunkOptions
-	Activations string       `json:"activations,omitempty"` // "bf16" (as they come) or "fp8" (emulated)
+	Activations string       `json:"activations,omitempty"` // of Metrics: "bf16" (as they come) or "engines", "fp8" (emulated)
 	Sources     []TextSource `json:"sources,omitempty"`
 	Command     []string     `json:"command,omitempty"` // arguments of the program
 	Remarks     []string     `json:"remarks,omitempty"` // what of the checkpoint had no part in the figures
@@ -57,7 +64,15 @@ type TextSource struct {
 // Compared takes what two models make of the same texts.
 func (b *Behaviour) Compared(c *evaluation.Comparison) {
 	b.Metrics, b.Texts, b.Positions, b.Histogram, b.Worst = &c.Metrics, c.Texts, c.Positions, &c.Histogram, c.Worst
-	b.Routing, b.MTP, b.TokensPerSecond, b.Inputs = c.Routing, c.MTP, &c.TokensPerSecond, c.Inputs
+	b.Routing, b.MTP, b.TokensPerSecond, b.Inputs, b.Rounded = c.Routing, c.MTP, &c.TokensPerSecond, c.Inputs, c.Rounded
+	if d := c.Deployment; d != nil {
+		b.Deployment, b.DeploymentMTP = &d.Metrics, d.MTP
+	}
+}
+
+// Ran takes what one model makes of texts.
+func (b *Behaviour) Ran(s *evaluation.Single) {
+	b.Single, b.SingleDeployment, b.Rounded = s, s.Deployment, s.Rounded
 }
 
 // Referred takes what outputs say against those of a reference; ids are its tokens.

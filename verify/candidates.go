@@ -3,6 +3,7 @@ package verify
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"quern/internal/ui"
 	"quern/verify/metrics"
@@ -24,10 +25,15 @@ type Candidate struct {
 	KLDMean      *metrics.Figure `json:"kld_mean,omitempty"` // nil where no model was run
 	KLDMeanError *metrics.Figure `json:"kld_mean_uncertainty,omitempty"`
 	SameTop      *metrics.Figure `json:"same_top,omitempty"`
-	WorstRole    string          `json:"worst_role,omitempty"` // the one with the least SQNR
-	WorstSQNR    *float64        `json:"worst_role_sqnr_db"`   // nil when all are exact
-	Passed       bool            `json:"passed"`
-	Report       *Report         `json:"report"`
+	// The same with inputs rounded as engines do: of checkpoints whose engines do, and
+	// runs that emulated it.
+	DeploymentKLD      *metrics.Figure `json:"kld_mean_deployment,omitempty"`
+	DeploymentKLDError *metrics.Figure `json:"kld_mean_deployment_uncertainty,omitempty"`
+	DeploymentSameTop  *metrics.Figure `json:"same_top_deployment,omitempty"`
+	WorstRole          string          `json:"worst_role,omitempty"` // the one with the least SQNR
+	WorstSQNR          *float64        `json:"worst_role_sqnr_db"`   // nil when all are exact
+	Passed             bool            `json:"passed"`
+	Report             *Report         `json:"report"`
 }
 
 // Add takes the report of one more candidate, whose gates have been judged.
@@ -35,6 +41,9 @@ func (c *Candidates) Add(r *Report, quantization string) {
 	x := Candidate{Checkpoint: r.Checkpoint, Quantization: quantization, Bytes: r.Bytes, Passed: r.Passed, Report: r}
 	if m := r.Metrics; m != nil {
 		x.KLDMean, x.KLDMeanError, x.SameTop = &m.KLDMean, &m.KLDMeanUncertainty, &m.SameTop
+	}
+	if m := r.Deployment; m != nil {
+		x.DeploymentKLD, x.DeploymentKLDError, x.DeploymentSameTop = &m.KLDMean, &m.KLDMeanUncertainty, &m.SameTop
 	}
 	if w := r.Weights; w != nil {
 		for _, role := range w.Roles {
@@ -47,16 +56,28 @@ func (c *Candidates) Add(r *Report, quantization string) {
 	c.List = append(c.List, x)
 }
 
+// Deployed reports whether any of them was also run with its inputs rounded.
+func (c *Candidates) Deployed() bool {
+	return slices.ContainsFunc(c.List, func(x Candidate) bool { return x.DeploymentKLD != nil })
+}
+
+// agreement are two figures for a table.
+func agreement(kld, same *metrics.Figure) (string, string) {
+	if kld == nil {
+		return "–", "–"
+	}
+	return figure(*kld, 3), percentFigure(*same)
+}
+
 // Print writes one table for people, and below it what failed.
 func (c *Candidates) Print(w io.Writer) {
 	fmt.Fprintf(w, "%d candidates against %s, %s\n\n", len(c.List), c.Baseline, ui.Bytes(c.BaselineBytes))
 	var rows [][]string
 	for i := range c.List {
 		x := &c.List[i]
-		kld, same, role := "–", "–", "exact"
-		if x.KLDMean != nil {
-			kld, same = figure(*x.KLDMean, 3), percentFigure(*x.SameTop)
-		}
+		role := "exact"
+		kld, same := agreement(x.KLDMean, x.SameTop)
+		deployed, alike := agreement(x.DeploymentKLD, x.DeploymentSameTop)
 		if x.WorstSQNR != nil {
 			role = x.WorstRole + " " + decibels(x.WorstSQNR) + " dB"
 		}
@@ -64,9 +85,20 @@ func (c *Candidates) Print(w io.Writer) {
 		if !x.Passed {
 			verdict = "FAILED"
 		}
-		rows = append(rows, []string{x.Checkpoint, ui.Bytes(x.Bytes), kld, same, role, verdict})
+		row := []string{x.Checkpoint, ui.Bytes(x.Bytes), kld, same}
+		if c.Deployed() {
+			row = append(row, deployed, alike)
+		}
+		rows = append(rows, append(row, role, verdict))
 	}
-	ui.Table(w, []string{"checkpoint", ">size", ">mean KLD", ">same top", "worst role", "gates"}, rows)
+	head := []string{"checkpoint", ">size", ">mean KLD", ">same top"}
+	if c.Deployed() {
+		head = append(head, ">deployed KLD", ">same top")
+	}
+	ui.Table(w, append(head, "worst role", "gates"), rows)
+	if c.Deployed() {
+		fmt.Fprintln(w, "\n"+ui.Wrap("deployed: with inputs rounded as engines do; – where they take them as they come", 0, 2))
+	}
 	for i := range c.List {
 		x := &c.List[i]
 		if x.Passed && len(x.Report.Warnings) == 0 {

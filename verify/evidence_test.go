@@ -93,10 +93,25 @@ func TestRequire(t *testing.T) {
 
 func TestActivationsGate(t *testing.T) {
 	for _, c := range []struct {
-		scale, amax float32
-		passed      bool
-	}{{1, 448, true}, {1, 1700, true}, {1, 1800, false}, {1, 8, true}, {1, 6, false}, {1, 0, true}} {
-		g := activationsGate([]evaluation.InputScale{{Module: "m", Scale: c.scale, AMax: c.amax}})
+		rule               string
+		scale, taken, amax float32
+		passed             bool
+	}{
+		{"", 1, 0, 448, true},
+		{"", 1, 0, 1700, true},
+		{"", 1, 0, 1800, false},
+		{"", 1, 0, 8, true},
+		{"", 1, 0, 6, false},
+		{"", 1, 0, 0, true},
+		{"", 1, 2, 1800, true}, // another expert's scale is wider, and engines take that one
+		{"", 1, 2, 8, false},
+		// NVFP4: 1 reaches 2688, and what lies 28,672 times lower.
+		{"nvfp4", 1, 0, 2688, true},
+		{"nvfp4", 1, 0, 4 * 2689, false},
+		{"nvfp4", 1, 0, 0.094, true},
+		{"nvfp4", 1, 0, 0.0937, false},
+	} {
+		g := activationsGate([]evaluation.InputScale{{Module: "m", Scale: c.scale, Taken: c.taken, AMax: c.amax, Rule: c.rule}})
 		if g.Passed != c.passed || c.passed != (len(g.Failures) == 0) {
 			t.Errorf("%+v: %+v", c, g)
 		}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"quern/internal/ui"
+	"quern/verify/evaluation"
 	"quern/verify/metrics"
 )
 
@@ -24,6 +25,7 @@ func (b *Behaviour) print(w io.Writer) {
 	if m := b.Metrics; m != nil {
 		b.printMetrics(w)
 	}
+	b.printDeployment(w)
 	if m := b.Static; m != nil {
 		b.printStatic(w)
 	}
@@ -81,18 +83,8 @@ func (b *Behaviour) printMetrics(w io.Writer) {
 // printStatic writes the figures of static scales beside those of dynamic ones.
 func (b *Behaviour) printStatic(w io.Writer) {
 	d, s := b.Metrics, b.Static
-	rows := [][]string{
-		{"perplexity of the checkpoint", figure(d.PPLQuant, 5), figure(s.PPLQuant, 5)},
-		{"KL divergence, mean", figure(d.KLDMean, 3), figure(s.KLDMean, 3)},
-		{"  median", figure(d.KLDMedian, 3), figure(s.KLDMedian, 3)},
-		{"  99 %", figure(d.KLDP99, 3), figure(s.KLDP99, 3)},
-		{"same likeliest token", percentFigure(d.SameTop), percentFigure(s.SameTop)},
-	}
-	if b.MTP != nil && b.StaticMTP != nil {
-		rows = append(rows, []string{"acceptance of drafts", percentFigure(b.MTP.AcceptanceQuant), percentFigure(b.StaticMTP.AcceptanceQuant)})
-	}
 	fmt.Fprintln(w)
-	ui.Table(w, []string{"activations in FP8", ">dynamic scales", ">static scales"}, rows)
+	ui.Table(w, []string{"activations in FP8", ">dynamic scales", ">static scales"}, sideBySide(d, s, b.MTP, b.StaticMTP))
 }
 
 // printSingle writes the figures of one model.
@@ -117,6 +109,61 @@ func (b *Behaviour) printSingle(w io.Writer) {
 		ui.Table(w, []string{">layer", ">load max/mean", ">experts never chosen"}, rows)
 	}
 	fmt.Fprintf(w, "\nevaluated at %.0f tokens/s\n", float64(s.TokensPerSecond))
+}
+
+// sideBySide are the figures of one comparison beside those of another.
+func sideBySide(a, b *metrics.Summary, drafts, others *evaluation.MTP) [][]string {
+	rows := [][]string{
+		{"perplexity of the checkpoint", figure(a.PPLQuant, 5), figure(b.PPLQuant, 5)},
+		{"KL divergence, mean", figure(a.KLDMean, 3), figure(b.KLDMean, 3)},
+		{"  median", figure(a.KLDMedian, 3), figure(b.KLDMedian, 3)},
+		{"  99 %", figure(a.KLDP99, 3), figure(b.KLDP99, 3)},
+		{"same likeliest token", percentFigure(a.SameTop), percentFigure(b.SameTop)},
+	}
+	if drafts != nil && others != nil {
+		rows = append(rows, []string{"acceptance of drafts", percentFigure(drafts.AcceptanceQuant), percentFigure(others.AcceptanceQuant)})
+	}
+	return rows
+}
+
+// printDeployment writes the figures of weights alone beside those with inputs rounded,
+// and how they are.
+func (b *Behaviour) printDeployment(w io.Writer) {
+	head := []string{"of the checkpoint", ">weights only", ">as engines compute"}
+	if d := b.Deployment; d != nil {
+		fmt.Fprintln(w)
+		ui.Table(w, head, sideBySide(b.Metrics, d, b.MTP, b.DeploymentMTP))
+	}
+	if d := b.SingleDeployment; d != nil {
+		s := b.Single
+		rows := [][]string{
+			{"perplexity", figure(s.Metrics.PPL, 5), figure(d.Metrics.PPL, 5)},
+			{"predicted", percentFigure(s.Metrics.Accuracy), percentFigure(d.Metrics.Accuracy)},
+		}
+		if s.MTP != nil && d.MTP != nil {
+			rows = append(rows, []string{"acceptance of drafts", percentFigure(s.MTP.Rate), percentFigure(d.MTP.Rate)})
+		}
+		fmt.Fprintln(w)
+		ui.Table(w, head, rows)
+	}
+	if len(b.Rounded) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\n"+b.InputWords()+":")
+	for i := range b.Rounded {
+		item(w, b.Rounded[i].String())
+	}
+}
+
+// InputWords say what was done to the inputs that engines round.
+func (b *Behaviour) InputWords() string {
+	switch {
+	case b.Deployment != nil || b.SingleDeployment != nil:
+		return "inputs as engines compute"
+	case b.Setup != nil && b.Setup.Activations == "bf16":
+		return "engines round inputs, which was not emulated"
+	}
+	return "inputs were rounded as engines do"
 }
 
 // imbalance is the load of the busiest expert in units of the mean.

@@ -27,7 +27,7 @@ func TestImports(t *testing.T) {
 		"quern/convert/modules":   {"quern/convert/plan", "quern/formats", "quern/internal"},
 		"quern/convert/serving":   {"quern/scheme", "quern/convert/modules", "quern/convert/plan", "quern/fp8", "quern/formats", "quern/internal"},
 		"quern/verify":            {"quern/verify", "quern/corpus", "quern/source", "quern/scheme", "quern/group", "quern/convert/container", "quern/convert/modules", "quern/convert/plan", "quern/convert/serving", "quern/convert/manifest", "quern/gpu", "quern/fp8", "quern/formats", "quern/store", "quern/internal"},
-		"quern/verify/evaluation": {"quern/verify/metrics", "quern/verify/outputs", "quern/corpus", "quern/runner", "quern/gpu", "quern/formats", "quern/internal"},
+		"quern/verify/evaluation": {"quern/verify/metrics", "quern/verify/outputs", "quern/corpus", "quern/runner", "quern/scheme/rounding", "quern/gpu", "quern/formats", "quern/internal"},
 		"quern/verify/metrics":    {"quern/internal"},
 		"quern/verify/outputs":    {"quern/verify/metrics", "quern/formats", "quern/store", "quern/internal"},
 		"quern/runner":            {"quern/runner", "quern/scheme", "quern/source", "quern/convert/plan", "quern/gemm", "quern/gpu", "quern/fp8", "quern/formats", "quern/store", "quern/internal"},

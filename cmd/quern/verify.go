@@ -98,7 +98,7 @@ func evaluationFlags() []cli.Flag {
 		&cli.IntFlag{Name: "tokens", Usage: "`N`run on the first N tokens only"},
 		&cli.IntFlag{Name: "context", Usage: "`N`tokens that the model sees at once", Value: 512},
 		&cli.StringFlag{Name: "score", Usage: "`all|second-half`every token once, or as llama-perplexity: the second half of each whole chunk", Value: corpus.ScoreAll},
-		&cli.StringFlag{Name: "activations", Usage: "`bf16|fp8`fp8 rounds the inputs of FP8 weights as engines do", Value: "bf16"},
+		&cli.StringFlag{Name: "activations", Usage: "`both|bf16|engines`inputs of quantized weights: as they come (bf16), rounded as engines do, or both side by side; gates judge the first of both", Value: "both"},
 	}
 }
 

@@ -87,7 +87,7 @@ func (j *verifying) evaluation(c *cli.Context) error {
 	if j.chunk.Score, err = choice(c, "score", corpus.ScoreAll, corpus.ScoreSecondHalf); err != nil {
 		return err
 	}
-	if j.activations, err = choice(c, "activations", "bf16", "fp8"); err != nil {
+	if j.activations, err = choice(c, "activations", "both", "bf16", "engines", "fp8"); err != nil {
 		return err
 	}
 	if j.workers, err = workers(c); err != nil {
@@ -204,6 +204,10 @@ func (m *models) close() {
 		_ = m.reference.Close()
 	}
 }
+
+// emulated reports whether the figures that gates judge are those with inputs rounded as
+// engines do. fp8 is what that was called when FP8 was all that there was.
+func (j *verifying) emulated() bool { return j.activations == "engines" || j.activations == "fp8" }
 
 // runs reports whether there is anything to run.
 func (j *verifying) runs() bool {
@@ -362,7 +366,8 @@ func readText(path string) ([]byte, error) {
 func (t *terminal) running(j *verifying, name string) (o evaluation.Options, stop func()) {
 	show := &phases{t: t, quiet: j.quiet}
 	return evaluation.Options{
-		Workers: j.workers, Memory: j.memory, Device: j.device, FP8Activations: j.activations == "fp8", Worst: worstTokens, Progress: show.update,
+		Workers: j.workers, Memory: j.memory, Device: j.device, Worst: worstTokens, Progress: show.update,
+		Emulate: j.emulated(), Deployment: j.activations == "both",
 		Records: j.going.Book, Name: name, Resumed: t.resumed(j), Saved: j.going.saves,
 	}, show.stop
 }
@@ -393,8 +398,11 @@ func (t *terminal) behaviour(ctx context.Context, j *verifying, m *models, name 
 	}
 	if m.base == nil {
 		s, err := evaluation.Run(ctx, m.cand, m.texts, m.chunks, o)
-		b.Single = s
-		return b, err
+		if err != nil {
+			return nil, err
+		}
+		b.Ran(s)
+		return b, nil
 	}
 	var err error
 	if o.Renumbered, err = verify.Renumbering(m.base.Checkpoint(), m.cand.Checkpoint()); err != nil {
@@ -435,7 +443,11 @@ func (m *models) shown(w *evaluation.WorstToken) *evaluation.Shown {
 }
 
 func (j *verifying) setup(m *models) *verify.Setup {
-	s := &verify.Setup{Version: convert.Version, Activations: j.activations, Sources: m.sources, Command: j.command}
+	activations := j.activations
+	if activations == "both" {
+		activations = "bf16" // of the figures that gates judge
+	}
+	s := &verify.Setup{Version: convert.Version, Activations: activations, Sources: m.sources, Command: j.command}
 	if m.tokens != nil {
 		s.Context, s.Score = j.chunk.Context, j.chunk.Score
 	}

@@ -331,22 +331,15 @@ func (t *terminal) mergeParts(c *cli.Context, paths []string) error {
 
 // merged takes what tasks have found out about the models.
 func (j *verifying) merged(m *models, b *verify.Behaviour) error {
-	count := 1
-	if m.base != nil {
-		count = 2
-	}
-	plain, static, err := evaluation.Merged(j.parts, m.chunks, count)
+	w, err := evaluation.Merged(j.parts, m.cand, m.chunks, m.base != nil)
 	if err != nil {
 		return err
 	}
 	if m.base == nil {
-		b.Single = plain.Single(m.texts, m.chunks)
+		b.Ran(w.Single(m.texts, m.chunks))
 		return nil
 	}
-	var s *evaluation.Comparison
-	if static != nil {
-		s = static.Comparison(m.texts, m.chunks, worstTokens)
-	}
-	m.told(b, plain.Comparison(m.texts, m.chunks, worstTokens), s)
+	c, static := w.Comparison(m.texts, m.chunks, worstTokens)
+	m.told(b, c, static)
 	return nil
 }

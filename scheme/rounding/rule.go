@@ -28,6 +28,17 @@ type Rule struct {
 // All are the rules.
 var All = []*Rule{FP8Groups, FP8PowerGroups, FP8Rows, FP8Tensor, MXFP8, MXFP4, NVFP4}
 
+// Find returns the rule of a name; "" and names that are not known are FP8Tensor, the rule
+// there was before there were names.
+func Find(name string) *Rule {
+	for _, r := range All {
+		if r.Name == name {
+			return r
+		}
+	}
+	return FP8Tensor
+}
+
 // rows calls round for each row of x.
 func rows(x []float32, width int, round func(row []float32)) {
 	for ; len(x) > 0; x = x[width:] {

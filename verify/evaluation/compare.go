@@ -13,8 +13,8 @@ import (
 )
 
 // Compare runs both models over chunks of texts. Where activations are rounded and quant
-// brings static scales for them, static is the same with those, else nil; the baseline
-// runs once. Errors that blame a checkpoint or a text match invalid.Input.
+// brings static scales for them that engines do not take, static is the same with those,
+// else nil; the baseline runs once. Errors that blame a checkpoint or a text match invalid.Input.
 func Compare(ctx context.Context, base, quant *runner.Model, texts []corpus.Text, chunks []corpus.Chunk, o Options) (c, static *Comparison, err error) {
 	if err := comparable(base, quant); err != nil {
 		return nil, nil, err
@@ -62,29 +62,22 @@ func (x *Held) Compare(ctx context.Context, quant *runner.Model, o Options) (c, 
 	if err := comparable(x.model, quant); err != nil {
 		return nil, nil, err
 	}
-	f, s, err := x.findings(ctx, quant, o)
+	w, err := x.ways(ctx, quant, o)
 	if err != nil {
 		return nil, nil, err
 	}
-	if s != nil {
-		static = s.Comparison(x.texts, x.chunks, o.Worst)
-	}
-	return f.Comparison(x.texts, x.chunks, o.Worst), static, nil
+	c, static = w.Comparison(x.texts, x.chunks, o.Worst)
+	return c, static, nil
 }
 
-// findings runs quant, twice where it brings static scales that are asked for.
-func (x *Held) findings(ctx context.Context, quant *runner.Model, o Options) (f, static *Findings, err error) {
-	if f, err = x.against(ctx, quant, o, plainName); err != nil || !o.FP8Activations || !quant.HasStaticScales() {
-		return f, nil, err
-	}
-	o.StaticScales = true
-	static, err = x.against(ctx, quant, o, staticName)
-	return f, static, err
+// ways runs quant in each way that is asked for.
+func (x *Held) ways(ctx context.Context, quant *runner.Model, o Options) (*Ways, error) {
+	return waysOf(quant, o, func(o Options, w way) (*Findings, error) { return x.against(ctx, quant, o, w) })
 }
 
 // against runs quant once, unless that was done before.
-func (x *Held) against(ctx context.Context, quant *runner.Model, o Options, name string) (*Findings, error) {
-	name = o.Name + name
+func (x *Held) against(ctx context.Context, quant *runner.Model, o Options, w way) (*Findings, error) {
+	name := o.Name + w.name
 	if f := kept(o.Records, name); f != nil {
 		return f, nil
 	}
@@ -105,7 +98,7 @@ func (x *Held) against(ctx context.Context, quant *runner.Model, o Options, name
 	if inputs != nil {
 		hooks.Input, gathered.AMax = inputs.take, inputs.amax
 	}
-	b, seconds, err := timed(ctx, quant, chunks, &o, "running the checkpoint", name, hooks, &gathered)
+	b, seconds, err := timed(ctx, quant, chunks, &o, w.what, name, hooks, &gathered)
 	if err != nil {
 		return nil, err
 	}

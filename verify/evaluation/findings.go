@@ -60,13 +60,8 @@ func (f *Findings) from(first int) {
 	}
 }
 
-// Names of records: what a task finds with activations as they come or rounded by scales
-// of their own, and with static scales for them.
-const (
-	plainName  = "evaluation"
-	staticName = "evaluation-static"
-	failedName = "evaluation-failed"
-)
+// failedName is the record of what kept a task from running its models.
+const failedName = "evaluation-failed"
 
 // keep writes findings into a book.
 func keep(b *record.Book, name string, f *Findings) error {
@@ -98,39 +93,16 @@ func kept(b *record.Book, name string) *Findings {
 // weights have told already.
 func Failed(b *record.Book, err error) { b.Put(failedName, []byte(err.Error())) }
 
-// Merged are the findings of all tasks about one model or two as those of one run: plain,
-// and static where there are such. What does not go together matches invalid.Input, and
-// so does what kept a task from running its models.
-func Merged(books []*record.Book, chunks []corpus.Chunk, models int) (plain, static *Findings, err error) {
-	for _, b := range books {
-		if text, ok := b.Get(failedName); ok {
-			return nil, nil, invalid.Errorf("%s", text)
-		}
-	}
-	if plain, err = join(books, plainName); err != nil {
-		return nil, nil, err
-	}
-	has := func(b *record.Book) bool { _, ok := b.Get(staticName); return ok }
-	if slices.ContainsFunc(books, has) {
-		if static, err = join(books, staticName); err != nil {
-			return nil, nil, err
-		}
-	}
-	for _, f := range []*Findings{plain, static} {
-		if f != nil && !f.of(chunks, models) {
-			return nil, nil, errApart
-		}
-	}
-	return plain, static, nil
-}
-
 // of reports whether findings are about each scored token of all chunks.
-func (f *Findings) of(chunks []corpus.Chunk, models int) bool {
-	n := [2]int{}
+func (f *Findings) of(chunks []corpus.Chunk, beside bool) bool {
+	alone, both := 0, 0
 	for _, c := range chunks {
-		n[models-1] += c.To - c.From
+		alone += c.To - c.From
 	}
-	return f.Last == len(chunks) && [2]int{len(f.Alone), len(f.Tokens)} == n
+	if beside {
+		alone, both = 0, alone
+	}
+	return f.Last == len(chunks) && len(f.Alone) == alone && len(f.Tokens) == both
 }
 
 // join puts the findings of a name together, in the order of the chunks.
@@ -243,6 +215,6 @@ func Share(ctx context.Context, base, quant *runner.Model, chunks []corpus.Chunk
 	}
 	x := &Held{model: base, chunks: mine, first: first}
 	defer x.Close()
-	_, _, err := x.findings(ctx, quant, o)
+	_, err := x.ways(ctx, quant, o)
 	return err
 }

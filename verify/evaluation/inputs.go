@@ -1,22 +1,81 @@
 package evaluation
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
 	"quern/runner"
+	"quern/scheme/rounding"
 )
 
 // InputScale is a static scale for the input of a module, and what that input was.
 type InputScale struct {
 	Module string  `json:"module"`
 	Scale  float32 `json:"scale"`
-	AMax   float32 `json:"amax"` // largest magnitude on the text; 0 where no token came by
+	// Taken is the scale that engines take: the largest of what they join, where that is
+	// not the module's own.
+	Taken float32 `json:"taken,omitempty"`
+	AMax  float32 `json:"amax"` // largest magnitude on the text; 0 where no token came by
+
+	// Rule is the one by which it is used, "" for that of FP8 (rounding.FP8Tensor).
+	Rule string `json:"rule,omitempty"`
+}
+
+// Effective is the scale that counts.
+func (x *InputScale) Effective() float32 {
+	if x.Taken > 0 {
+		return x.Taken
+	}
+	return x.Scale
+}
+
+// Rounded says of how many linears the inputs are rounded by one rule in engines.
+type Rounded struct {
+	Rule    string `json:"rule"` // see quern/scheme/rounding
+	Linears int    `json:"linears"`
+	// Uncalibrated are the scales that the checkpoint brings and that are 1, of rules with
+	// such scales: what is written where nothing was measured.
+	Uncalibrated *int   `json:"uncalibrated,omitempty"`
+	Title        string `json:"-"` // what inputs become
+}
+
+// String says it in words.
+func (x *Rounded) String() string {
+	what := "linears"
+	if x.Linears == 1 {
+		what = "linear"
+	}
+	s := fmt.Sprintf("of %d %s: %s", x.Linears, what, x.Title)
+	switch n := x.Uncalibrated; {
+	case n == nil:
+	case *n == 0:
+		s += " (calibrated)"
+	case *n == x.Linears:
+		s += " (1 everywhere: not calibrated)"
+	default:
+		s += fmt.Sprintf(" (1 for %d of them: not calibrated)", *n)
+	}
+	return s
+}
+
+// rounded lists the rules of m.
+func rounded(m *runner.Model) ([]Rounded, error) {
+	list, err := m.RoundedInputs()
+	var out []Rounded
+	for i := range list {
+		x := Rounded{Rule: list[i].Rule.Name, Linears: list[i].Linears, Title: list[i].Rule.Title}
+		if list[i].Rule.Static {
+			x.Uncalibrated = &list[i].Ones
+		}
+		out = append(out, x)
+	}
+	return out, err
 }
 
 // inputs measures what static scales are for.
 type inputs struct {
-	scales map[string]float32
+	scales map[string]runner.StaticScale
 	amax   map[string]float32
 }
 
@@ -52,7 +111,15 @@ func (x *inputs) list() []InputScale {
 	}
 	out := make([]InputScale, 0, len(x.scales))
 	for _, m := range slices.Sorted(maps.Keys(x.scales)) {
-		out = append(out, InputScale{m, x.scales[m], x.amax[m]})
+		s := x.scales[m]
+		in := InputScale{Module: m, Scale: s.Stored, AMax: x.amax[m]}
+		if s.Rule != rounding.FP8Tensor {
+			in.Rule = s.Rule.Name
+		}
+		if s.Taken != s.Stored {
+			in.Taken = s.Taken
+		}
+		out = append(out, in)
 	}
 	return out
 }

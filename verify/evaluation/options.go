@@ -9,17 +9,20 @@ import (
 	"quern/verify/record"
 )
 
-// Options say how to evaluate. Only FP8Activations,
-// StaticScales, Device and Fast affect results.
+// Options say how to evaluate. Only Emulate,
+// Deployment, StaticScales, Device and Fast affect results.
 type Options struct {
-	Workers        int   // 0: one a processor
-	Memory         int64 // see runner.Options
-	TempDir        string
-	FP8Activations bool
-	StaticScales   bool // see runner.Options; of the checkpoint, not of the baseline
-	Fast           bool
-	Device         gpu.Device // see runner.Options
-	Worst          int        // how many of the worst tokens are listed
+	Workers      int   // 0: one a processor
+	Memory       int64 // see runner.Options
+	TempDir      string
+	Emulate      bool // see runner.Options
+	StaticScales bool // see runner.Options; of the checkpoint, not of the baseline
+	// Deployment runs a checkpoint whose inputs engines round a second time, with them
+	// rounded. It has no effect with Emulate.
+	Deployment bool
+	Fast       bool
+	Device     gpu.Device // see runner.Options
+	Worst      int        // how many of the worst tokens are listed
 	// Renumbered is, by layer, the number in the baseline of each expert of the
 	// checkpoint; layers that it lacks have the same numbers.
 	Renumbered map[int][]int
@@ -38,7 +41,7 @@ type Options struct {
 func (o *Options) runner(what string, hooks *runner.Hooks) runner.Options {
 	r := runner.Options{
 		Workers: o.Workers, Memory: o.Memory, TempDir: o.TempDir,
-		FP8Activations: o.FP8Activations, StaticScales: o.StaticScales, Fast: o.Fast, Device: o.Device, Hooks: hooks,
+		Emulate: o.Emulate, StaticScales: o.StaticScales, Fast: o.Fast, Device: o.Device, Hooks: hooks,
 	}
 	if o.Progress != nil {
 		r.Progress = func(done, total int64) { o.Progress(what, done, total) }

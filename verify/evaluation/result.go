@@ -12,6 +12,10 @@ type Comparison struct {
 	Routing   *metrics.RoutingReport `json:"routing,omitempty"` // of models with routed experts
 	MTP       *MTP                   `json:"mtp,omitempty"`     // where both have such a layer
 	Inputs    []InputScale           `json:"-"`                 // of checkpoints with static scales
+	Rounded   []Rounded              `json:"-"`                 // of checkpoints whose inputs engines round
+	// Deployment is the same with inputs rounded as engines do, where that was asked for
+	// and they do.
+	Deployment *Comparison `json:"-"`
 	// TokensPerSecond is the speed of the evaluation of each model.
 	TokensPerSecond [2]metrics.Figure `json:"tokens_per_second"`
 }
@@ -66,6 +70,8 @@ type Single struct {
 	MTP             *metrics.AcceptanceRate `json:"mtp,omitempty"`
 	Load            []LayerLoad             `json:"load,omitempty"`
 	TokensPerSecond metrics.Figure          `json:"tokens_per_second"`
+	Rounded         []Rounded               `json:"-"` // as of Comparison
+	Deployment      *Single                 `json:"-"`
 }
 
 // SingleText are the figures of one text.

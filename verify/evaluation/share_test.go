@@ -62,11 +62,14 @@ func newPair(t testing.TB, family string, o convert.QuantizeOptions) *pair {
 func TestShares(t *testing.T) {
 	for _, family := range []string{"deepseek_v3", "qwen3"} {
 		p := newPair(t, family, convert.QuantizeOptions{})
-		c, _, err := Compare(t.Context(), p.base, p.quant, p.texts, p.chunks, Options{Worst: 5})
+		c, _, err := Compare(t.Context(), p.base, p.quant, p.texts, p.chunks, Options{Worst: 5, Deployment: true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := Run(t.Context(), p.quant, p.texts, p.chunks, Options{})
+		if c.Deployment == nil {
+			t.Fatal("its inputs are rounded by engines")
+		}
+		s, err := Run(t.Context(), p.quant, p.texts, p.chunks, Options{Deployment: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,28 +83,26 @@ func TestShares(t *testing.T) {
 				for _, i := range append(rand.Perm(n), n/2) {
 					books[i] = record.New()
 					first, last := task.Task{I: i + 1, N: n}.Of(sizes)
-					if err := Share(t.Context(), base, p.quant, p.chunks, first, last, Options{Workers: 1 + i%3, Memory: int64(1 + i%2), TempDir: t.TempDir(), Records: books[i]}); err != nil {
+					if err := Share(t.Context(), base, p.quant, p.chunks, first, last, Options{Workers: 1 + i%3, Memory: int64(1 + i%2), TempDir: t.TempDir(), Records: books[i], Deployment: true}); err != nil {
 						t.Fatal(err)
 					}
 				}
-				models := 2
-				if base == nil {
-					models = 1
+				w, err := Merged(books, p.quant, p.chunks, base != nil)
+				if err != nil || w.Static != nil {
+					t.Fatal(err, w.Static)
 				}
-				plain, static, err := Merged(books, p.chunks, models)
-				if err != nil || static != nil {
-					t.Fatal(err, static)
-				}
-				want, got := "", ""
+				var want, got string
 				if base == nil {
-					want, got = untimed(t, s), untimed(t, plain.Single(p.texts, p.chunks))
+					of := w.Single(p.texts, p.chunks)
+					want, got = untimed(t, s)+untimed(t, s.Deployment), untimed(t, of)+untimed(t, of.Deployment)
 				} else {
-					want, got = untimed(t, c), untimed(t, plain.Comparison(p.texts, p.chunks, 5))
+					of, _ := w.Comparison(p.texts, p.chunks, 5)
+					want, got = untimed(t, c)+untimed(t, c.Deployment), untimed(t, of)+untimed(t, of.Deployment)
 				}
-				if _, _, err := Merged(books, p.chunks, 3-models); !errors.Is(err, invalid.Input) {
+				if _, err := Merged(books, p.quant, p.chunks, base == nil); !errors.Is(err, invalid.Input) {
 					t.Error(err)
 				}
-				if _, _, err := Merged(books[1:], p.chunks, models); !errors.Is(err, invalid.Input) && n <= len(p.chunks) && n > 1 {
+				if _, err := Merged(books[1:], p.quant, p.chunks, base != nil); !errors.Is(err, invalid.Input) && n <= len(p.chunks) && n > 1 {
 					t.Error(err)
 				}
 				if want != got {
@@ -117,7 +118,7 @@ func TestShares(t *testing.T) {
 func TestKilled(t *testing.T) {
 	p := newPair(t, "deepseek_v3", convert.QuantizeOptions{})
 	run := func(ctx context.Context, b *record.Book, resumed func(string, int, int)) (string, error) {
-		c, _, err := Compare(ctx, p.base, p.quant, p.texts, p.chunks, Options{Worst: 5, Records: b, Resumed: resumed})
+		c, _, err := Compare(ctx, p.base, p.quant, p.texts, p.chunks, Options{Worst: 5, Deployment: true, Records: b, Resumed: resumed})
 		return untimed(t, c), err
 	}
 	want, err := run(t.Context(), nil, nil)

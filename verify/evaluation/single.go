@@ -9,22 +9,27 @@ import (
 
 // Run runs one model over chunks of texts.
 func Run(ctx context.Context, m *runner.Model, texts []corpus.Text, chunks []corpus.Chunk, o Options) (*Single, error) {
-	f, err := alone(ctx, m, chunks, 0, o)
+	w, err := alone(ctx, m, chunks, 0, o)
 	if err != nil {
 		return nil, err
 	}
-	return f.Single(texts, chunks), nil
+	return w.Single(texts, chunks), nil
 }
 
-// alone runs one model over some chunks, the first of which has the number first, unless
-// that was done before.
-func alone(ctx context.Context, m *runner.Model, chunks []corpus.Chunk, first int, o Options) (*Findings, error) {
-	name := o.Name + plainName
+// alone runs one model in each way that is asked for over some chunks, the first of which
+// has the number first.
+func alone(ctx context.Context, m *runner.Model, chunks []corpus.Chunk, first int, o Options) (*Ways, error) {
+	return waysOf(m, o, func(o Options, w way) (*Findings, error) { return once(ctx, m, chunks, first, o, w) })
+}
+
+// once runs one model, unless that was done before.
+func once(ctx context.Context, m *runner.Model, chunks []corpus.Chunk, first int, o Options, w way) (*Findings, error) {
+	name := o.Name + w.name
 	if f := kept(o.Records, name); f != nil {
 		return f, nil
 	}
 	load := loads{}
-	ev, seconds, err := timed(ctx, m, chunks, &o, "running the checkpoint", name, load.count(experts(m)), &load)
+	ev, seconds, err := timed(ctx, m, chunks, &o, w.what, name, load.count(experts(m)), &load)
 	if err != nil {
 		return nil, err
 	}

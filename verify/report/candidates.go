@@ -89,8 +89,15 @@ func side(c *verify.Candidates) *section {
 	if run {
 		head = append(head, ">mean KLD", ">same likeliest")
 	}
+	deployed := c.Deployed()
+	if deployed {
+		head = append(head, ">deployed: mean KLD", ">same likeliest")
+	}
 	t := newTable("", append(head, "worst role")...)
 	t.Note = "The worst role is the one with the least SQNR over all its weights."
+	if deployed {
+		t.Note += " Deployed: with inputs rounded as engines do; nothing stands where they take them as they come."
+	}
 	for i := range c.List {
 		x := &c.List[i]
 		name := code(x.Checkpoint)
@@ -104,6 +111,13 @@ func side(c *verify.Candidates) *section {
 			kld, same := none, none
 			if x.KLDMean != nil {
 				kld, same = plusMinus(*x.KLDMean, *x.KLDMeanError), percent(*x.SameTop)
+			}
+			cells = append(cells, kld, same)
+		}
+		if deployed {
+			kld, same := none, none
+			if x.DeploymentKLD != nil {
+				kld, same = plusMinus(*x.DeploymentKLD, *x.DeploymentKLDError), percent(*x.DeploymentSameTop)
 			}
 			cells = append(cells, kld, same)
 		}

@@ -23,6 +23,8 @@ func badges(r *verify.Report) []badge {
 	var out []badge
 	switch {
 	case r.Metrics == nil && r.Single == nil || r.Setup == nil || r.Setup.Activations == "":
+	case r.Deployment != nil || r.SingleDeployment != nil:
+		out = append(out, badge{Text: "weights only, and as engines compute beside it"})
 	case r.Setup.Activations == "bf16":
 		out = append(out, badge{Text: "weights only"})
 	default:

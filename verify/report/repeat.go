@@ -71,6 +71,7 @@ var scoreWords = map[string]string{
 }
 
 var activationWords = map[string]string{
-	"bf16": "as they come, in float32",
-	"fp8":  "rounded to FP8 in groups of 128, as engines do before a block-FP8 product",
+	"bf16":    "as they come, in float32",
+	"engines": "rounded by the rule of each weight’s scheme, as engines do before a product",
+	"fp8":     "rounded by the rule of each weight’s scheme, as engines do before a product",
 }
