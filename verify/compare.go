@@ -290,8 +290,11 @@ func (c *errorCheck) limit() float64 {
 	return min(c.floor(), *c.ideal-tolerance)
 }
 
-// floor is the ratio in dB that is enough for the scheme of the codes.
-func (c *errorCheck) floor() float64 { return scheme.ByGrid(c.codes.grid, c.codes.scale.DType).Floor }
+// is is the scheme of the codes.
+func (c *errorCheck) is() *scheme.Scheme { return scheme.ByGrid(c.codes.grid, c.codes.scale.DType) }
+
+// floor is the ratio in dB that is enough for it.
+func (c *errorCheck) floor() float64 { return c.is().Floor }
 
 // tolerance is how far below the ideal a ratio may lie, in dB.
 const tolerance = scheme.Allowed

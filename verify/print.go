@@ -45,6 +45,7 @@ func (r *Report) Print(w io.Writer) {
 	if r.Weights != nil {
 		r.Weights.print(w)
 	}
+	r.LowBlocks.print(w)
 	r.Behaviour.print(w)
 	r.printEngines(w)
 	if len(r.Warnings) > 0 {

@@ -121,3 +121,5 @@ func (c *equalCheck) found() []any {
 	}
 	return out
 }
+
+func (c *lowCheck) found() []any { return []any{&c.all, &c.low} }

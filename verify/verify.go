@@ -77,7 +77,8 @@ type Report struct {
 	Passed    bool           `json:"passed"` // all gates are
 	Sizes     []RoleSize     `json:"sizes,omitempty"`
 	Weights   *WeightsReport `json:"weights,omitempty"`
-	Engines   []serving.Note `json:"engines,omitempty"` // what they do with the checkpoint
+	LowBlocks *LowBlocks     `json:"low_blocks,omitempty"` // of NVFP4
+	Engines   []serving.Note `json:"engines,omitempty"`    // what they do with the checkpoint
 	Behaviour
 	Warnings []string `json:"warnings,omitempty"`
 
@@ -171,6 +172,10 @@ func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool)
 			return nil, err
 		}
 	}
+	var low lowBlocks
+	if whole {
+		low = newLowBlocks(mine, jobs)
+	}
 	if err := run(ctx, mine.files, jobs, o); err != nil {
 		return nil, err
 	}
@@ -185,6 +190,7 @@ func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool)
 	if !o.Task.Whole() {
 		return nil, nil
 	}
+	r.LowBlocks = low.report()
 	f := found{cand: mine, integrity: x, comparison: w, report: r}
 	if w != nil {
 		f.base = w.base

@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"quern/scheme"
 )
 
 // WeightsReport says how far the weights of a checkpoint are from its baseline's.
@@ -37,10 +39,12 @@ type TensorError struct {
 	Relative float64  `json:"relative_error"` // √(Σ(w−ŵ)²/Σw²)
 	Cosine   float64  `json:"cosine"`
 	MaxAbs   float64  `json:"max_abs_error"` // max |w−ŵ|
-	// Ideal is the ratio in dB that tiles of 128×128 scaled by their absolute
-	// maximum give. It is worked out only for tensors below 31 dB, and nil too
-	// where that would be exact.
+	// Ideal is the ratio in dB that the scheme's own rule without a search gives. It is
+	// worked out only for tensors below Floor, and nil too where that would be exact.
 	Ideal *float64 `json:"ideal_sqnr_db,omitempty"`
+	// Scheme is that of the tensor, Floor the ratio in dB that is enough for it.
+	Scheme string  `json:"scheme"`
+	Floor  float64 `json:"floor_db"`
 	// Short says that SQNR is below the limit of the gate sqnr.
 	Short bool `json:"below_limit,omitempty"`
 	Layer int  `json:"layer"` // -1 of tensors that are of none
@@ -75,14 +79,14 @@ func (x *comparison) report() *WeightsReport {
 		switch e := x.equals[i]; {
 		case e != nil && through && e.back != nil && e.count > 0:
 			r.Returned++
-			sum, t = &e.back.sum, TensorError{Name: e.tensor.Name, Role: role(e.tensor), Layer: e.tensor.Meta.Layer, limit: e.back.limit()}
+			sum, t = &e.back.sum, TensorError{Name: e.tensor.Name, Role: role(e.tensor), Layer: e.tensor.Meta.Layer, Scheme: scheme.BlockFP8.Name, Floor: enough, limit: e.back.limit()}
 		case e != nil:
 			r.Kept++
 			continue
 		case c == nil:
 			continue
 		default:
-			sum, t = c.energy(), TensorError{Name: c.weight().Name, Role: role(c.weight()), Layer: c.weight().Meta.Layer, Ideal: c.best(), limit: c.limit()}
+			sum, t = c.energy(), TensorError{Name: c.weight().Name, Role: role(c.weight()), Layer: c.weight().Meta.Layer, Ideal: c.best(), Scheme: c.is().Name, Floor: c.is().Floor, limit: c.limit()}
 		}
 		t.SQNR, t.Relative, t.Cosine, t.MaxAbs = sum.sqnr(), sum.relative(), sum.cosine(), sum.maxAbs()
 		r.Tensors = append(r.Tensors, t)

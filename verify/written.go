@@ -24,6 +24,7 @@ type measured interface {
 	energy() *energy
 	best() *float64 // dB that the same rule gives; nil where nobody asked
 	limit() float64 // dB that the ratio has to reach
+	is() *scheme.Scheme
 	problem() string
 	anew() *freshCheck
 }
@@ -143,6 +144,8 @@ func (c *writtenCheck) share(all []*baseline) { c.fresh.partners = all }
 func (c *writtenCheck) energy() *energy       { return &c.sum }
 func (c *writtenCheck) best() *float64        { return c.ideal }
 func (c *writtenCheck) anew() *freshCheck     { return c.fresh }
+
+func (c *writtenCheck) is() *scheme.Scheme { return c.Scheme }
 
 func (c *writtenCheck) limit() float64 {
 	if c.ideal == nil {

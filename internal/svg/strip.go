@@ -20,7 +20,8 @@ type Strip struct {
 type StripRow struct {
 	Label, Note string // above the row, left and right
 	Values      []float64
-	Failed      []Named // of the values, those to be pointed at
+	Failed      []Named   // of the values, those to be pointed at
+	Limits      []float64 // marks of this row alone
 }
 
 // Named is a value and what a pointer that rests on it shows.
@@ -81,6 +82,11 @@ func (s *Strip) HTML() template.HTML {
 func (s *Strip) row(c *canvas, r *StripRow, top float64) {
 	c.text("label on", "start", 0, 0, top+13, r.Label)
 	c.text("on", "end", 1, 0, top+13, r.Note)
+	for _, l := range r.Limits {
+		if x := s.X.at(l); finite(l) {
+			c.line("limit", x, top+stripTop, x, top+stripRow)
+		}
+	}
 	values := slices.DeleteFunc(slices.Clone(r.Values), func(x float64) bool { return !finite(x) })
 	if len(values) == 0 {
 		return

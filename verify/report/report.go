@@ -34,7 +34,7 @@ func HTML(w io.Writer, r *verify.Report) error {
 		d.Version = page.Visible(r.Setup.Version)
 	}
 	for _, about := range []func(*verify.Report) *section{
-		gates, engines, warnings, sizes, weights, model, divergence, deployment, positions, texts, single, routing, tokens, prediction, hidden, repeat,
+		gates, engines, warnings, sizes, weights, blocks, model, divergence, deployment, positions, texts, single, routing, tokens, prediction, hidden, repeat,
 	} {
 		if s := about(r); s != nil {
 			d.Sections = append(d.Sections, s)

@@ -117,7 +117,7 @@ func small() *verify.Report {
 		Weights: &verify.WeightsReport{
 			WorstSQNR: &low, WorstTensor: "b.weight", Quantized: 2, Kept: 1,
 			Roles:   []verify.RoleError{{Role: "attention", Tensors: 2, SQNR: &low, Relative: 0.0274, Cosine: 0.999625, MaxAbs: 0.0625, Worst: "b.weight"}},
-			Tensors: []verify.TensorError{{Name: "b.weight", Role: "attention", SQNR: &low, Relative: 0.0274, Cosine: 0.999625, MaxAbs: 0.0625}, {Name: "a.weight", Role: "attention", SQNR: &high, Relative: 0.0237, Cosine: 0.99972, MaxAbs: 0.03125}},
+			Tensors: []verify.TensorError{{Name: "b.weight", Role: "attention", Scheme: "fp8", Floor: 31, SQNR: &low, Relative: 0.0274, Cosine: 0.999625, MaxAbs: 0.0625}, {Name: "a.weight", Role: "attention", Scheme: "fp8", Floor: 31, SQNR: &high, Relative: 0.0237, Cosine: 0.99972, MaxAbs: 0.03125}},
 		},
 		Warnings: []string{"config.json says nothing of the dtype"},
 	}

@@ -95,7 +95,7 @@ func madeWeights(s shape, rnd *rand.Rand) *verify.WeightsReport {
 		db := max(centre+width*rnd.NormFloat64(), 31.02)
 		noise := math.Pow(10, -db/20)
 		w.Tensors = append(w.Tensors, verify.TensorError{
-			Name: name, Role: role, Layer: layer, SQNR: &db, Relative: noise, Cosine: 1 - noise*noise/2, MaxAbs: 0.004 * math.Exp(0.3*rnd.NormFloat64()),
+			Name: name, Role: role, Scheme: "fp8", Floor: 31, Layer: layer, SQNR: &db, Relative: noise, Cosine: 1 - noise*noise/2, MaxAbs: 0.004 * math.Exp(0.3*rnd.NormFloat64()),
 		})
 	}
 	for l := range s.dense + s.moe {

@@ -2,18 +2,19 @@ package report
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
+	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"quern/internal/page"
 	"quern/internal/svg"
+	"quern/scheme"
 	"quern/verify"
 )
-
-// floorDB is the ratio that block FP8 with absmax scales reaches on ordinary weights,
-// and the limit of the gate sqnr unless less can be had.
-const floorDB = 31
 
 const (
 	shownTensors = 20
@@ -76,7 +77,7 @@ func worstTensors(w *verify.WeightsReport) *table {
 	}
 	t := newTable(fmt.Sprintf("The %s with the most noise", page.Plural(int64(len(tensors)), "tensor", "tensors")), head...)
 	if ideal {
-		t.Note = "The last column is worked out for tensors below 31 dB: what tiles of 128×128 scaled by their absolute maximum reach. A tensor that comes within 0.1 dB of it is as good as it can be."
+		t.Note = "The last column is worked out for tensors below the floor of their scheme: what its own rule reaches without a search. A tensor that comes within 0.1 dB of it is as good as it can be."
 	}
 	for _, x := range tensors {
 		if x.SQNR == nil {
@@ -113,9 +114,13 @@ func distribution(w *verify.WeightsReport) *figure {
 	failed := map[string][]svg.Named{}
 	short := 0
 	var all []float64
-	beyond := 0
+	beyond, above := 0, true
+	floors := map[string][]float64{}
 	for i := range w.Tensors {
 		t := &w.Tensors[i]
+		if !slices.Contains(floors[t.Role], t.Floor) {
+			floors[t.Role] = append(floors[t.Role], t.Floor)
+		}
 		switch {
 		case t.SQNR == nil:
 			exact[t.Role]++
@@ -124,6 +129,7 @@ func distribution(w *verify.WeightsReport) *figure {
 		default:
 			byRole[t.Role] = append(byRole[t.Role], *t.SQNR)
 			all = append(all, *t.SQNR)
+			above = above && *t.SQNR >= t.Floor
 			if t.Short {
 				if short++; short <= shownFailed {
 					failed[t.Role] = append(failed[t.Role], svg.Named{Value: *t.SQNR, Title: page.Visible(t.Name) + ": " + decibels(t.SQNR) + "\u202fdB"})
@@ -135,15 +141,18 @@ func distribution(w *verify.WeightsReport) *figure {
 	if !ok {
 		return nil
 	}
+	least, most, _ := svg.Span(slices.Concat(slices.Collect(maps.Values(floors))...))
 	// What is far off lies on the edge: it must not press the others together.
-	from := max(min(lo, floorDB)-0.2, floorDB-30)
-	to := min(max(hi, floorDB)+0.2, floorDB+30)
+	from := max(min(lo, least)-0.2, least-30)
+	to := min(max(hi, most)+0.2, most+30)
 	strip := svg.Strip{
 		Title: "SQNR of quantized tensors by role",
-		Desc: fmt.Sprintf("The tensors have between %s and %s dB; block FP8 reaches about %d. The table below has the figures by role.",
-			fixed(lo, 2), fixed(hi, 2), floorDB),
 		X:     svg.Linear(from, to, 6, nil),
-		Marks: []svg.Mark{{At: floorDB, Label: fmt.Sprintf("%d dB", floorDB), Limit: true}},
+	}
+	reach := floorWords(w)
+	strip.Desc = fmt.Sprintf("The tensors have between %s and %s dB; %s. The table below has the figures by role.", fixed(lo, 2), fixed(hi, 2), reach)
+	if least == most {
+		strip.Marks = []svg.Mark{{At: least, Label: asGiven(least) + " dB", Limit: true}}
 	}
 	strip.X.Name = "signal to quantization noise of a tensor, dB"
 	for _, x := range few(w.Roles, shownRoles) {
@@ -154,7 +163,11 @@ func distribution(w *verify.WeightsReport) *figure {
 		if least, _, ok := svg.Span(byRole[x.Role]); ok {
 			note += ", least " + fixed(least, 2)
 		}
-		strip.Rows = append(strip.Rows, svg.StripRow{Label: page.Visible(x.Role), Note: note, Values: byRole[x.Role], Failed: failed[x.Role]})
+		row := svg.StripRow{Label: page.Visible(x.Role), Note: note, Values: byRole[x.Role], Failed: failed[x.Role]}
+		if least != most {
+			row.Limits = floors[x.Role]
+		}
+		strip.Rows = append(strip.Rows, row)
 	}
 	note := "A point is a tensor; where there are more than 64 the height shows how many. The upright stroke is the median. Right is better."
 	if lo < strip.X.Lo || hi > strip.X.Hi {
@@ -166,10 +179,33 @@ func distribution(w *verify.WeightsReport) *figure {
 	if beyond > 0 {
 		note += fmt.Sprintf(" %s no ratio and %s not shown.", page.Plural(int64(beyond), "tensor has", "tensors have"), pick(beyond, "is", "are"))
 	}
-	if lo >= floorDB && !math.IsInf(hi, 0) {
-		note += fmt.Sprintf(" All are at %d dB or above.", floorDB)
+	switch {
+	case least != most:
+		note += " The broken strokes are the floors of the schemes in a role: " + reach + "."
+		if above {
+			note += " All tensors are at theirs or above."
+		}
+	case above && !math.IsInf(hi, 0):
+		note += fmt.Sprintf(" All are at %s dB or above.", asGiven(least))
 	}
 	return &figure{Title: "Signal to quantization noise by role", Chart: strip.HTML(), Note: note}
+}
+
+// floorWords say what each scheme reaches on ordinary weights, and at least.
+func floorWords(w *verify.WeightsReport) string {
+	var out []string
+	for i := range w.Tensors {
+		t := &w.Tensors[i]
+		name := page.Visible(t.Scheme)
+		if s, err := scheme.Find(t.Scheme); err == nil && s == scheme.BlockFP8 {
+			name = "block FP8"
+		}
+		if says := name + " reaches about " + asGiven(t.Floor); !slices.Contains(out, says) {
+			out = append(out, says)
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, ", ")
 }
 
 func pick(n int, one, many string) string {
@@ -184,3 +220,6 @@ func capital(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	return string(unicode.ToUpper(r)) + s[n:]
 }
+
+// asGiven writes a floor, which has as many digits as it was given.
+func asGiven(db float64) string { return strconv.FormatFloat(db, 'f', -1, 64) }
