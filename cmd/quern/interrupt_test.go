@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"syscall"
@@ -128,13 +129,75 @@ func TestInterruptVerify(t *testing.T) {
 	}
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		code, stdout, stderr := interrupt(t, dir, append(os.Environ(), "QUERN_CPU=generic"), sig, filepath.Join(dir, "o.partial"),
-			"verify", "--quiet", "--workers", "1", "--text", "model/verify.txt", "--emit-reference", "o", "model")
-		if code != exitInterrupted || stdout != "" || stderr != "quern: interrupted\n" {
+			"verify", "--quiet", "--state", "st", "--workers", "1", "--text", "model/verify.txt", "--emit-reference", "o", "model")
+		if code != exitInterrupted || stdout != "" || !regexp.MustCompile(`^quern: interrupted; (\d+) of \d+ tensors are kept; the same command goes on from here\n$`).MatchString(stderr) {
 			t.Errorf("%s: exit code %d, stdout %q, stderr %q", sig, code, stdout, stderr)
 		}
 		if left, _ := filepath.Glob(filepath.Join(dir, "o*")); left != nil {
 			t.Errorf("left behind: %q", left)
 		}
+	}
+}
+
+// A verification that is cut goes on with the same figures to the last digit: after a
+// signal, which says what is kept, after kills, in a pipe as at a terminal. What has
+// changed meanwhile it begins anew, and says so.
+func TestVerifyGoesOn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := tinyseek.Extract(filepath.Join(dir, "model")); err != nil {
+		t.Fatal(err)
+	}
+	if r := quern(t, dir, "quantize", "--quiet", "model", "out"); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	env := append(os.Environ(), "QUERN_CPU=generic")
+	args := []string{"verify", "--state", "st", "--workers", "1", "--baseline", "model", "--text", "model/verify.txt", "--tokens", "2500", "out"}
+	whole := quern(t, dir, append([]string{args[0], "--json"}, append(args[1:], "--state", "off")...)...)
+	if whole.code != 0 {
+		t.Fatal(whole.stderr)
+	}
+	code, stdout, stderr := interrupt(t, dir, env, os.Interrupt, filepath.Join(dir, "st", "*", "baseline.states"), args...)
+	kept := regexp.MustCompile(`quern: interrupted; (\d+) of (\d+) tensors, \d of 4 layers of the baseline are kept; the same command goes on from here\n$`)
+	if m := kept.FindStringSubmatch(stderr); code != exitInterrupted || stdout != "" || m == nil || m[1] != m[2] {
+		t.Fatalf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+	code, _, stderr = interrupt(t, dir, env, os.Kill, filepath.Join(dir, "st", "*", "evaluation.states"), args...)
+	if code != -1 || !regexp.MustCompile(`note: goes on where an earlier run was cut: (\d+) of (\d+) tensors\n`).MatchString(stderr) ||
+		!regexp.MustCompile(`note: running the baseline goes on behind layer \d of 4\n`).MatchString(stderr) {
+		t.Fatalf("exit code %d, stderr %q", code, stderr)
+	}
+	r := quern(t, dir, append([]string{args[0], "--json-file", "r.json"}, args[1:]...)...)
+	if r.code != 0 || !strings.Contains(r.stderr, "note: running the checkpoint goes on behind layer ") {
+		t.Errorf("exit code %d, stderr %q", r.code, r.stderr)
+	}
+	result, err := os.ReadFile(filepath.Join(dir, "r.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := timeless(t, whole.stdout), timeless(t, string(result))
+	delete(b, "tool") // of the file
+	// Commands differ in what they are given.
+	delete(a["setup"].(map[string]any), "command")
+	delete(b["setup"].(map[string]any), "command")
+	if !reflect.DeepEqual(a, b) {
+		t.Errorf("other figures:\n%.3000s\n%.3000s", whole.stdout, r.stdout)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "st", "*")); left != nil {
+		t.Errorf("left behind: %q", left)
+	}
+
+	_, _, _ = interrupt(t, dir, env, os.Kill, filepath.Join(dir, "st", "*", "records.partial"), args...)
+	at := filepath.Join(dir, "out", "config.json")
+	raw, err := os.ReadFile(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(at, append(raw, '\n'), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r := quern(t, dir, args...); !strings.Contains(strings.Join(strings.Fields(r.stderr), " "), "note: begins anew: an earlier run was cut, and since then config.json of the checkpoint is another one") {
+		t.Errorf("exit code %d, stderr %q", r.code, r.stderr)
 	}
 }
 

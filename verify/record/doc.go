@@ -15,7 +15,7 @@
 //	16 bytes  BLAKE3 of both lengths, name and data
 //	name, data
 //
-// The first frame is called identity and says what was verified and how ([Identity]):
+// The first frame, identity, says what was verified and how ([Identity]):
 // other weights, texts or options are another verification. Of a part the last frame is
-// called end; a log has none, and what is torn at its end is the trace of a kill.
+// end; a log has none, and what is torn at its end is the trace of a kill.
 package record

@@ -21,8 +21,8 @@ import (
 const (
 	magic    = "quern verify part 1\n"
 	ending   = ".quern-part"
-	endName  = "end"
-	partName = "part"
+	endName  = "\x00end"
+	partName = "\x00part"
 )
 
 // Part is what one task of a verification has found.

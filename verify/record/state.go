@@ -19,7 +19,7 @@ import (
 
 const (
 	logName      = "records"
-	identityName = "identity"
+	identityName = "\x00identity"
 	suffix       = ".states"
 )
 
@@ -246,6 +246,9 @@ func (b *Book) Close(done bool) (kept bool, err error) {
 	s := b.state
 	b.state = nil
 	if !done {
+		if len(b.records) > 0 {
+			s.began = time.Time{} // of a short run too
+		}
 		s.flush(true)
 	}
 	if s.log == nil {
