@@ -150,8 +150,8 @@ func run(ctx context.Context, in *source.Files, jobs []*job, o Options) error {
 		workers = runtime.GOMAXPROCS(0)
 	}
 	var next, done atomic.Int64
-	if done.Store(before); before > 0 && o.Progress != nil {
-		o.Progress(before, total)
+	if done.Store(before); before > 0 && o.Begun != nil {
+		o.Begun(before, total)
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	for range min(workers, max(len(jobs), 1)) {

@@ -84,11 +84,7 @@ func TestGoesOn(t *testing.T) {
 		}
 		had := b.Len()
 		first := int64(-1)
-		r, err := report(base, cand, verify.Options{Workers: 1, Records: b, Progress: func(done, total int64) {
-			if first < 0 {
-				first = done
-			}
-		}})
+		r, err := report(base, cand, verify.Options{Workers: 1, Records: b, Begun: func(done, _ int64) { first = done }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -61,6 +61,8 @@ type Options struct {
 	// Progress, if set, is called from many goroutines with the bytes that were
 	// read and those that there are to read.
 	Progress func(done, total int64)
+	// Begun, if set, is called before with what was found earlier of it.
+	Begun func(done, total int64)
 }
 
 // Report is what was found.

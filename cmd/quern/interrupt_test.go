@@ -61,7 +61,10 @@ func TestInterrupt(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(dir, out, "quern-manifest.json")); err == nil {
 				t.Fatal("it was finished already")
 			}
-			r := quern(t, dir, args...)
+			r := quern(t, dir, append(args, "--progress", "json")...)
+			if m := begins.FindStringSubmatch(r.stderr); m == nil || len(m[1]) < 7 || m[1] == m[2] {
+				t.Errorf("progress does not begin where the run was cut: %q", r.stderr)
+			}
 			if r.code != 0 || !strings.Contains(r.stdout, "of them from an earlier run") {
 				t.Errorf("going on: exit code %d: %s%s", r.code, r.stdout, r.stderr)
 			}
@@ -75,6 +78,9 @@ func TestInterrupt(t *testing.T) {
 		})
 	}
 }
+
+// begins is the first event that tells of the whole: some of 27 MB are done.
+var begins = regexp.MustCompile(`"done":(\d+),"total":(2\d{7}),"seconds":0\.`)
 
 // A calibration that is ended in its first layer finishes that and keeps it.
 func TestInterruptCalibrate(t *testing.T) {

@@ -162,7 +162,7 @@ type finished struct {
 // make runs the engine behind a progress bar.
 func (t *terminal) make(ctx context.Context, ck *hf.Checkpoint, p *plan.Plan, out, what string, o convert.RunOptions, quiet bool) (finished, error) {
 	bar := t.progress(what, quiet)
-	o.Progress = bar.Update
+	o.Progress, o.Begun = bar.Update, bar.Begin
 	start := time.Now()
 	if t.verbose {
 		on := "the processor's " + cpu.Path()

@@ -167,7 +167,7 @@ func (t *terminal) judged(ctx context.Context, j *verifying, m *models, base, ck
 func (t *terminal) weights(ctx context.Context, j *verifying, base, ck *hf.Checkpoint, name string) (*verify.Report, error) {
 	bar := t.progress("checking", j.quiet)
 	defer bar.Stop()
-	o := verify.Options{Workers: j.workers, Progress: bar.Update, Records: j.going.Book, Name: name, Recorded: j.parts != nil}
+	o := verify.Options{Workers: j.workers, Progress: bar.Update, Begun: bar.Begin, Records: j.going.Book, Name: name, Recorded: j.parts != nil}
 	if base == nil {
 		return verify.Integrity(ctx, ck, o)
 	}
@@ -368,7 +368,7 @@ func (t *terminal) running(j *verifying, name string) (o evaluation.Options, sto
 	return evaluation.Options{
 		Workers: j.workers, Memory: j.memory, Device: j.device, Worst: worstTokens, Progress: show.update,
 		Emulate: j.emulated(), Deployment: j.activations == "both",
-		Records: j.going.Book, Name: name, Resumed: t.resumed(j), Saved: j.going.saves,
+		Records: j.going.Book, Name: name, Resumed: t.resumed(j, show), Saved: j.going.saves,
 	}, show.stop
 }
 
@@ -470,12 +470,18 @@ type phases struct {
 	quiet bool
 	what  string
 	bar   *ui.Progress
+	skip  int // layers that are passed over, each of which is told
 }
 
 func (p *phases) update(what string, done, total int64) {
 	if what != p.what {
 		p.stop()
 		p.what, p.bar = what, p.t.progress(what, p.quiet)
+	}
+	if p.skip > 0 {
+		p.skip--
+		p.bar.Begin(done, total)
+		return
 	}
 	p.bar.Update(done, total)
 }

@@ -194,11 +194,10 @@ func (t *terminal) keep(j *verifying, m *models, base *hf.Checkpoint, cks []*hf.
 }
 
 // resumed tells at which layer a model goes on.
-func (t *terminal) resumed(j *verifying) func(what string, layer, layers int) {
+func (t *terminal) resumed(j *verifying, show *phases) func(what string, layer, layers int) {
 	return func(what string, layer, layers int) {
-		if j.going != nil {
-			j.going.saves(what, layer, layers)
-		}
+		show.skip = layer
+		j.going.saves(what, layer, layers)
 		t.notes(j.quiet, []string{fmt.Sprintf("%s goes on behind layer %d of %d", what, layer, layers)})
 	}
 }

@@ -57,6 +57,8 @@ type Options struct {
 	// Progress, if set, is called from many goroutines with bytes of input
 	// that are done and that there are in all.
 	Progress func(done, total int64)
+	// Begun, if set, is called before with what earlier runs have done of it.
+	Begun func(done, total int64)
 
 	anyMemory bool // nobody set Memory
 }
@@ -120,6 +122,7 @@ type engine struct {
 
 	stateMu sync.Mutex
 	done    atomic.Int64
+	before  int64 // bytes of input that earlier runs are done with
 	total   int64
 }
 
@@ -194,6 +197,9 @@ func (e *engine) execute(ctx context.Context, res *Result) error {
 		}
 		if finished {
 			res.Resumed++
+			for _, i := range e.plan.Shards[k].Tensors {
+				e.before += inputBytes(&e.plan.Tensors[i])
+			}
 			continue
 		}
 		delete(e.state.done, e.plan.Shards[k].Name)
@@ -217,6 +223,9 @@ func (e *engine) execute(ctx context.Context, res *Result) error {
 		return err
 	}
 	e.total += pending
+	if e.opts.Begun != nil && e.before > 0 {
+		e.opts.Begun(e.before, e.before+e.total)
+	}
 	if err := e.alive(func() error { return e.convert(ctx, todo) }); err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func (e *engine) worker(ctx context.Context) error {
 func (e *engine) count(c *chunk) {
 	done := e.done.Add(int64(len(c.in)))
 	if e.opts.Progress != nil {
-		e.opts.Progress(done, e.total)
+		e.opts.Progress(e.before+done, e.before+e.total)
 	}
 }
 

@@ -40,12 +40,14 @@ type Progress struct {
 	start       time.Time
 	last        time.Time
 	done, total int64
+	from        int64     // what was done before
+	begun       time.Time // when the rest was begun
 	stopped     bool
 }
 
 // NewProgress shows progress on f.
 func NewProgress(f *os.File, what string, form ProgressForm) *Progress {
-	p := &Progress{out: f, what: what, every: 10 * time.Second, start: time.Now(), last: time.Now()}
+	p := &Progress{out: f, what: what, every: 10 * time.Second, start: time.Now(), last: time.Now(), begun: time.Now()}
 	if form == ProgressAuto || form == "" {
 		form = ProgressLines
 		if Terminal(f) {
@@ -88,6 +90,38 @@ func (p *Progress) emit() {
 	}
 }
 
+// Begin says how much of the work was done before, by a run that was cut: the bar begins
+// there, and the time left goes by what is done from now on.
+func (p *Progress) Begin(done, total int64) {
+	if p.out == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		return
+	}
+	p.from, p.done, p.total, p.begun = done, done, total, time.Now()
+	if p.event {
+		p.emit()
+	}
+	if p.bar == nil || done <= 0 || done >= total {
+		return
+	}
+	// The bar takes each step for work just done, but for the one of Finish, which must
+	// not be seen.
+	p.bar.StartWithoutRender()
+	progressbar.OptionSetVisibility(false)(p.bar)
+	p.bar.ChangeMax64(done)
+	_ = p.bar.Finish()
+	p.bar.ChangeMax64(total)
+	progressbar.OptionSetVisibility(true)(p.bar)
+}
+
+// measured is how long the rest has to be under way before its pace is known: until then
+// a bar that begins in the middle is not shown.
+const measured = 600 * time.Millisecond
+
 // Update may be called from many goroutines, as often as one likes; only the
 // largest done counts.
 func (p *Progress) Update(done, total int64) {
@@ -102,6 +136,9 @@ func (p *Progress) Update(done, total int64) {
 	now := time.Now()
 	p.done, p.total = max(p.done, done), total
 	if p.bar != nil {
+		if p.from > 0 && now.Sub(p.begun) < measured {
+			return
+		}
 		if p.bar.GetMax64() != total {
 			p.bar.ChangeMax64(total)
 		}
@@ -118,12 +155,12 @@ func (p *Progress) Update(done, total int64) {
 		p.emit()
 		return
 	}
-	fmt.Fprintln(p.out, line(p.what, done, total, now.Sub(p.start)))
+	fmt.Fprintln(p.out, line(p.what, p.from, done, total, now.Sub(p.begun)))
 }
 
 // line is the form of progress for logs.
-func line(what string, done, total int64, spent time.Duration) string {
-	rate := float64(done) / max(spent.Seconds(), 1e-9)
+func line(what string, from, done, total int64, spent time.Duration) string {
+	rate := float64(done-from) / max(spent.Seconds(), 1e-9)
 	left := time.Duration(float64(total-done) / max(rate, 1) * float64(time.Second))
 	return fmt.Sprintf("%s: %s of %s, %d %%, %s/s, %s left", what, Bytes(done), Bytes(total), 100*done/max(total, 1), Bytes(int64(rate)), Duration(left))
 }
