@@ -39,7 +39,8 @@ type Options struct {
 	Progress func(done, total int64)
 }
 
-const defaultMemory = 2 << 30
+// DefaultMemory is the memory of options that say none.
+const DefaultMemory = 2 << 30
 
 // Resume says where an evaluation goes on: with decoder layer Layer, which has to be
 // Resumable, or, if that is the number of them, with what follows. What lies before it is
@@ -93,7 +94,7 @@ type evaluator struct {
 // invalid.Input; the latter names layer, text and position.
 func (m *Model) Evaluate(ctx context.Context, texts [][]int, o Options) (_ *Evaluation, err error) {
 	if o.Memory <= 0 {
-		o.Memory = defaultMemory
+		o.Memory = DefaultMemory
 	}
 	if err := m.checkTexts(texts); err != nil {
 		return nil, err

@@ -4,9 +4,9 @@ package runner
 // once, or one part ahead where there is room for it, and their memory is used again.
 type streamed struct {
 	*bag
-	load   *loader
-	room   int64 // for a part that is read ahead
-	units  map[*part]*unit // held or being read
+	load  *loader
+	room  int64           // for a part that is read ahead
+	units map[*part]*unit // held or being read
 }
 
 func newStreamed(l *loader, room int64) *streamed {

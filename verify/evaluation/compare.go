@@ -33,7 +33,7 @@ type Held struct {
 	first   int // the number of the first chunk
 	states  *runner.Evaluation
 	seconds float64
-	choices routes
+	choices *routes
 }
 
 // Hold readies the baseline to run over chunks of texts. It has to be closed.
@@ -42,20 +42,34 @@ func Hold(base *runner.Model, texts []corpus.Text, chunks []corpus.Chunk) *Held 
 }
 
 // run runs the baseline, unless it has run.
-func (x *Held) run(ctx context.Context, o *Options) error {
+func (x *Held) run(ctx context.Context, o Options) error {
 	if x.states != nil {
 		return nil
 	}
-	x.choices = routes{}
-	var err error
-	if x.states, x.seconds, err = timed(ctx, x.model, x.chunks, o, "running the baseline", "baseline", x.choices.record(), &x.choices); err != nil {
+	choices, err := newRoutes(x.model, x.chunks, o.free()/16, o.TempDir)
+	if err != nil {
+		return err
+	}
+	o = o.holding(choices.bytes, x.chunks)
+	states, seconds, err := timed(ctx, x.model, x.chunks, &o, "running the baseline", "baseline", choices.record(), choices)
+	if err != nil {
+		choices.close()
 		return fmt.Errorf("baseline: %w", err)
 	}
+	if choices.err != nil {
+		states.Close()
+		choices.close()
+		return choices.err
+	}
+	x.states, x.seconds, x.choices = states, seconds, choices
 	return nil
 }
 
-// Close lets go of the hidden states.
-func (x *Held) Close() { x.states.Close() }
+// Close lets go of the hidden states and choices.
+func (x *Held) Close() {
+	x.states.Close()
+	x.choices.close()
+}
 
 // Compare runs quant over the same chunks, as the function of this name does.
 func (x *Held) Compare(ctx context.Context, quant *runner.Model, o Options) (c, static *Comparison, err error) {
@@ -81,10 +95,11 @@ func (x *Held) against(ctx context.Context, quant *runner.Model, o Options, w wa
 	if f := kept(o.Records, name); f != nil {
 		return f, nil
 	}
-	if err := x.run(ctx, &o); err != nil {
+	if err := x.run(ctx, o); err != nil {
 		return nil, err
 	}
 	base, a, chunks := x.model, x.states, x.chunks
+	o = o.holding(x.choices.bytes+a.Bytes(), chunks)
 	routing := routings{experts: experts(base), base: x.choices, order: o.Renumbered}
 	hooks := routing.compare()
 	inputs, err := newInputs(quant)
@@ -98,7 +113,7 @@ func (x *Held) against(ctx context.Context, quant *runner.Model, o Options, w wa
 	if inputs != nil {
 		hooks.Input, gathered.AMax = inputs.take, inputs.amax
 	}
-	b, seconds, err := timed(ctx, quant, chunks, &o, w.what, name, hooks, &gathered)
+	b, seconds, err := timed(ctx, quant, chunks, &o, w.what, name, hooks, gobTrail{&gathered})
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +123,7 @@ func (x *Held) against(ctx context.Context, quant *runner.Model, o Options, w wa
 	}
 	f := &Findings{Last: len(chunks), Routing: &routing.r, Inputs: inputs.list(), Rows: a.Starts[len(chunks)], Seconds: [2]float64{x.seconds, seconds}}
 
+	o = o.holding(b.Bytes(), nil)
 	h := newHeads(ctx, o, base.Vocab())
 	rows := scored(chunks, a.Starts)
 	main := [2]*states{{rows: a.Hidden, head: base.Head(o.runner("", nil))}, {rows: b.Hidden, head: quant.Head(o.runner("", nil))}}
@@ -142,25 +158,22 @@ func scored(chunks []corpus.Chunk, starts []int) []int {
 
 // summarize makes figures of tokens, which are in the order of the scored rows.
 func (r *Comparison) summarize(texts []corpus.Text, chunks []corpus.Chunk, tokens []metrics.Token, worst int) {
-	positions, byText := make([]int, 0, len(tokens)), make([][]metrics.Token, len(texts))
+	positions, ofText := make([]int, 0, len(tokens)), byText(tokens, chunks, len(texts))
 	places := make([]place, 0, len(tokens))
-	at, context := 0, 0
+	context := 0
 	for i := range chunks {
 		c := &chunks[i]
 		for row := c.From; row < c.To; row++ {
 			positions = append(positions, row)
 			places = append(places, place{c, row})
 		}
-		n := c.To - c.From
-		byText[c.Text] = append(byText[c.Text], tokens[at:at+n]...)
-		at += n
 		context = max(context, len(c.IDs))
 	}
 	r.Metrics = metrics.Summarize(tokens)
 	r.Positions = metrics.ByPosition(tokens, positions, context)
 	r.Histogram = metrics.Histogram(tokens)
 	for i, t := range texts {
-		r.Texts = append(r.Texts, TextSummary{Name: t.Name, Tokens: len(t.IDs), Metrics: metrics.Summarize(byText[i])})
+		r.Texts = append(r.Texts, TextSummary{Name: t.Name, Tokens: len(t.IDs), Metrics: metrics.Summarize(ofText[i])})
 	}
 	order := make([]int, len(tokens))
 	for i := range order {
@@ -178,6 +191,26 @@ func (r *Comparison) summarize(texts []corpus.Text, chunks []corpus.Chunk, token
 	for _, i := range order[:min(worst, len(order))] {
 		r.Worst = append(r.Worst, places[i].worst(&tokens[i]))
 	}
+}
+
+// byText are the tokens of each text: those of chunks that follow each other where they
+// lie.
+func byText[T any](tokens []T, chunks []corpus.Chunk, texts int) [][]T {
+	out := make([][]T, texts)
+	at, begin := 0, 0
+	for i, c := range chunks {
+		n := c.To - c.From
+		if i == 0 || c.Text != chunks[i-1].Text {
+			begin = at
+		}
+		if have := out[c.Text]; len(have) == at-begin {
+			out[c.Text] = tokens[begin : at+n : at+n]
+		} else {
+			out[c.Text] = append(have, tokens[at:at+n]...)
+		}
+		at += n
+	}
+	return out
 }
 
 // place is where a scored row lies.

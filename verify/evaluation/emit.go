@@ -49,7 +49,7 @@ func Emit(ctx context.Context, m *runner.Model, chunks []corpus.Chunk, path stri
 	if e.err != nil {
 		return e.err
 	}
-	h := newHeads(ctx, o, m.Vocab())
+	h := newHeads(ctx, o.holding(ev.Bytes(), nil), m.Vocab())
 	if err := e.logits(h, &states{rows: ev.Hidden, head: m.Head(o.runner("", nil))}, ev.Starts, w.Logits); err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (e *emitter) logits(h *heads, s *states, starts []int, write func(seq, firs
 		if failed == nil {
 			failed = err
 		}
-	})
+	}, func(int, int) error { return failed })
 	if err == nil {
 		err = failed
 	}

@@ -187,14 +187,9 @@ func (f *Findings) Single(texts []corpus.Text, chunks []corpus.Chunk) *Single {
 		r.MTP = &rate
 	}
 	r.Metrics = metrics.SummarizeOne(f.Alone)
-	byText, at := make([][]metrics.OneToken, len(texts)), 0
-	for _, c := range chunks {
-		n := c.To - c.From
-		byText[c.Text] = append(byText[c.Text], f.Alone[at:at+n]...)
-		at += n
-	}
+	ofText := byText(f.Alone, chunks, len(texts))
 	for i, t := range texts {
-		r.Texts = append(r.Texts, SingleText{Name: t.Name, Tokens: len(t.IDs), Metrics: metrics.SummarizeOne(byText[i])})
+		r.Texts = append(r.Texts, SingleText{Name: t.Name, Tokens: len(t.IDs), Metrics: metrics.SummarizeOne(ofText[i])})
 	}
 	return r
 }

@@ -3,6 +3,7 @@ package evaluation
 import (
 	"runtime"
 
+	"quern/corpus"
 	"quern/gpu"
 	"quern/internal/invalid"
 	"quern/runner"
@@ -36,11 +37,36 @@ type Options struct {
 	// Progress, if set, is called with the work that is done and that there is, in
 	// bytes of weights.
 	Progress func(what string, done, total int64)
+
+	held int64 // bytes of Memory that are taken
+}
+
+// figureBytes is about what the figures of a token take until the report: while its logits
+// come, as one of all tokens and of its text's, and in the sorted lists of quantiles.
+const figureBytes = 768
+
+// free is what is left of the memory.
+func (o *Options) free() int64 {
+	m := o.Memory
+	if m <= 0 {
+		m = runner.DefaultMemory
+	}
+	return max(m-o.held, 1)
+}
+
+// holding are the options beside so many bytes more, and the figures of chunks if there
+// are any.
+func (o Options) holding(bytes int64, chunks []corpus.Chunk) Options {
+	o.held += bytes
+	for _, c := range chunks {
+		o.held += figureBytes * int64(len(c.IDs))
+	}
+	return o
 }
 
 func (o *Options) runner(what string, hooks *runner.Hooks) runner.Options {
 	r := runner.Options{
-		Workers: o.Workers, Memory: o.Memory, TempDir: o.TempDir,
+		Workers: o.Workers, Memory: o.free(), TempDir: o.TempDir,
 		Emulate: o.Emulate, StaticScales: o.StaticScales, Fast: o.Fast, Device: o.Device, Hooks: hooks,
 	}
 	if o.Progress != nil {

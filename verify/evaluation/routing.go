@@ -8,31 +8,10 @@ import (
 	"quern/verify/metrics"
 )
 
-// routes are the choices of experts of a model: rows of k by layer, in 16 bits.
-type routes map[int]*layerRoutes
-
-type layerRoutes struct {
-	K   int
-	IDs []uint16
-}
-
-// record is the hook that fills r.
-func (r routes) record() *runner.Hooks {
-	return &runner.Hooks{Route: func(layer, _ int, ids []int32, _ []float32, k int) {
-		if r[layer] == nil {
-			r[layer] = &layerRoutes{K: k}
-		}
-		l := r[layer]
-		for _, id := range ids {
-			l.IDs = append(l.IDs, uint16(id))
-		}
-	}}
-}
-
 // routings compares the choices of a second model with those of the first.
 type routings struct {
 	experts int
-	base    routes
+	base    *routes
 	order   map[int][]int // by layer: the first model's number of each expert
 	r       metrics.Routing
 	err     error
@@ -43,13 +22,12 @@ func (r *routings) compare() *runner.Hooks {
 	r.r.Experts = r.experts
 	var base, same []int32
 	return &runner.Hooks{Route: func(layer, first int, ids []int32, _ []float32, k int) {
-		l := r.base[layer]
-		if l == nil || l.K != k || r.err != nil {
+		l := r.base.layers[layer]
+		if l == nil || l.k != k || r.err != nil {
 			return
 		}
-		base = base[:0]
-		for _, id := range l.IDs[first*k:][:len(ids)] {
-			base = append(base, int32(id))
+		if base, r.err = r.base.of(base[:0], l, first, len(ids)); r.err != nil {
+			return
 		}
 		if order := r.order[layer]; order != nil {
 			same = same[:0]

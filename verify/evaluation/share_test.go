@@ -117,11 +117,12 @@ func TestShares(t *testing.T) {
 // goes on with the same figures to the last digit.
 func TestKilled(t *testing.T) {
 	p := newPair(t, "deepseek_v3", convert.QuantizeOptions{})
-	run := func(ctx context.Context, b *record.Book, resumed func(string, int, int)) (string, error) {
-		c, _, err := Compare(ctx, p.base, p.quant, p.texts, p.chunks, Options{Worst: 5, Deployment: true, Records: b, Resumed: resumed})
+	// Choices of experts lie in memory or, with a memory of 1, in a file.
+	run := func(ctx context.Context, b *record.Book, memory int64, resumed func(string, int, int)) (string, error) {
+		c, _, err := Compare(ctx, p.base, p.quant, p.texts, p.chunks, Options{Worst: 5, Memory: memory, TempDir: t.TempDir(), Deployment: true, Records: b, Resumed: resumed})
 		return untimed(t, c), err
 	}
-	want, err := run(t.Context(), nil, nil)
+	want, err := run(t.Context(), nil, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +133,7 @@ func TestKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := run(t.Context(), b, nil); err != nil || got != want {
+	if got, err := run(t.Context(), b, 1, nil); err != nil || got != want {
 		t.Fatal(err)
 	}
 	if _, err := b.Close(true); err != nil {
@@ -160,7 +161,7 @@ func TestKilled(t *testing.T) {
 			if err != nil || changed != "" {
 				t.Fatal(err, changed)
 			}
-			got, err := run(ctx, b, func(string, int, int) { goneOn++ })
+			got, err := run(ctx, b, int64(k+round)%2, func(string, int, int) { goneOn++ })
 			if err == nil && got != want {
 				t.Fatalf("cut at call %d, round %d:\n%s\n%s", k, round, want, got)
 			}

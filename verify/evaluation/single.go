@@ -29,12 +29,14 @@ func once(ctx context.Context, m *runner.Model, chunks []corpus.Chunk, first int
 		return f, nil
 	}
 	load := loads{}
-	ev, seconds, err := timed(ctx, m, chunks, &o, w.what, name, load.count(experts(m)), &load)
+	o = o.holding(0, chunks)
+	ev, seconds, err := timed(ctx, m, chunks, &o, w.what, name, load.count(experts(m)), gobTrail{&load})
 	if err != nil {
 		return nil, err
 	}
 	defer ev.Close()
 	f := &Findings{Last: len(chunks), Load: load, Rows: ev.Starts[len(chunks)], Seconds: [2]float64{0, seconds}}
+	o = o.holding(ev.Bytes(), nil)
 	h := newHeads(ctx, o, m.Vocab())
 	var tops []top
 	if f.Alone, tops, err = h.single(&states{rows: ev.Hidden, head: m.Head(o.runner("", nil))}, scored(chunks, ev.Starts), chunks, ev.Starts); err != nil {

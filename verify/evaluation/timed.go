@@ -2,9 +2,11 @@ package evaluation
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/gob"
+	"errors"
 	"io"
 	"math"
 	"time"
@@ -15,11 +17,11 @@ import (
 )
 
 // timed evaluates chunks, and says how many seconds that took. It goes on where an
-// earlier run of the same was cut: trail points to what the hooks have gathered, which
-// is saved as name with the hidden states behind a layer.
-func timed(ctx context.Context, m *runner.Model, chunks []corpus.Chunk, o *Options, what, name string, hooks *runner.Hooks, trail any) (*runner.Evaluation, float64, error) {
+// earlier run of the same was cut: trail is what the hooks have gathered, which is saved
+// as name with the hidden states behind a layer.
+func timed(ctx context.Context, m *runner.Model, chunks []corpus.Chunk, o *Options, what, name string, hooks *runner.Hooks, gathered trail) (*runner.Evaluation, float64, error) {
 	ro := o.runner(what, hooks)
-	t := trip{m: m, trail: trail, start: time.Now()}
+	t := trip{m: m, trail: gathered, start: time.Now()}
 	rows := 0
 	for i := range chunks {
 		rows += len(chunks[i].IDs)
@@ -52,13 +54,33 @@ func timed(ctx context.Context, m *runner.Model, chunks []corpus.Chunk, o *Optio
 	return ev, t.seconds(), nil
 }
 
+// trail is what hooks gather in the layers that are done.
+type trail interface {
+	encode() (r io.Reader, size int64, err error)
+	decode(io.Reader) error // of what encode gave, into one that has gathered nothing
+}
+
+// errTrail is told nobody: what cannot be gone on with is done anew.
+var errTrail = errors.New("a trail of other layers")
+
+// gobTrail is a small trail: what a pointer leads to, as gob.
+type gobTrail struct{ to any }
+
+func (t gobTrail) encode() (io.Reader, int64, error) {
+	var b bytes.Buffer
+	err := gob.NewEncoder(&b).Encode(t.to)
+	return &b, int64(b.Len()), err
+}
+
+func (t gobTrail) decode(r io.Reader) error { return gob.NewDecoder(r).Decode(t.to) }
+
 // trip is an evaluation that may have begun in an earlier run. A saved one is
 //
 //	layer, rows, width, seconds (as float64), bytes of the trail: 8 bytes each
-//	the trail, as gob; hidden states, as float32
+//	the trail; hidden states, as float32
 type trip struct {
 	m      *runner.Model
-	trail  any
+	trail  trail
 	start  time.Time
 	before float64 // seconds of earlier runs
 	at     int64   // of the hidden states
@@ -70,18 +92,19 @@ const tripHead = 5 * 8
 func (t *trip) seconds() float64 { return t.before + time.Since(t.start).Seconds() }
 
 func (t *trip) save(w io.Writer, layer int, x *runner.Rows) error {
-	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(t.trail); err != nil {
+	trail, size, err := t.trail.encode()
+	if err != nil {
 		return err
 	}
 	var head []byte
-	for _, v := range []uint64{uint64(layer), uint64(x.Len()), uint64(x.Width()), math.Float64bits(t.seconds()), uint64(b.Len())} {
+	for _, v := range []uint64{uint64(layer), uint64(x.Len()), uint64(x.Width()), math.Float64bits(t.seconds()), uint64(size)} {
 		head = binary.LittleEndian.AppendUint64(head, v)
 	}
-	for _, p := range [][]byte{head, b.Bytes()} {
-		if _, err := w.Write(p); err != nil {
-			return err
-		}
+	if _, err := w.Write(head); err != nil {
+		return err
+	}
+	if n, err := io.Copy(w, trail); err != nil || n != size {
+		return cmp.Or(err, io.ErrShortWrite)
 	}
 	step := max(1, (1<<20)/(4*x.Width()))
 	buf, raw := make([]float32, step*x.Width()), make([]byte, 0, 4*step*x.Width())
@@ -113,7 +136,7 @@ func (t *trip) load(r io.ReaderAt, size int64, rows int) (layer int, ok bool) {
 		trail < 0 || size != tripHead+trail+4*int64(rows)*int64(t.width) {
 		return 0, false
 	}
-	if gob.NewDecoder(io.NewSectionReader(r, tripHead, trail)).Decode(t.trail) != nil {
+	if t.trail.decode(io.NewSectionReader(r, tripHead, trail)) != nil {
 		return 0, false
 	}
 	t.before, t.at = math.Float64frombits(head[3]), tripHead+trail

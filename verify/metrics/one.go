@@ -3,6 +3,8 @@ package metrics
 import (
 	"fmt"
 	"math"
+	"slices"
+	"sync"
 
 	"quern/internal/vec"
 )
@@ -25,12 +27,14 @@ type One struct {
 	spread float64 // Σ exp(x−max)·(x−max)
 	next   int
 	err    *NonFinite
-	level  []float32 // the maximum, over and over
 }
+
+// levels are slices with one number over and over, for the rows under way.
+var levels = sync.Pool{New: func() any { return new([]float32) }}
 
 // Reset begins a row, as [Row.Reset] does.
 func (o *One) Reset(target int) {
-	*o = One{id: target, level: o.level}
+	*o = One{id: target}
 	o.side.max = math.Inf(-1)
 }
 
@@ -59,10 +63,10 @@ func (o *One) Add(logits []float32, first int) {
 		return
 	}
 	// The second row is the maximum itself, which makes the difference from it.
-	for len(o.level) < len(logits) {
-		o.level = append(o.level, 0)
-	}
-	level := o.level[:len(logits)]
+	buf := levels.Get().(*[]float32)
+	defer levels.Put(buf)
+	*buf = slices.Grow((*buf)[:0], len(logits))[:len(logits)]
+	level := *buf
 	for i := range level {
 		level[i] = float32(m)
 	}
