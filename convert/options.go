@@ -136,6 +136,17 @@ func (x *setting) has(s *scheme.Scheme) bool {
 	return s.Check(p, 1<<12, 1<<12) == nil
 }
 
+// Searches reports whether any of the schemes can choose its scales by a search.
+func (o *QuantizeOptions) Searches() bool {
+	x := setting{set: func(p *scheme.Params) { p.Search = fp8.SearchWeighted }}
+	return slices.ContainsFunc(o.Schemes(), x.has)
+}
+
+// ByCalibration reports whether anything goes by a calibration.
+func (o *QuantizeOptions) ByCalibration() bool {
+	return o.Search == fp8.SearchWeighted || o.StaticActivations || o.CacheScales
+}
+
 // params are the settings of a scheme in the form that a container has for it. Those
 // that it does not have are another's, see choose.
 func (o *QuantizeOptions) params(s *scheme.Scheme, form *container.Form) scheme.Params {

@@ -167,6 +167,7 @@ func TestQuantizeWithCalibration(t *testing.T) {
 		{[]string{"--act-scales", "static", "in", "new"}, exitUsage, []string{"--act-scales static needs --calibration FILE"}},
 		{[]string{"--kv-scales", "in", "new"}, exitUsage, []string{"--kv-scales needs --calibration FILE"}},
 		{[]string{"--search", "mse", "--calibration", "c", "in", "new"}, exitUsage, []string{"--calibration c: nothing goes by it"}},
+		{[]string{"--to", "mxfp4", "--calibration", "c", "in", "new"}, exitUsage, []string{"nothing goes by it; give --act-scales static or --kv-scales"}},
 		{[]string{"--act-scales", "fixed", "in", "new"}, exitUsage, []string{"dynamic or static"}},
 		{[]string{"--calibration", "none", "in", "new"}, exitInvalid, []string{`"none"`}},
 		{[]string{"--calibration", "in/config.json", "in", "new"}, exitInvalid, []string{`"in/config.json"`}},

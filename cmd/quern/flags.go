@@ -252,11 +252,16 @@ func calibration(c *cli.Context, o *convert.QuantizeOptions) error {
 	if path == "" {
 		return nil
 	}
-	if !c.IsSet("search") {
+	searches := o.Searches()
+	if !c.IsSet("search") && searches {
 		o.Search = fp8.SearchWeighted
 	}
-	if o.Search != fp8.SearchWeighted && !o.StaticActivations && !o.CacheScales {
-		return usagef("--calibration %s: nothing goes by it; give --search weighted, --act-scales static or --kv-scales", path)
+	if !o.ByCalibration() {
+		what := "--search weighted, --act-scales static or --kv-scales"
+		if !searches {
+			what = "--act-scales static or --kv-scales"
+		}
+		return usagef("--calibration %s: nothing goes by it; give %s", path, what)
 	}
 	f, err := file.Open(path)
 	if err != nil {

@@ -163,10 +163,10 @@ func (t *terminal) pipeline(c *cli.Context, at scene, q *conversion, j *verifyin
 			return err
 		}
 		defer f.Close()
-		if !c.IsSet("search") {
+		if !c.IsSet("search") && o.Searches() {
 			o.Search = fp8.SearchWeighted
 		}
-		if o.Search == fp8.SearchWeighted {
+		if o.ByCalibration() {
 			o.Calibration, o.Identify, run.Calibration = f, file.Identify, f
 		}
 		lap("calibrate", "%s tokens of %s", ui.Count(f.Info().Tokens()), tinyseek.CalibrationText)
