@@ -18,6 +18,8 @@ func emitCommand(t *terminal) *cli.Command {
 		ArgsUsage: "slurm|kubernetes --tasks N [flags] -- COMMAND…",
 		Description: "COMMAND is a command line of quern that makes a folder: quantize, convert or shard. Each\n" +
 			"task makes its part of it, the merge checks all and writes index, config and manifest.\n" +
+			"Or it is verify with --parts DIR: each task looks at its part of tensors and texts, and\n" +
+			"the merge judges, with what the command says of reports, gates and engines.\n" +
 			"The file is printed, and nothing is run. Tasks that fail are tried again where that may\n" +
 			"help; the same task may run twice at once.\n\n" +
 			"Example:\n   quern emit slurm --tasks 64 --time 4:00:00 -- quantize hf://OWNER/NAME /lustre/out > job.sh",
@@ -72,15 +74,14 @@ func (t *terminal) emit(c *cli.Context, e emit.Engine) error {
 	if !c.IsSet("tasks") {
 		return usagef("emit %s: --tasks is not given: how many parts?", e.Name)
 	}
-	words, err := taskWords(t, c.Args().Slice())
+	words, merge, out, err := taskWords(t, c.Args().Slice())
 	if err != nil {
 		return err
 	}
 	program := c.String("program")
-	out, _ := outputOf(t, words)
 	j := emit.Job{
 		Name: c.String("name"), Tasks: c.Int("tasks"), Parallel: c.Int("parallel"), Retries: c.Int("retries"),
-		Command: append([]string{program}, words...), Merge: []string{program, "merge", out},
+		Command: append([]string{program}, words...), Merge: append([]string{program, "merge"}, append(merge, out)...),
 		CPUs: c.Int("cpus"), Memory: c.String("task-memory"),
 	}
 	if e.Name == "kubernetes" {
@@ -100,45 +101,66 @@ func (t *terminal) emit(c *cli.Context, e emit.Engine) error {
 }
 
 // taskable are the commands that can be divided.
-var taskable = []string{"quantize", "convert", "shard"}
+var taskable = []string{"quantize", "convert", "shard", "verify"}
 
 // taskWords turns a command line of quern, with or without the program in front, into
-// that of a task.
-func taskWords(t *terminal, words []string) ([]string, error) {
+// that of a task, the flags of its merge, and the folder that is merged.
+func taskWords(t *terminal, words []string) (command, merge []string, out string, err error) {
 	if len(words) > 0 && strings.TrimSuffix(filepath.Base(words[0]), ".exe") == "quern" {
 		words = words[1:]
 	}
 	if len(words) == 0 {
-		return nil, usagef("emit: no command is given; it stands behind --, as in -- quantize IN OUT")
+		return nil, nil, "", usagef("emit: no command is given; it stands behind --, as in -- quantize IN OUT")
 	}
 	if !slices.Contains(taskable, words[0]) {
-		return nil, usagef("emit: %q is not divided into tasks; %s are", words[0], strings.Join(taskable, ", "))
+		return nil, nil, "", usagef("emit: %q is not divided into tasks; %s are", words[0], strings.Join(taskable, ", "))
 	}
-	if _, err := outputOf(t, words); err != nil {
-		return nil, err
-	}
-	for _, w := range words {
-		if name, _, _ := strings.Cut(strings.TrimLeft(w, "-"), "="); name == "task" && strings.HasPrefix(w, "-") {
-			return nil, usagef("emit: the command has a --task already; leave it out, each gets its own")
-		}
-	}
-	return append([]string{words[0], "--task", "auto"}, words[1:]...), nil
-}
-
-// outputOf is the folder that a command line makes: its last argument.
-func outputOf(t *terminal, words []string) (string, error) {
-	args, err := arguments(t, words)
+	list, err := parseWords(t, words)
 	if err != nil {
-		return "", err
+		return nil, nil, "", err
 	}
-	if len(args) != 2 {
-		return "", usagef("emit: the command has %s, and IN and OUT are needed: %s IN OUT", count(len(args), "folder"), words[0])
+	command = []string{words[0], "--task", "auto"}
+	var args []string
+	for _, w := range list {
+		switch {
+		case w.flag == "":
+			args = append(args, w.words...)
+		case w.flag == "task":
+			return nil, nil, "", usagef("emit: the command has a --task already; leave it out, each gets its own")
+		case words[0] == "verify" && isJudging(w.flag):
+			merge = append(merge, w.words...)
+			continue
+		case w.flag == "parts":
+			out = w.value
+		}
+		command = append(command, w.words...)
 	}
-	return args[1], nil
+	switch {
+	case words[0] != "verify" && len(args) != 2:
+		return nil, nil, "", usagef("emit: the command has %s, and IN and OUT are needed: %s IN OUT", count(len(args), "folder"), words[0])
+	case words[0] != "verify":
+		out = args[1]
+	case len(args) != 1:
+		return nil, nil, "", usagef("emit: the command has %s, and one checkpoint is needed: verify --parts DIR CKPT", count(len(args), "argument"))
+	case out == "":
+		return nil, nil, "", usagef("emit: the command has no --parts: which folder do the tasks write into?")
+	}
+	return command, merge, out, nil
 }
 
-// arguments are the words of a command line that are no flags and no values of them.
-func arguments(t *terminal, words []string) ([]string, error) {
+// isJudging reports whether a flag is one of judging's.
+func isJudging(flag string) bool {
+	return slices.ContainsFunc(judging(), func(f cli.Flag) bool { return f.Names()[0] == flag })
+}
+
+// given is an argument of a command line, or a flag with its value, as it was written.
+type given struct {
+	flag, value string // "" of an argument
+	words       []string
+}
+
+// parseWords takes a command line apart.
+func parseWords(t *terminal, words []string) (list []given, err error) {
 	takes := map[string]bool{"task": true}
 	for _, c := range newApp(t).Commands {
 		if c.Name != words[0] {
@@ -151,24 +173,29 @@ func arguments(t *terminal, words []string) ([]string, error) {
 			}
 		}
 	}
-	var args []string
 	for i := 1; i < len(words); i++ {
 		w := words[i]
 		if w == "--" {
-			return append(args, words[i+1:]...), nil
+			for _, arg := range words[i+1:] {
+				list = append(list, given{words: []string{arg}})
+			}
+			return list, nil
 		}
 		if !strings.HasPrefix(w, "-") || w == "-" {
-			args = append(args, w)
+			list = append(list, given{words: []string{w}})
 			continue
 		}
-		name, _, has := strings.Cut(strings.TrimLeft(w, "-"), "=")
-		value, known := takes[name]
-		switch {
-		case !known:
+		name, value, has := strings.Cut(strings.TrimLeft(w, "-"), "=")
+		wants, known := takes[name]
+		if !known {
 			return nil, usagef("emit: %s has no flag %s", words[0], w)
-		case value && !has:
-			i++
 		}
+		g := given{name, value, []string{w}}
+		if wants && !has && i+1 < len(words) {
+			i++
+			g.value, g.words = words[i], []string{w, words[i]}
+		}
+		list = append(list, g)
 	}
-	return args, nil
+	return list, nil
 }
