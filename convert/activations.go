@@ -135,9 +135,7 @@ func (q *quantizer) largestInputs(p *plan.Plan) (map[inputs]float32, error) {
 // precision, too narrow cuts off.
 func (q *quantizer) inputScale(t *plan.Tensor, largest map[inputs]float32) (*plan.Tensor, error) {
 	if !q.StaticActivations {
-		s := constant(t, t.Meta.Module, "input_scale", q.formOf(t).InputScale)
-		s.Meta.ScaleOf = t.Name
-		return &s, nil
+		return q.inputConstant(t, q.formOf(t).InputScale, false), nil
 	}
 	amax, reached, err := q.inputAmax(t)
 	if err != nil {
@@ -152,9 +150,15 @@ func (q *quantizer) inputScale(t *plan.Tensor, largest map[inputs]float32) (*pla
 			return nil, invalid.Errorf("calibration: module %q was never reached%s, so that nothing is known of its input: measure more text, leave --act-scales static out, or keep the module as it is with --keep", t.Meta.Module, alone(t))
 		}
 	}
-	s := constant(t, t.Meta.Module, "input_scale", scaleFor(amax, q.formOf(t).Reach))
-	s.Meta.ScaleOf, s.Uncovered = t.Name, !reached
-	return &s, nil
+	return q.inputConstant(t, scaleFor(amax, q.formOf(t).Reach), !reached), nil
+}
+
+// inputConstant is the input scale of weight t as its form has it.
+func (q *quantizer) inputConstant(t *plan.Tensor, scale float32, uncovered bool) *plan.Tensor {
+	param, value, shape := q.formOf(t).InputScaleOf(scale)
+	s := constant(t, t.Meta.Module, param, value)
+	s.Shape, s.Meta.ScaleOf, s.Uncovered = shape, t.Name, uncovered
+	return &s
 }
 
 // alone says what else was not reached.

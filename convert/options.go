@@ -150,7 +150,7 @@ func (o *QuantizeOptions) ByCalibration() bool {
 // params are the settings of a scheme in the form that a container has for it. Those
 // that it does not have are another's, see choose.
 func (o *QuantizeOptions) params(s *scheme.Scheme, form *container.Form) scheme.Params {
-	p := scheme.Params{Divides: form.Divides, Expanded: form.Expanded}
+	p := form.Params()
 	for _, x := range o.settings() {
 		if x.given && x.has(s) {
 			x.set(&p)

@@ -33,7 +33,7 @@ func sizeIn(p *plan.Plan, s *scheme.Scheme) SchemeSize {
 	params, more := scheme.Params{}, int64(0)
 	if c, err := container.For("", s); err == nil {
 		f := c.Forms[s.Name]
-		params.Divides, params.Expanded = f.Divides, f.Expanded
+		params = f.Params()
 		if f.InputScale != 0 {
 			more = 4
 		}

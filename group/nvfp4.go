@@ -14,7 +14,9 @@ type NVFP4 struct {
 	Tensor float32
 
 	// Divides says that the container stores the inverse, by which block scales are
-	// divided, as compressed-tensors does. It is for Decode only.
+	// divided, as compressed-tensors does. Decode and Recode are given that in Tensor;
+	// Encode chooses scales by Tensor as above and makes the codes that are nearest under
+	// [NVFP4Inverse] of it.
 	Divides bool
 
 	// Search chooses other block scales than amax/6 where that is better.
@@ -37,6 +39,9 @@ func NVFP4Scale(amax float32) float32 {
 	return max(amax/(e2m1Max*e4m3Max), leastTensorScale)
 }
 
+// NVFP4Inverse returns what a container that divides stores for a tensor scale.
+func NVFP4Inverse(tensor float32) float32 { return 1 / tensor }
+
 var nvfp4Layout = Layout{Group: 16, CodeBits: 4, ScaleBytes: 1}
 
 // Layout implements [Format].
@@ -47,15 +52,23 @@ func (f NVFP4) Encode(dst Coded, rows []Row, m fp8.Matrix) error {
 	if err := checkEncode(nvfp4Layout, &dst, rows, &m); err != nil {
 		return err
 	}
-	if !(f.Tensor >= leastTensorScale && f.Tensor <= mostTensorScale) || f.Divides {
-		return fmt.Errorf("encoding: no multiplying tensor scale from 2^-117 to 2^118: %v", f.Tensor)
+	if !(f.Tensor >= leastTensorScale && f.Tensor <= mostTensorScale) {
+		return fmt.Errorf("encoding: no tensor scale from 2^-117 to 2^118: %v", f.Tensor)
 	}
 	if err := f.Search.check(m.Cols); err != nil {
 		return fmt.Errorf("encoding: %w", err)
 	}
+	read := f
+	if f.Divides {
+		read.Tensor = NVFP4Inverse(f.Tensor)
+	}
+	mults := read.mults()
 	encode(nvfp4Layout, dst, rows, m, func(s *span) {
 		s.row.lowGroups += s.p.nvfp4Scales(s.scales, s.mult, s.amax, f.Tensor)
-		f.search(s)
+		if f.Divides {
+			mults.write(s.mult, s.scales)
+		}
+		f.search(s, mults)
 		s.p.encodeE2M1(s.codes, s.w, s.mult, false, s.row)
 	})
 	return nil
@@ -69,15 +82,17 @@ func (f NVFP4) Recode(dst Coded, m fp8.Matrix) error {
 	}
 	mults := f.mults()
 	encode(nvfp4Layout, dst, rows, m, func(s *span) {
-		mults(s.mult, s.scales)
+		mults.write(s.mult, s.scales)
 		s.p.encodeE2M1(s.codes, s.w, s.mult, false, s.row)
 	})
 	return nil
 }
 
-// mults gives multipliers of block scales.
-func (f NVFP4) mults() func(mult []float32, scales []byte) {
-	var table [256]float32
+// nvfp4Mults are the multipliers of block scales, by the code of the scale.
+type nvfp4Mults [256]float32
+
+func (f NVFP4) mults() *nvfp4Mults {
+	table := new(nvfp4Mults)
 	for c := range table {
 		table[c] = fp8.E4M3ToFloat32(uint8(c))
 		if f.Divides {
@@ -86,10 +101,12 @@ func (f NVFP4) mults() func(mult []float32, scales []byte) {
 			table[c] *= f.Tensor
 		}
 	}
-	return func(mult []float32, scales []byte) {
-		for i, c := range scales {
-			mult[i] = table[c]
-		}
+	return table
+}
+
+func (t *nvfp4Mults) write(mult []float32, scales []byte) {
+	for i, c := range scales {
+		mult[i] = t[c]
 	}
 }
 
@@ -98,6 +115,6 @@ func (f NVFP4) Decode(dst []byte, dstStride int, elem fp8.Elem, src Coded, rows,
 	if err := checkDecode(nvfp4Layout, dst, dstStride, elem, &src, rows, cols); err != nil {
 		return err
 	}
-	decode(nvfp4Layout, dst, dstStride, elem, src, rows, cols, f.mults(), func(p *path) decoder { return p.decodeE2M1 })
+	decode(nvfp4Layout, dst, dstStride, elem, src, rows, cols, f.mults().write, func(p *path) decoder { return p.decodeE2M1 })
 	return nil
 }

@@ -87,7 +87,7 @@ func (t *searchScratch) least(n int) (best int) {
 }
 
 // search replaces scales and multipliers by better ones.
-func (f *NVFP4) search(s *span) {
+func (f *NVFP4) search(s *span, mults *nvfp4Mults) {
 	if f.Search.By == fp8.SearchNone {
 		return
 	}
@@ -101,7 +101,7 @@ func (f *NVFP4) search(s *span) {
 		for _, step := range nvfp4Steps {
 			if c := int(plain) + step; c >= 1 && c <= 0x7e {
 				t.codes[n] = uint16(c)
-				t.mult[n] = fp8.E4M3ToFloat32(uint8(c)) * f.Tensor
+				t.mult[n] = mults[c]
 				n++
 			}
 		}

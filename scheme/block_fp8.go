@@ -16,7 +16,7 @@ var BlockFP8 = &Scheme{
 	Title: "with a scale for each tile of 128×128",
 	Grain: Grain{fp8.Tile, fp8.Tile},
 	Check: func(p Params, _, _ int64) error {
-		if p.Rule != 0 || p.Range != 0 || p.Divides {
+		if p.Rule != 0 || p.Range != 0 || p.Divides || p.Vector {
 			return errSetting
 		}
 		return nil

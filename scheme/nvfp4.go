@@ -17,16 +17,16 @@ var NVFP4 = &Scheme{
 	Survey:  true,
 	Grain:   Grain{Rows: 1},
 	Check: func(p Params, _, cols int64) error {
-		if p.UE8M0 || p.Rule != 0 || p.Range != 0 || p.Expanded {
+		if p.UE8M0 || p.Rule != 0 || p.Range != 0 || p.Expanded || p.Vector {
 			return errSetting
 		}
 		return wholeGroups("nvfp4", 16, cols)
 	},
-	Outputs: func(_ Params, rows, cols int64) []Output {
+	Outputs: func(p Params, rows, cols int64) []Output {
 		return []Output{
 			{Kind: Codes, DType: safetensors.U8, Shape: []int64{rows, cols / 2}, TileRows: 1, TileCols: 1, Bits: 4},
 			{Kind: Scale, DType: safetensors.F8E4M3, Shape: []int64{rows, cols / 16}, TileRows: 1, TileCols: 16, Bits: 8},
-			{Kind: TensorScale, DType: safetensors.F32, Shape: []int64{}, Bits: 32},
+			{Kind: TensorScale, DType: safetensors.F32, Shape: one(p.Divides), Bits: 32},
 		}
 	},
 	Coder: func(j *Job) (Coder, error) {
@@ -36,9 +36,9 @@ var NVFP4 = &Scheme{
 		s := group.NVFP4Scale(j.Amax)
 		stored := s
 		if j.Divides {
-			stored = 1 / s
+			stored = group.NVFP4Inverse(s)
 		}
-		f := group.NVFP4{Tensor: s, Search: group.Search{By: j.Search, Weights: j.Channels}}
+		f := group.NVFP4{Tensor: s, Divides: j.Divides, Search: group.Search{By: j.Search, Weights: j.Channels}}
 		return newRowCoder(f, map[int][]byte{2: float(stored)}), nil
 	},
 	Decode: func(p Params, dst []byte, stride int, elem fp8.Elem, in [][]byte, part Part) error {

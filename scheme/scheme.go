@@ -96,6 +96,10 @@ type Params struct {
 	// ModelOpt's FP8_PB_WO.
 	Expanded bool `json:"expanded,omitempty"`
 
+	// Vector, of FP8 by tensor, is for compressed-tensors, where its scale has the shape [1];
+	// so has that of NVFP4 with Divides.
+	Vector bool `json:"vector,omitempty"`
+
 	// Packing is that of one of Forms.
 	Packing `json:"packing,omitzero"`
 }

@@ -17,15 +17,15 @@ var TensorFP8 = &Scheme{
 	Survey: true,
 	Grain:  Grain{Rows: 1},
 	Check: func(p Params, _, _ int64) error {
-		if p != (Params{}) {
+		if p != (Params{Vector: p.Vector}) {
 			return errSetting
 		}
 		return nil
 	},
-	Outputs: func(_ Params, rows, cols int64) []Output {
+	Outputs: func(p Params, rows, cols int64) []Output {
 		return []Output{
 			{Kind: Codes, DType: safetensors.F8E4M3, Shape: []int64{rows, cols}, TileRows: 1, TileCols: 1, Bits: 8},
-			{Kind: Scale, DType: safetensors.F32, Shape: []int64{}, Bits: 32},
+			{Kind: Scale, DType: safetensors.F32, Shape: one(p.Vector), Bits: 32},
 		}
 	},
 	Coder: func(j *Job) (Coder, error) {
@@ -37,6 +37,14 @@ var TensorFP8 = &Scheme{
 	},
 	Inputs: fp8Inputs,
 	Floor:  31,
+}
+
+// one is the shape of a single number, which compressed-tensors stores as a vector.
+func one(vector bool) []int64 {
+	if vector {
+		return []int64{1}
+	}
+	return []int64{}
 }
 
 // surveyed says why Amax is none.

@@ -5,6 +5,7 @@
 package container
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,6 +42,8 @@ type Form struct {
 	Divides bool
 	// Expanded: scales of tiles have four dimensions (scheme.Params.Expanded).
 	Expanded bool
+	// Vector: the scale of a tensor has the shape [1] (scheme.Params.Vector).
+	Vector bool
 	// Dynamic: inputs are always scaled as they come, or not at all, whatever a calibration
 	// has met.
 	Dynamic bool
@@ -50,6 +53,27 @@ type Form struct {
 	// InputScale is the scale of inputs where no calibration gives one; 0: none is
 	// written then.
 	InputScale float32
+	// Input is the parameter that has the scale of inputs, "" for input_scale. Whether it
+	// has the inverse goes by its name (plan.InverseInputScale).
+	Input string
+}
+
+// Params are the settings of a scheme that a form stands for.
+func (f *Form) Params() scheme.Params {
+	return scheme.Params{Divides: f.Divides, Expanded: f.Expanded, Vector: f.Vector && !f.Divides}
+}
+
+// InputScaleOf is the parameter that holds the scale of inputs, its value where that is
+// scale, and its shape.
+func (f *Form) InputScaleOf(scale float32) (param string, value float32, shape []int64) {
+	param, shape = cmp.Or(f.Input, "input_scale"), []int64{}
+	if f.Vector {
+		shape = []int64{1}
+	}
+	if plan.InverseInputScale(param) {
+		scale = 1 / scale
+	}
+	return param, scale, shape
 }
 
 // Described is what a container has to say of an output.
@@ -69,7 +93,7 @@ type Described struct {
 }
 
 // All are the containers. The first that holds a scheme is its default.
-var All = []*Container{DeepSeek, ModelOpt, MXFP8, CompressedTensors}
+var All = []*Container{DeepSeek, MXFP8, ModelOpt, CompressedTensors}
 
 // Names are the names of all containers.
 func Names() []string {

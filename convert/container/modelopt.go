@@ -20,6 +20,8 @@ var ModelOpt = &Container{
 		// FP8_PB_WO has weights alone: inputs are scaled as they come.
 		scheme.BlockFP8.Name:  {Suffixes: map[scheme.Kind]string{scheme.Codes: "", scheme.Scale: "_scale"}, Expanded: true, Dynamic: true},
 		scheme.TensorFP8.Name: {Suffixes: map[scheme.Kind]string{scheme.Codes: "", scheme.Scale: "_scale"}, Reach: 448, InputScale: 1},
+		// Inputs get a power of two for every 32 as they come.
+		scheme.MXFP8.Name: {Suffixes: map[scheme.Kind]string{scheme.Codes: "", scheme.Scale: "_scale"}, Dynamic: true},
 		// An input scale that is missing loads as 0, and 1 reaches 2688.
 		scheme.NVFP4.Name: {Suffixes: map[scheme.Kind]string{scheme.Codes: "", scheme.Scale: "_scale", scheme.TensorScale: "_scale_2"}, Reach: 6 * 448, InputScale: 1},
 	},
@@ -92,6 +94,7 @@ type named struct {
 var algorithms = map[string]named{
 	scheme.BlockFP8.Name:  {"FP8_PB_WO", 8, 0, false},
 	scheme.TensorFP8.Name: {"FP8", 8, 0, true},
+	scheme.MXFP8.Name:     {"MXFP8", 8, 32, true},
 	scheme.NVFP4.Name:     {"NVFP4", 4, 16, true},
 }
 
