@@ -22,6 +22,7 @@ func (q *quantizer) inputScales(p *plan.Plan) error {
 		}
 	}
 	out := make([]plan.Tensor, 0, len(p.Tensors))
+	brought := q.broughtScales(p)
 	dropped, written := 0, 0
 	fused := map[string]*plan.Tensor{} // fused module to a part's input scale
 	for i := range p.Tensors {
@@ -33,6 +34,11 @@ func (q *quantizer) inputScales(p *plan.Plan) error {
 		out = append(out, *t)
 		weight := q.lastScale(p, i)
 		if weight == nil || !q.scalesInputs(weight) {
+			continue
+		}
+		if b := brought[weight.Meta.Module]; b != nil {
+			out = append(out, *q.inputBrought(weight, b))
+			dropped--
 			continue
 		}
 		s, err := q.inputScale(weight, largest)
@@ -151,6 +157,13 @@ func (q *quantizer) inputScale(t *plan.Tensor, largest map[inputs]float32) (*pla
 		}
 	}
 	return q.inputConstant(t, scaleFor(amax, q.formOf(t).Reach), !reached), nil
+}
+
+// inputBrought is the input scale that weight t has in the input.
+func (q *quantizer) inputBrought(t, b *plan.Tensor) *plan.Tensor {
+	s := q.inputConstant(t, 1, false)
+	s.Op, s.Source, s.Value = plan.Widen, b.Source, 0
+	return s
 }
 
 // inputConstant is the input scale of weight t as its form has it.

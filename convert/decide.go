@@ -16,14 +16,14 @@ import (
 // is to be kept, and fused partners go together.
 func (q *quantizer) decide(p *plan.Plan) error {
 	q.quantized, q.asIs = make([]bool, len(p.Tensors)), map[string]bool{}
-	q.written = map[string]*scheme.Scheme{}
+	q.written, q.taken = map[string]*scheme.Scheme{}, map[string]bool{}
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
 		_, isFloat := plan.Elem(t.DType)
 		switch {
 		case t.Coded():
 			q.quantized[i] = true // nothing is gained by widening it again
-			if err := q.again(t); err != nil {
+			if err := q.again(p, t); err != nil {
 				return err
 			}
 		case !isFloat && t.Meta.Role.Linear() && t.Meta.Param == "weight":
@@ -45,16 +45,25 @@ func (q *quantizer) decide(p *plan.Plan) error {
 }
 
 // again decides what becomes of FP8 codes that the input has.
-func (q *quantizer) again(t *plan.Tensor) error {
+func (q *quantizer) again(p *plan.Plan, t *plan.Tensor) error {
 	s := q.schemeOf(&t.Meta)
+	from := &p.Tensors[q.scales[t.Name]]
+	grid, err := plan.ScaleGrid(t, from, quantization(q.checkpoint).Tile())
+	if err != nil {
+		return err
+	}
+	own := scheme.ByGrid(grid, from.DType)
 	switch kept := q.keepCodes(t); {
 	case kept && (q.Container == container.DeepSeek || q.overFP8()): // whose form they have
 		q.asIs[t.Meta.Module] = true
-	case kept && q.form(scheme.BlockFP8) == nil:
-		return invalid.Errorf("tensor %q: it has FP8 codes that are to be kept, and container %s does not hold %s: convert it to BF16 first (quern convert --to bf16)", t.Name, q.Container.Name, scheme.BlockFP8.Name)
+	case kept && q.form(own) == nil:
+		return invalid.Errorf("tensor %q: it has FP8 codes that are to be kept, and container %s does not hold %s: %sconvert it to BF16 first (quern convert --to bf16)", t.Name, q.Container.Name, own.Name, q.holders(own))
 	case kept: // taken over code by code, under the container's names
+		q.taken[t.Meta.Module] = true
 	case q.Requantize, scheme.CanCast(scheme.BlockFP8.Name, s.Name) && q.castable[t.Name]:
 		q.written[t.Name] = s
+	case s == own: // it is what was asked for
+		q.taken[t.Meta.Module] = true
 	case s != scheme.BlockFP8:
 		return invalid.Errorf("tensor %q: it has FP8 codes, and %s is made from the weights that were rounded to them: start from the BF16 original, convert it to BF16 first (quern convert --to bf16), keep it with --keep, or accept a second rounding with --requantize", t.Name, s.Name)
 	}

@@ -56,6 +56,7 @@ type quantizer struct {
 	quantized []bool                    // by tensor: it gets codes, or has them
 	listed    *moduleList               // modules that the input's own config says are not quantized
 	asIs      map[string]bool           // modules whose codes and scales stay byte for byte
+	taken     map[string]bool           // modules whose codes are taken over under the container's names
 }
 
 // choose completes what the options leave open.
@@ -210,6 +211,9 @@ func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, erro
 			t.Op = plan.Recast
 		}
 		return q.coding(t)
+	}
+	if own := scheme.ByGrid(grid, from.DType); own != scheme.BlockFP8 && q.taken[t.Meta.Module] {
+		return q.takeOver(t, from, own)
 	}
 	if !grid.IsTile128() {
 		return nil, invalid.Errorf("tensor %q: its scales %q of shape %v are not one for each 128×128 tile; convert it to BF16 first (quern convert --to bf16)", t.Name, from.Name, from.Shape)

@@ -91,33 +91,32 @@ func (r *recipe) check(j *job, e *errorCheck) {
 	}
 }
 
-// own reports whether the scales have the form that quern writes.
-func (s *scaled) own() bool {
-	if len(s.weight.Shape) != 2 || !s.grid.IsTile128() {
-		return false
-	}
-	o := scheme.BlockFP8.Outputs(scheme.Params{}, s.rows, s.cols)[1]
-	suffix := container.DeepSeek.Forms[scheme.BlockFP8.Name].Suffixes[o.Kind]
-	return s.scale.DType == o.DType && s.scale.Name == s.weight.Name+suffix && len(s.scale.Shape) == len(o.Shape)
-}
+// own reports whether the scales have a form that quern writes.
+func (s *scaled) own() bool { return s.grid.IsTile128() && s.writes(scheme.BlockFP8) }
 
 // byRows is the scheme that quern writes so, names included, if its parts are whole rows;
 // nil if there is none.
 func (s *scaled) byRows() *scheme.Scheme {
 	is := scheme.ByGrid(s.grid, s.scale.DType)
-	if is.Grain != (scheme.Grain{Rows: 1}) || len(s.weight.Shape) != 2 || s.rows == 0 || s.cols == 0 || is.Check(scheme.Params{}, s.rows, s.cols) != nil {
+	if is.Grain != (scheme.Grain{Rows: 1}) || s.rows == 0 || s.cols == 0 || !s.writes(is) {
 		return nil
 	}
-	o := is.Outputs(scheme.Params{}, s.rows, s.cols)
-	if len(o) != 2 || s.scale.DType != o[1].DType || !slices.Equal(s.scale.Shape, o[1].Shape) {
-		return nil
+	return is
+}
+
+// writes reports whether some container has such a scale, of the scheme is, under its name.
+func (s *scaled) writes(is *scheme.Scheme) bool {
+	if len(s.weight.Shape) != 2 {
+		return false
 	}
-	for _, c := range container.All {
-		if form := c.Forms[is.Name]; form != nil && s.scale.Name == s.weight.Name+form.Suffixes[o[1].Kind] {
-			return is
+	return slices.ContainsFunc(container.All, func(c *container.Container) bool {
+		form := c.Forms[is.Name]
+		if form == nil || is.Check(form.Params(), s.rows, s.cols) != nil {
+			return false
 		}
-	}
-	return nil
+		o := is.Outputs(form.Params(), s.rows, s.cols)
+		return len(o) == 2 && s.scale.DType == o[1].DType && slices.Equal(s.scale.Shape, o[1].Shape) && s.scale.Name == s.weight.Name+form.Suffixes[o[1].Kind]
+	})
 }
 
 // freshCheck quantizes the baseline of one tensor and counts what comes out

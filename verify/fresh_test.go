@@ -248,7 +248,7 @@ func TestFreshUnchecked(t *testing.T) {
 	zeros := checkpoint(t, nil, entry{dense, safetensors.BF16, []int64{256, 128}, make([]byte, 2*256*128)})
 	other := "no F32 weight_scale_inv of 128×128 tiles"
 	for _, dir := range []string{
-		scales(safetensors.F32, dense+"_scale", 2, 1),
+		scales(safetensors.F32, strings.TrimSuffix(dense, "weight")+"scale", 2, 1),
 		scales(safetensors.BF16, dense+"_scale_inv", 2, 1),
 		scales(safetensors.F32, dense+"_scale_inv", 256, 1),
 		scales(safetensors.F32, dense+"_scale_inv", 1),
@@ -256,8 +256,10 @@ func TestFreshUnchecked(t *testing.T) {
 	} {
 		wantUnchecked(t, fresh(t, zeros, dir), 1, other)
 	}
-	if f := fresh(t, zeros, scales(safetensors.F32, dense+"_scale_inv", 2, 1)); f.Checked != 1 || !slices.Equal(f.First, []verify.Different{{Name: dense, Scales: 2}}) {
-		t.Errorf("scales of zeros are 1: %+v", f)
+	for _, name := range []string{"_scale_inv", "_scale"} { // deepseek, compressed-tensors
+		if f := fresh(t, zeros, scales(safetensors.F32, dense+name, 2, 1)); f.Checked != 1 || !slices.Equal(f.First, []verify.Different{{Name: dense, Scales: 2}}) {
+			t.Errorf("scales of zeros are 1: %+v", f)
+		}
 	}
 	broken := checkpoint(t, nil, entry{dense, safetensors.BF16, []int64{256, 128}, bytes.Repeat([]byte{0xc0, 0x7f}, 256*128)})
 	wantUnchecked(t, fresh(t, broken, scales(safetensors.F32, dense+"_scale_inv", 2, 1)), 1, "the baseline has values that are not finite")

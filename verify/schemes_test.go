@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"quern/convert"
+	"quern/convert/container"
 	"quern/formats/hf"
 	"quern/formats/synth"
 	"quern/fp8"
@@ -36,6 +37,17 @@ func recipes() map[string]convert.QuantizeOptions {
 		"mxfp4 floor":   {Scheme: scheme.MXFP4, MXScale: group.ScaleFloor},
 		"int4 range 7":  {Scheme: scheme.INT4, Range: &seven},
 		"int4 searched": {Scheme: scheme.INT4, Search: fp8.SearchMSE},
+
+		"mxfp8 in modelopt":                    {Scheme: scheme.MXFP8, Container: container.ModelOpt},
+		"fp8-tensor in compressed-tensors":     {Scheme: scheme.TensorFP8, Container: container.CompressedTensors},
+		"nvfp4 in compressed-tensors":          {Scheme: scheme.NVFP4, Container: container.CompressedTensors},
+		"nvfp4 searched in compressed-tensors": {Scheme: scheme.NVFP4, Container: container.CompressedTensors, Search: fp8.SearchMSE},
+		"a mix in modelopt": {Scheme: scheme.NVFP4, Roles: []convert.RoleScheme{
+			{Role: "attention", Scheme: scheme.MXFP8}, {Role: "shared", Scheme: scheme.BlockFP8}, {Role: "dense", Scheme: scheme.TensorFP8},
+		}},
+		"a mix in compressed-tensors": {Scheme: scheme.NVFP4, Roles: []convert.RoleScheme{
+			{Role: "attention", Scheme: scheme.ChannelFP8}, {Role: "shared", Scheme: scheme.INT4}, {Role: "dense", Scheme: scheme.MXFP4}, {Role: "mtp", Scheme: scheme.TensorFP8},
+		}},
 	}
 	for _, s := range scheme.All {
 		list[s.Name] = convert.QuantizeOptions{Scheme: s}
