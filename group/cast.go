@@ -97,7 +97,9 @@ func MXFP4ToNVFP4(dst, src Coded, rows, cols int, top uint8) (p Proof, err error
 		if err := to.Decode(ws.after, cols, fp8.ElemF32, out, 1, cols); err != nil {
 			return p, err
 		}
-		p.compare(ws.before, ws.after, 32)
+		p.compare(r, ws.before, ws.after, 32, func(g int) Misfit {
+			return Misfit{Below: int(top) - int(in.Scales[g]), Reach: nvfp4Span}
+		})
 	}
 	return p, nil
 }
@@ -125,6 +127,10 @@ var e4m3Pairs = func() (t [21][256]uint16) {
 	}
 	return t
 }()
+
+// fp8Span is how many powers of two below the top of a tile MXFP4's scales may lie to keep
+// E2M1's numbers as E4M3: from 2⁶ down to 2⁻⁸, of which ½ is 2⁻⁹.
+const fp8Span = 14
 
 // MXFP4ToFP8 rewrites rows×cols weights as E4M3 codes with one power of two for each
 // tile of 128×128, the way back being fp8.Dequantize: 2⁶ below the largest scale of
@@ -184,7 +190,9 @@ func MXFP4ToFP8(codes []byte, codeStride int, scales []float32, src Coded, rows,
 		if err := fp8.Dequantize(ws.after, cols, fp8.ElemF32, out, cols, 1, cols, grid); err != nil {
 			return p, err
 		}
-		p.compare(ws.before, ws.after, 32)
+		p.compare(r, ws.before, ws.after, 32, func(g int) Misfit {
+			return Misfit{Below: tops[g/4] - int(in.Scales[g]), Reach: fp8Span}
+		})
 	}
 	return p, nil
 }
@@ -215,7 +223,7 @@ func MXFP4ToMXFP8(dst, src Coded, rows, cols int) (p Proof, err error) {
 		if err := (MXFP8{}).Decode(ws.after, cols, fp8.ElemF32, out, 1, cols); err != nil {
 			return p, err
 		}
-		p.compare(ws.before, ws.after, 32)
+		p.compare(r, ws.before, ws.after, 32, nil)
 	}
 	return p, nil
 }
@@ -259,7 +267,7 @@ func FP8ToMXFP8(dst Coded, codes []byte, codeStride, rows, cols int, g fp8.Grid)
 		if err := (MXFP8{}).Decode(ws.after, cols, fp8.ElemF32, out, 1, cols); err != nil {
 			return p, err
 		}
-		p.compare(ws.before, ws.after, 32)
+		p.compare(r, ws.before, ws.after, 32, nil)
 	}
 	return p, nil
 }

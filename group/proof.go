@@ -14,9 +14,18 @@ type Proof struct {
 	Groups      int64 // all
 	Requantized int64 // did not fit, and got codes anew
 	Changed     int64 // hold a value that is not what it was
+
+	First Misfit // the first of those of a part, where there are some
 }
 
-// Add adds another part of a tensor, or another tensor.
+// Misfit is a group whose values a cast changes.
+type Misfit struct {
+	Row, Group int // in the part that was cast
+	Below      int // powers of two that its scale lies below the largest one that shares a scale with it
+	Reach      int // how many of those keep every value
+}
+
+// Add adds another part of a tensor, or another tensor, but for the First.
 func (p *Proof) Add(o Proof) {
 	p.Groups += o.Groups
 	p.Requantized += o.Requantized
@@ -26,12 +35,19 @@ func (p *Proof) Add(o Proof) {
 // Lossless says that every value is what it was.
 func (p *Proof) Lossless() bool { return p.Changed == 0 }
 
-// compare counts the groups of n values, as F32, in which two sides differ.
-func (p *Proof) compare(a, b []byte, n int) {
+// compare counts the groups of n values of a row, as F32, in which two sides differ.
+// misfit says what is known of one but where it is; nil: nothing.
+func (p *Proof) compare(row int, a, b []byte, n int, misfit func(group int) Misfit) {
 	for i := 0; i < len(a); i += 4 * n {
 		p.Groups++
-		if !bytes.Equal(a[i:i+4*n], b[i:i+4*n]) {
-			p.Changed++
+		if bytes.Equal(a[i:i+4*n], b[i:i+4*n]) {
+			continue
+		}
+		if p.Changed++; p.Changed == 1 {
+			if misfit != nil {
+				p.First = misfit(i / (4 * n))
+			}
+			p.First.Row, p.First.Group = row, i/(4*n)
 		}
 	}
 }

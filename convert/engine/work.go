@@ -182,7 +182,9 @@ func (e *engine) recast(c *chunk, before []byte) error {
 	case err != nil:
 		return e.blame(t, "%v", err)
 	case t.Quant.Lossless && !proof.Lossless():
-		return e.blame(t, "%d of %d groups from row %d on would change: their scales lie too far below the largest one that shares a scale in %s; leave --lossless out to have them rounded, or take mxfp8, which holds all", proof.Changed, proof.Groups, c.span.Row, cmp.Or(t.Quant.Scheme, scheme.BlockFP8.Name))
+		f, to := proof.First, cmp.Or(t.Quant.Scheme, scheme.BlockFP8.Name)
+		return e.blame(t, "%d of %d groups from row %d on would change, first that of row %d, columns %d to %d: its scale is %d powers of two below the largest one that shares a scale in %s, and %d are exact; leave --lossless out to have them rounded, or take mxfp8, which holds all",
+			proof.Changed, proof.Groups, c.span.Row, c.span.Row+int64(f.Row), c.span.Col+int64(32*f.Group), c.span.Col+int64(32*f.Group+31), f.Below, to, f.Reach)
 	}
 	return nil
 }
