@@ -5,11 +5,8 @@ import (
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
-	"os"
-	"strings"
 	"testing"
 
-	"quern/formats/model"
 	"quern/formats/safetensors"
 	"quern/fp8"
 	"quern/scheme"
@@ -264,80 +261,4 @@ func (x shaped) plain(f [][]byte) []float32 {
 		}
 	}
 	return out
-}
-
-// What MLX 0.32.4 made of one matrix in each of its modes (mx.quantize), and what it says
-// that means in float32 (mx.dequantize): .ci/clients/mlx_forms.py.
-func TestMLX(t *testing.T) {
-	data, err := os.ReadFile("testdata/mlx.safetensors")
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := safetensors.ReadHeader(bytes.NewReader(data), int64(len(data)), safetensors.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, stored := map[string][]byte{}, map[string]scheme.Stored{}
-	for i := range h.Tensors {
-		x := &h.Tensors[i]
-		raw[x.Name] = data[h.DataOffset+x.Begin : h.DataOffset+x.End]
-		dot := strings.LastIndexByte(x.Name, '.')
-		m := &model.Tensor{Role: model.Attention, Module: x.Name[:dot], Param: x.Name[dot+1:], Weights: 8}
-		stored[x.Name] = scheme.Stored{Name: x.Name, DType: x.DType, Shape: x.Shape, Meta: m}
-	}
-	for _, c := range []struct {
-		name, form  string
-		bits, group int
-	}{
-		{"affine2g32", "mlx-affine", 2, 32},
-		{"affine3g64", "mlx-affine", 3, 64},
-		{"affine4g64", "mlx-affine", 4, 64},
-		{"affine5g32", "mlx-affine", 5, 32},
-		{"affine6g64", "mlx-affine", 6, 64},
-		{"affine8g128", "mlx-affine", 8, 128},
-		{"mxfp44g32", "mxfp4", 4, 32},
-		{"mxfp88g32", "mlx-mxfp8", 8, 32},
-		{"nvfp44g16", "mlx-nvfp4", 4, 16},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			for _, config := range []*model.Quantization{{Bits: c.bits, GroupSize: c.group}, nil} {
-				w := stored[c.name+".weight"]
-				if w.Config = config; config == nil {
-					w.Expect = 128
-				}
-				f, ok := scheme.Recognise(&w, func(param string) (scheme.Stored, bool) {
-					s, ok := stored[c.name+"."+param]
-					return s, ok
-				})
-				if !ok || f.Name != c.form || f.Rows != 32 || f.Cols != 128 {
-					t.Fatalf("%v: %+v", ok, f)
-				}
-				in := [][]byte{raw[w.Name]}
-				for _, s := range f.Scales {
-					in = append(in, raw[s])
-				}
-				got := make([]byte, 4*f.Rows*f.Cols)
-				if err := f.Decode(f.Params, got, int(f.Cols), fp8.ElemF32, in, scheme.Part{Rows: f.Rows, Cols: f.Cols}); err != nil {
-					t.Fatal(err)
-				}
-				want := raw[c.name+".expected"]
-				differ := 0
-				for i := 0; i < len(got); i += 4 {
-					a := math.Float32frombits(binary.LittleEndian.Uint32(got[i:]))
-					b := math.Float32frombits(binary.LittleEndian.Uint32(want[i:]))
-					if a != b {
-						if differ++; differ == 1 {
-							t.Logf("%d: %v, MLX %v", i/4, a, b)
-						}
-						if math.Abs(float64(a)-float64(b)) > 1e-7 {
-							t.Fatalf("%d: %v, MLX %v", i/4, a, b)
-						}
-					}
-				}
-				if differ > 0 {
-					t.Errorf("%d values differ", differ)
-				}
-			}
-		})
-	}
 }
