@@ -87,6 +87,8 @@ type evaluator struct {
 	// embedded are the embeddings of all tokens, kept for multi-token prediction where
 	// that has the same table: no byte is read twice.
 	embedded *Rows
+	// handed is what the last layer handed on, kept where multi-token prediction reads it.
+	handed *Rows
 }
 
 // Evaluate runs texts, lists of token ids, through all layers. An id beyond the
@@ -208,7 +210,12 @@ func (e *evaluator) main(ev *Evaluation) error {
 	if err := e.through(m.layers[first:]); err != nil {
 		return err
 	}
-	ev.Hidden, err = e.finish(m.final, m.norm, len(m.layers))
+	if m.mtp != nil && m.mtp.raw && !e.o.NoMTP {
+		if err := e.keep(); err != nil {
+			return err
+		}
+	}
+	ev.Hidden, err = e.finish(m.frame, m.final, m.norm, len(m.layers))
 	return err
 }
 
@@ -263,13 +270,23 @@ func (e *evaluator) resume(r *Resume) (layer int, err error) {
 	})
 }
 
+// keep copies what the last layer handed on.
+func (e *evaluator) keep() (err error) {
+	if e.handed, err = e.shelf.of(shelfHanded, e.x.n, e.x.width); err != nil {
+		return err
+	}
+	return e.pieces(e.chunks(), func(at *batch, x []float32) error { return e.handed.put(at.first, x) })
+}
+
 // finish makes final hidden states of what the layers handed on, in place unless there
 // are several streams.
-func (e *evaluator) finish(p *part, n *norm, layer int) (*Rows, error) {
+func (e *evaluator) finish(f frame, p *part, n *norm, layer int) (*Rows, error) {
 	if err := e.weights.hold(p); err != nil {
 		return e.x, err
 	}
-	defer e.weights.release(p)
+	if t := e.m.mtp; t == nil || e.o.NoMTP || t.final != p || layer < 0 { // a norm that is needed twice stays
+		defer e.weights.release(p)
+	}
 	out, d := e.x, e.m.hidden
 	if e.x.width != d {
 		var err error
@@ -282,7 +299,7 @@ func (e *evaluator) finish(p *part, n *norm, layer int) (*Rows, error) {
 		h := x
 		if out != e.x {
 			h = e.fill(out, at)
-			e.m.frame.collapse(e.pass, h, x, at.n)
+			f.collapse(e.pass, h, x, at.n)
 		}
 		e.normalize(h, h, at.n, d, n)
 		if layer >= 0 {

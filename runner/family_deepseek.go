@@ -20,7 +20,7 @@ func init() {
 		},
 		"deepseek_v4": {
 			latent: true, mixers: mixers{"": newCompressed}, router: rootSoftplusTopK, limited: true,
-			arrange: compressedLayer, frame: newHeaded, mtp: noMTP, computes: v4Fields, judges: v4Judges,
+			arrange: compressedLayer, frame: newHeaded, mtp: streamsMTP, computes: v4Fields, judges: v4Judges,
 		},
 	})
 }
@@ -116,6 +116,25 @@ func compressedLayer(s *site) ([]*block, error) {
 		blocks[i] = &block{norm: s.norm(b.name+"_norm", s.c.HiddenSize, eps(s.c)), mixer: mix, rule: rule}
 	}
 	return blocks, s.err
+}
+
+// streamsMTP lays out a layer that reads all streams of the last one, and has a head for its
+// own. (Source: multi-token prediction of deepseek_v4 in vLLM 0.33.0.)
+func streamsMTP(s *site) (*mtp, error) {
+	if !s.has(model.MTPProjection, "e") {
+		return nil, nil
+	}
+	l, err := s.lay()
+	if err != nil {
+		return nil, err
+	}
+	t := s.around(l)
+	t.joint = &split{
+		e: s.weight(model.MTPProjection, "e"), h: s.weight(model.MTPProjection, "h"),
+		enorm: s.width("enorm"), hnorm: s.width("hnorm"), streams: s.c.HCMult,
+	}
+	t.frame, t.raw = newHeaded(s), true
+	return t, s.err
 }
 
 // noMTP is for models whose multi-token prediction is not computed.

@@ -18,7 +18,7 @@ func init() {
 	maps.Copy(families, map[string]family{
 		"hy_v4": {
 			latent: true, halves: true, mixers: indexedLayers(lay), biases: lora, biasField: "attention_bias",
-			router: sigmoidBiasTopK, limitedExperts: true, arrange: connected, frame: newHeaded, mtp: noMTP,
+			router: sigmoidBiasTopK, limitedExperts: true, arrange: connected, frame: newHeaded, mtp: alone,
 			computes: join(indexerFields, set("hc_mult hc_eps hc_magnitude swiglu_limit learnable_sink_init")), judges: hunyuanJudges(),
 		},
 	})

@@ -17,7 +17,7 @@ func init() {
 		"glm5_next": {
 			latent: true, still: true, ownEps: true, limited: true, biases: lora, biasField: "attention_bias",
 			mixers:  mixers{"linear_attention": newKimiDelta, "full_attention": newPooledLatent, "indexed_attention": newPooledLatent},
-			arrange: connected, frame: newCopies, router: sigmoidBiasTopK,
+			arrange: connected, frame: newCopies, mtp: alone, router: sigmoidBiasTopK,
 			computes: join(kimiFields, indexerFields, set("index_kpool hc_mult hc_eps hc_sinkhorn_iters swiglu_limit head_dim qk_head_dim")),
 			judges: map[string]func(v value) bool{
 				"index_kpool_always_select_tail": value.on,

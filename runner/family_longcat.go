@@ -44,6 +44,9 @@ func scaledLatent(s *site) (mixer, error) {
 // doubleLayer has two attentions and two dense blocks, and experts beside all but the
 // first, which join at the end.
 func doubleLayer(s *site) ([]*block, error) {
+	if s.behind() { // that of multi-token prediction is like those of others
+		return sequential(s)
+	}
 	var mix, dense [2]mixer
 	var before, behind [2]*norm
 	for i := range 2 {

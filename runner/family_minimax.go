@@ -12,7 +12,7 @@ func init() {
 	maps.Copy(families, map[string]family{
 		"minimax_m3": {
 			mixers: mixers{"full_attention": newGrouped, m3Sparse: newBlockSparse}, norms: rootMeanPlus, headNorm: always,
-			router: sigmoidBiasShare, shifted: true, mtp: noMTP, computes: m3Fields, judges: m3Judges,
+			router: sigmoidBiasShare, shifted: true, computes: m3Fields, judges: m3Judges,
 		},
 	})
 }

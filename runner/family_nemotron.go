@@ -10,7 +10,7 @@ func init() {
 	families["nemotron_h"] = family{
 		mixers:  mixers{"mamba": newMamba, "attention": newGrouped, "mlp": newDense, "moe": newExperts},
 		arrange: oneBlock, kind: blockType, still: true, ungated: true, router: sigmoidBiasTopK, biases: qkvo, biasField: "attention_bias",
-		mtp: noMTP,
+		mtp: nemotronMTP,
 		computes: set(`
 			layers_block_type hybrid_override_pattern mtp_layers_block_type mtp_hybrid_override_pattern
 			mamba_num_heads mamba_head_dim n_groups mamba_n_groups ssm_state_size conv_kernel mamba_d_conv use_conv_bias mamba_conv_bias
@@ -32,10 +32,29 @@ func init() {
 
 // blockType is the only block of a layer.
 func blockType(c *model.Config, layer int) string {
-	if layer >= 0 && layer < len(c.BlockTypes) {
-		return c.BlockTypes[layer]
+	return c.BlockType(layer)
+}
+
+// nemotronMTP lays out a step of multi-token prediction, which is several layers.
+func nemotronMTP(s *site) (*mtp, error) {
+	if len(s.c.MTPBlockTypes) == 0 {
+		return nil, nil
 	}
-	return ""
+	t, err := nextn(s)
+	if t == nil || err != nil {
+		return nil, err
+	}
+	last := *s
+	for range s.c.MTPBlockTypes[1:] {
+		last.layer++
+		l, err := last.lay()
+		if err != nil {
+			return nil, err
+		}
+		t.blocks = append(t.blocks, l.blocks...)
+	}
+	t.norm = last.width("final_layernorm")
+	return t, s.err
 }
 
 // oneBlock is a mixer of any kind behind a norm.

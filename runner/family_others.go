@@ -13,7 +13,7 @@ import (
 func init() {
 	maps.Copy(families, map[string]family{
 		"mimo_v2_flash": {
-			mixers: windows, layerTypes: true, biases: qkv, biasField: "attention_bias", oddRotation: true, manner: manner{adapt: mimoAttention},
+			mixers: windows, layerTypes: true, biases: qkv, biasField: "attention_bias", oddRotation: true, manner: manner{adapt: mimoAttention}, arrange: mimoLayer,
 			router: sigmoidBiasTopK,
 			computes: join(partialRotation, set(`
 				attention_value_scale add_swa_attention_sink_bias add_full_attention_sink_bias hybrid_layer_pattern layernorm_epsilon
@@ -22,7 +22,7 @@ func init() {
 			`)), // the last is that of another kernel: windows are computed
 		},
 		"ernie4_5_moe": {
-			mixers: groupedQueries, manner: manner{pairs: true}, router: softmaxBiasSum, routes: ernieRouter,
+			mixers: groupedQueries, manner: manner{pairs: true}, router: softmaxBiasSum, routes: ernieRouter, mtp: ernieMTP,
 			computes: set("moe_k moe_num_shared_experts moe_layer_start_index moe_layer_end_index moe_layer_interval moe_norm_min moe_use_aux_free"),
 			judges:   map[string]func(v value) bool{"use_bias": value.off},
 		},
@@ -64,8 +64,8 @@ func init() {
 			mixers: groupedQueries, biases: qkv, biasField: "attention_bias", router: sigmoidBiasTopK,
 		},
 		"exaone_moe": {
-			mixers: windows, layerTypes: true, headNorm: always, manner: manner{rotates: inWindows}, router: sigmoidBiasTopK,
-			computes: set("sliding_window_pattern is_moe_layer"),
+			mixers: windows, layerTypes: true, headNorm: always, manner: manner{rotates: inWindows}, router: sigmoidBiasTopK, mtp: qwenMTP,
+			computes: set("sliding_window_pattern is_moe_layer mtp_layer_types"),
 		},
 		"afmoe": {
 			mixers: windows, layerTypes: true, biases: qkvo, biasField: "attention_bias", headNorm: always, manner: manner{rotates: inWindows},
@@ -86,9 +86,10 @@ func init() {
 	})
 }
 
-// inWindows: only layers with a window have positions; all do where there is none.
+// inWindows: only layers with a window have positions, and those of multi-token
+// prediction; all do where there is none.
 func inWindows(s *site) bool {
-	return s.c.SlidingWindow == 0 || s.kind() == "sliding_attention"
+	return s.behind() || s.c.SlidingWindow == 0 || s.kind() == "sliding_attention"
 }
 
 // mimoAttention multiplies values.
@@ -96,6 +97,36 @@ func mimoAttention(s *site, g *grouped) {
 	if s.c.ValueScale != 0 {
 		g.valueScale = float32(s.c.ValueScale)
 	}
+}
+
+// mimoLayer has another name for its second norm in layers of multi-token prediction.
+func mimoLayer(s *site) ([]*block, error) {
+	if !s.behind() {
+		return sequential(s)
+	}
+	mix, err := s.mixer()
+	if err != nil {
+		return nil, err
+	}
+	feed, err := s.feedForward()
+	return []*block{
+		{norm: s.width("input_layernorm"), mixer: mix, rule: s.add()},
+		{norm: s.width("pre_mlp_layernorm"), mixer: feed, rule: s.add()},
+	}, err
+}
+
+// ernieMTP reads what the last layer hands on, and ends with the model's norm. (Source:
+// Baidu's training code; vLLM gives it final states and leaves that norm out.)
+func ernieMTP(s *site) (*mtp, error) {
+	if !s.has(model.MTPProjection, "") {
+		return nil, nil
+	}
+	l, err := s.lay()
+	if err != nil {
+		return nil, err
+	}
+	j := &beside{proj: s.weight(model.MTPProjection, ""), enorm: s.width("mtp_emb_norm"), hnorm: s.width("mtp_hidden_norm")}
+	return &mtp{layer: l, joint: j, raw: true}, s.err
 }
 
 // clipped bounds queries, keys and values.

@@ -86,7 +86,7 @@ func (m *Model) NewGenerator(ctx context.Context, o GeneratorOptions) (*Generato
 		if err != nil {
 			return nil, err
 		}
-		g.draft.head = partOf(t.norm, m.frame)
+		g.draft.head = partOf(t.norm, t.frame)
 		if g.draft.matrix = t.head; same {
 			g.draft.matrix = m.head
 		} else {
@@ -147,8 +147,10 @@ func (g *Generator) Truncate(n int) {
 	back := g.pos - n
 	g.pos = n
 	g.text.rewind(g.m.layers, n)
-	keep := len(g.pending) - back*g.m.hidden
-	g.pending = g.pending[:max(keep, 0)]
+	if g.mtp {
+		keep := len(g.pending) - back*g.m.mtp.reads(g.m)
+		g.pending = g.pending[:max(keep, 0)]
+	}
 	if h := len(g.last) - back*g.m.hidden; h > 0 {
 		g.last = g.last[:h]
 	}
@@ -177,7 +179,7 @@ func (g *Generator) run(tokens []int, few bool) error {
 	if few {
 		g.text.mark(g.m.layers)
 	}
-	if err := g.through(g.m.layers, x, tokens, g.pos, g.known, g.head, g.m.norm); err != nil {
+	if err := g.layers(x, tokens); err != nil {
 		return err
 	}
 	if i := vec.FirstNonFinite(x); i >= 0 {
@@ -188,7 +190,9 @@ func (g *Generator) run(tokens []int, few bool) error {
 	if g.mtp {
 		// Of a prompt the MTP layer sees each chunk at once, but for the last state,
 		// whose next token is not known yet.
-		g.pending = append(g.pending, x...)
+		if !g.m.mtp.raw {
+			g.pending = append(g.pending, x...)
+		}
 		if !few {
 			return g.follow(tokens)
 		}
@@ -203,9 +207,8 @@ func (g *Generator) embed(dst []float32, table *matrix, id int) error {
 	return err
 }
 
-// through passes hidden states of tokens, which go on at position pos of a text of which
-// so many are known, through layers and the norm behind them, which comes with a part.
-func (g *Generator) through(ls []*layer, h []float32, tokens []int, pos, known int, head *part, last *norm) error {
+// layers passes embeddings h of tokens through the model and leaves final states in them.
+func (g *Generator) layers(h []float32, tokens []int) error {
 	w, n, width := g.walk, len(tokens), g.m.Width()
 	mark := w.arena.mark()
 	defer w.arena.release(mark)
@@ -214,20 +217,38 @@ func (g *Generator) through(ls []*layer, h []float32, tokens []int, pos, known i
 		x = w.arena.floats(n * width)
 		g.m.frame.expand(w.pass, x, h, n)
 	}
-	w.x, w.tokens, w.chunk = &Rows{n: n, width: width, mem: x}, tokens, n
+	if err := g.through(g.m.layers, g.m.frame, x, tokens, g.pos, g.known); err != nil {
+		return err
+	}
+	if g.mtp && g.m.mtp.raw {
+		g.pending = append(g.pending, x[:n*width]...)
+	}
+	return g.finish(g.m.frame, h, x, n, g.head, g.m.norm)
+}
+
+// through passes rows of tokens, as wide as a frame, through layers. The tokens go on at
+// position pos of a text of which so many are known.
+func (g *Generator) through(ls []*layer, f frame, x []float32, tokens []int, pos, known int) error {
+	w, n := g.walk, len(tokens)
+	w.x, w.tokens, w.chunk = &Rows{n: n, width: f.width(), mem: x}, tokens, n
 	w.groups = func(int) []group {
 		return []group{{n: n, segs: []segment{{n: n, pos: pos, memory: g.text, known: known}}}}
 	}
-	if err := w.through(ls); err != nil {
-		return err
-	}
+	return w.through(ls)
+}
+
+// finish makes final states h of rows x, which may be the same memory, with the norm behind
+// the layers, which comes with a part.
+func (g *Generator) finish(f frame, h, x []float32, n int, head *part, last *norm) error {
 	if err := g.w.hold(head); err != nil {
 		return err
 	}
-	if width != g.m.hidden {
-		g.m.frame.collapse(w.pass, h, x, n)
+	d := g.m.hidden
+	if f.width() != d {
+		f.collapse(g.walk.pass, h, x, n)
+		x = h
 	}
-	w.normalize(h, h, n, g.m.hidden, last)
+	g.walk.normalize(h, x, n, d, last)
 	return nil
 }
 

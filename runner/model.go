@@ -184,14 +184,7 @@ func (m *Model) build(b *builder) error {
 	}
 	if t != nil {
 		m.mtp = t
-		t.joining, t.final = partOf(t.enorm, t.hnorm), partOf(t.norm, m.frame)
-		t.joining.matrices(t.proj)
-		if t.embed == nil {
-			t.embed = m.embed
-		}
-		if t.head == nil {
-			t.head = m.head
-		}
+		t.complete(m)
 	}
 	m.fed, m.longest = b.fed, ropes.longest()
 	return b.err

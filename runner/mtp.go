@@ -7,9 +7,14 @@ import "quern/formats/model"
 // layout of eh_proj, embedding first, is that of the released weights).
 type mtp struct {
 	*layer
-	embed, head, proj  *matrix // embed and head nil at first: those of the model
-	enorm, hnorm, norm *norm
-	joining, final     *part
+	joint
+	embed, head    *matrix // nil at first: those of the model
+	norm           *norm   // nil at first: that of the model
+	joining, final *part
+	// frame lies around the layer; nil at first: that of the model.
+	frame frame
+	// raw is set when it reads what the layers hand on, and not the final states.
+	raw bool
 }
 
 // nextn lays the layer out as DeepSeek and GLM store it; nil when there is none.
@@ -25,38 +30,75 @@ func (s *site) joined(enorm, hnorm string) (*mtp, error) {
 	if err != nil {
 		return nil, err
 	}
-	norm := func(part string) *norm { return s.norm(part, s.c.HiddenSize, eps(s.c)) }
-	t := &mtp{layer: l, proj: s.weight(model.MTPProjection, ""), enorm: norm(enorm), hnorm: norm(hnorm), norm: norm("norm")}
+	t := s.around(l)
+	t.joint = &beside{proj: s.weight(model.MTPProjection, ""), enorm: s.width(enorm), hnorm: s.width(hnorm)}
+	return t, s.err
+}
+
+// around is what lies around a layer: a head and an embedding where it has its own, and
+// the norm behind it.
+func (s *site) around(l *layer) *mtp {
+	t := &mtp{layer: l}
+	final := "norm"
+	if s.has(model.Norm, "final_layernorm") {
+		final = "final_layernorm"
+	}
+	t.norm = s.width(final)
 	if s.has(model.Embedding, "") {
 		t.embed = s.weight(model.Embedding, "")
 	}
 	if s.has(model.MTPHead, "") {
 		t.head = s.weight(model.MTPHead, "")
 	}
-	return t, s.err
+	return t
 }
 
-// join computes eh_proj([enorm(embedding) ‖ hnorm(state)]) for rows.
-func (t *mtp) join(p *pass, out, emb, h []float32, rows int) {
-	mark := p.arena.mark()
-	defer p.arena.release(mark)
-	d := p.m.hidden
-	both := p.arena.floats(rows * 2 * d)
-	enorm, hnorm := t.enorm.of(p.weights), t.hnorm.of(p.weights)
-	p.each(rows, 2*d, func(first, n, _ int) {
-		for r := first; r < first+n; r++ {
-			enorm(both[2*r*d:][:d], emb[r*d:][:d])
-			hnorm(both[(2*r+1)*d:][:d], h[r*d:][:d])
-		}
-	})
-	p.observe(both, rows, t.proj)
-	p.linear(out, both, rows, t.proj, nil)
+// width is a norm over a hidden state.
+func (s *site) width(part string) *norm { return s.norm(part, s.c.HiddenSize, eps(s.c)) }
+
+// alone lays out a layer with one stream in a model of several.
+func alone(s *site) (*mtp, error) {
+	t, err := nextn(s)
+	if t != nil {
+		t.frame = single(s.c.HiddenSize)
+	}
+	return t, err
+}
+
+// behind reports whether the layer is one of multi-token prediction.
+func (s *site) behind() bool { return s.layer >= s.c.NumHiddenLayers }
+
+// complete fills in what the layer shares with the model.
+func (t *mtp) complete(m *Model) {
+	if t.frame == nil {
+		t.frame = m.frame
+	}
+	t.joining, t.final = partOf(t.joint), m.final
+	if t.norm == nil {
+		t.norm = m.norm
+	} else {
+		t.final = partOf(t.norm, t.frame)
+	}
+	if t.embed == nil {
+		t.embed = m.embed
+	}
+	if t.head == nil {
+		t.head = m.head
+	}
+}
+
+// reads is the width of the states that the layer reads.
+func (t *mtp) reads(m *Model) int {
+	if t.raw {
+		return m.Width()
+	}
+	return m.hidden
 }
 
 // mtp runs the layer of multi-token prediction on the states of the main model.
 func (e *evaluator) mtp(ev *Evaluation) error {
 	m, t := e.m, e.m.mtp
-	z, err := e.begin(ev.Texts, 1, m.Width())
+	z, err := e.begin(ev.Texts, 1, t.frame.width())
 	if err != nil {
 		return err
 	}
@@ -93,7 +135,7 @@ func (e *evaluator) mtp(ev *Evaluation) error {
 	if err := e.through([]*layer{t.layer}); err != nil {
 		return err
 	}
-	ev.MTP, err = e.finish(t.final, t.norm, -1)
+	ev.MTP, err = e.finish(t.frame, t.final, t.norm, -1)
 	return err
 }
 
@@ -101,7 +143,10 @@ func (e *evaluator) mtp(ev *Evaluation) error {
 // begin with row at.
 func (e *evaluator) joinText(ev *Evaluation, embeddings *Rows, at, text int) error {
 	from, to := ev.MTPStarts[text], ev.MTPStarts[text+1]
-	d := e.m.hidden
+	d, w, states := e.m.hidden, e.m.mtp.reads(e.m), ev.Hidden
+	if e.handed != nil {
+		states = e.handed
+	}
 	for _, g := range chunksOf(to-from, e.chunk) {
 		first, n := from+g.first, g.n
 		mark := e.arena.mark()
@@ -109,14 +154,13 @@ func (e *evaluator) joinText(ev *Evaluation, embeddings *Rows, at, text int) err
 		if err != nil {
 			return err
 		}
-		h, err := ev.Hidden.View(ev.Starts[text]+g.first, n, e.arena.floats(n*d))
+		h, err := states.View(ev.Starts[text]+g.first, n, e.arena.floats(n*w))
 		if err != nil {
 			return err
 		}
 		e.place.first = first
-		out, x := e.arena.floats(n*d), e.arena.floats(n*e.x.width)
-		e.m.mtp.join(e.pass, out, emb, h, n)
-		e.m.frame.expand(e.pass, x, out, n)
+		x := e.arena.floats(n * e.x.width)
+		e.m.mtp.join(e.pass, e.m.mtp.frame, x, emb, h, n)
 		if err := e.x.put(first, x); err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ const (
 	shelfEach  = "of every token"  // what every token gets, where experts have another width
 
 	shelfEmbeddings = "embeddings"
+	shelfHanded     = "what the last layer hands on"
 )
 
 // routed runs block j of a layer, which has experts: first what every token gets is

@@ -91,8 +91,8 @@ func (c *connection) leave(p *pass, x, y, keep []float32, rows int) {
 // connected is a mixer and a feed-forward block, each behind a norm and between streams.
 func connected(s *site) ([]*block, error) {
 	blocks, err := sequential(s)
-	if err != nil {
-		return nil, err
+	if err != nil || s.behind() { // that of multi-token prediction has one stream
+		return blocks, err
 	}
 	for i, name := range []string{"attn", "ffn"} {
 		if blocks[i].rule, err = s.connection(name); err != nil {

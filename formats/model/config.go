@@ -160,6 +160,10 @@ type Config struct {
 	SwigluAlpha         float64 // gpt_oss
 	SwigluLimit         float64
 
+	// DenseMTP is set when layers of multi-token prediction have no experts though the model
+	// has; MTPLayerType is their type where it is not full attention.
+	DenseMTP     bool
+	MTPLayerType string
 	// NumMTPLayers is num_nextn_predict_layers, mtp_num_hidden_layers or
 	// num_mtp_layers: the layers of multi-token prediction behind the last layer.
 	// num_mtp_modules counts only with use_mtp: MiniMax-M2 names modules that its

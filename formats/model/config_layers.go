@@ -3,13 +3,13 @@ package model
 import "slices"
 
 // HasExperts reports whether a layer has routed experts. Layers behind the last
-// are MTP layers, which have them whenever the model does.
+// are MTP layers, which have them whenever the model does, unless DenseMTP.
 func (c *Config) HasExperts(layer int) bool {
 	switch {
 	case c.NumExperts == 0:
 		return false
 	case c.NumHiddenLayers > 0 && layer >= c.NumHiddenLayers:
-		return true
+		return !c.DenseMTP && (len(c.MTPBlockTypes) == 0 || c.BlockType(layer) == "moe")
 	case layer < len(c.BlockTypes):
 		return c.BlockTypes[layer] == "moe"
 	case layer < len(c.MLPLayerTypes):
@@ -26,16 +26,34 @@ func (c *Config) HasExperts(layer int) bool {
 }
 
 // LayerType returns the kind of attention of a layer, "full_attention" by default.
-// MTP layers are full attention.
+// MTP layers are full attention unless MTPLayerType says otherwise.
 func (c *Config) LayerType(layer int) string {
 	if layer >= 0 && layer < len(c.LayerTypes) {
 		return c.LayerTypes[layer]
+	}
+	if layer >= c.NumHiddenLayers && c.MTPLayerType != "" {
+		return c.MTPLayerType
 	}
 	if n := c.FullAttentionStep; n > 0 && layer < c.NumHiddenLayers && (layer+1)%n != 0 {
 		return "linear_attention"
 	}
 	return "full_attention"
 }
+
+// BlockType returns the only block of a layer of Nemotron-H, "" where there is no such
+// layer. A step of multi-token prediction is several layers, one behind the other.
+func (c *Config) BlockType(layer int) string {
+	if i := layer - c.NumHiddenLayers; i >= 0 && len(c.MTPBlockTypes) > 0 {
+		return c.MTPBlockTypes[i%len(c.MTPBlockTypes)]
+	}
+	if layer >= 0 && layer < len(c.BlockTypes) {
+		return c.BlockTypes[layer]
+	}
+	return ""
+}
+
+// MTPStep is how many layers a step of multi-token prediction is stored as.
+func (c *Config) MTPStep() int { return max(1, len(c.MTPBlockTypes)) }
 
 // sliding reports whether a layer has a window.
 func (c *Config) sliding(layer int) bool { return c.LayerType(layer) == "sliding_attention" }

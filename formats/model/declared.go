@@ -73,7 +73,7 @@ func (a *Arch) declaredRows() iter.Seq[declaredRow] {
 		if !of(-1, "") {
 			return
 		}
-		for l := range c.NumHiddenLayers + c.NumMTPLayers {
+		for l := range c.NumHiddenLayers + c.NumMTPLayers*c.MTPStep() {
 			prefix := "layers." + strconv.Itoa(l) + "."
 			if i := l - c.NumHiddenLayers; i >= 0 && !a.family.mtpLayers {
 				if a.family.mtpPrefix == "" {

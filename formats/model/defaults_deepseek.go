@@ -221,6 +221,7 @@ func (c *Config) v4Hashing() error {
 // doubled: LongCat's num_layers counts what it stores; num_hidden_layers, where a config
 // has both, counts its attentions.
 func doubled(c *Config) error {
+	c.DenseMTP = true
 	for key, v := range c.Fields() {
 		if key == "num_layers" {
 			n, err := integer(field{key: key, max: maxLayers}, v)

@@ -101,6 +101,7 @@ func ernieDefaults(c *Config) error {
 	if !c.Has("moe_layer_start_index") {
 		c.MoELayerStart = 1
 	}
+	c.DenseMTP = true
 	return nil
 }
 
@@ -136,6 +137,12 @@ func exaoneDefaults(c *Config) error {
 	c.everyNth(n, "sliding_attention")
 	c.denseFirst(1)
 	c.orDefault("routed_scaling_factor", &c.RoutedScalingFactor, 2.5)
+	c.DenseMTP, c.MTPLayerType = true, c.LayerType(0)
+	for k, v := range c.Fields() {
+		if k == "mtp_layer_types" && len(v.Elems) > 0 {
+			c.MTPLayerType, _ = v.Elems[0].Str()
+		}
+	}
 	return normalized(c)
 }
 
@@ -171,6 +178,7 @@ func mimoDefaults(c *Config) error {
 		c.LayerTypes[0] = "full_attention"
 	}
 	c.denseFirst(1)
+	c.DenseMTP, c.MTPLayerType = true, "sliding_attention"
 	c.orDefault("attention_value_scale", &c.ValueScale, 0.707)
 	return normalized(c)
 }

@@ -21,6 +21,8 @@ type family struct {
 	// mtpPrefix stands before the number of a layer of multi-token prediction that lies
 	// apart from the others ("mtp.layers.").
 	mtpPrefix string
+	// mtpAlso are other beginnings of the names in such a layer, "#" for its number.
+	mtpAlso []string
 	// packsI8 is set when routed experts in I8 are FP4, two to a byte.
 	packsI8 bool
 }

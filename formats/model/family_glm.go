@@ -27,7 +27,7 @@ var glm = []family{
 		rows: [][]row{
 			outer, norms, within(isLinear, kda), within(isLinear, kdaLog), within(isLinear, kdaDecay), within(isLinear, kdaGate),
 			within(isFull, mla), within(both(isFull, isIndexed), indexer), within(both(isFull, isIndexed), pooled),
-			streamed, dense, experts, correction, shared, optional(nextn),
+			within(not(isNextN), streamed), dense, experts, correction, shared, optional(nextn),
 		},
 		fused: unknownLayout, mtpLayers: true, complete: hybridGLM,
 	},

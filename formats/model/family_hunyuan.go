@@ -21,7 +21,7 @@ var hunyuan = []family{
 		name: "hy_v3", types: []string{"hy_v3"}, classes: []string{"HYV3ForCausalLM"},
 		rows: [][]row{
 			outer, norms, gqa, headNorms, dense, renamed(experts, "mlp.gate.", "mlp.router.gate."),
-			renamed(correction, "gate.e_score_correction_bias", "expert_bias"), renamed(shared, "shared_experts", "shared_mlp"), optional(nextn),
+			renamed(correction, "gate.e_score_correction_bias", "expert_bias"), renamed(shared, "shared_experts", "shared_mlp"), optional(nextn), optional(nextnFinal),
 		},
 		fused: unknownLayout, mtpLayers: true, complete: hy3Defaults,
 	},
@@ -47,10 +47,10 @@ var hunyuan = []family{
 			{"hc_pre.hc_head.hc_head_scale", rule{role: HyperConnection, part: "head_scale"}},
 		},
 		rows: [][]row{
-			outer, norms, mla, within(isIndexed, indexer), hy4, renamed(dense, "gate_proj", "linear_gate"), experts, fusedExperts, correction,
-			renamed(shared, "gate_proj", "linear_gate"), optional(nextn),
+			outer, norms, mla, within(isIndexed, indexer), hy4, within(not(isNextN), hy4Streams), renamed(dense, "gate_proj", "linear_gate"), experts, fusedExperts, correction,
+			renamed(shared, "gate_proj", "linear_gate"), optional(nextn), optional(nextnFinal),
 		},
-		mtpLayers: true, complete: hy4Complete,
+		mtpLayers: true, mtpAlso: []string{"model.mtp_layers.#."}, complete: hy4Complete,
 	},
 }
 
@@ -60,6 +60,9 @@ var (
 	hy4 = []row{
 		{key: "self_attn.linear_gate.weight", shape: []dim{vRows, hidden}},
 		{key: "self_attn.learnable_sink_param", shape: []dim{heads}},
+	}
+	// hy4Streams are those of the model: layers of multi-token prediction have one stream.
+	hy4Streams = []row{
 		{key: "hc_pre.hc_attn_layer.hc_fn", shape: []dim{hy4Mixes, hcWidth}},
 		{key: "hc_pre.hc_attn_layer.hc_base", shape: []dim{hy4Mixes}},
 		{key: "hc_pre.hc_attn_layer.hc_scale", shape: []dim{two}},

@@ -36,7 +36,7 @@ var kimi = []family{
 		rows: [][]row{
 			renamed(outer, "embed_tokens", "word_embeddings"), norms,
 			ling(within(isLinear, kda)), ling(within(isLinear, kdaLog)), ling(within(isFull, mla)), lingGates, dense, experts,
-			renamed(correction, "e_score_correction_bias", "expert_bias"), shared, optional(nextn),
+			renamed(correction, "e_score_correction_bias", "expert_bias"), shared, optional(nextn), optional(nextnFinal),
 		},
 		fused: unknownLayout, mtpLayers: true, complete: hybridLing,
 	},

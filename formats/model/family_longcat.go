@@ -20,6 +20,8 @@ var longcat = []family{{
 		{"mlps.#.gate_proj", rule{DenseMLP, "gate", "gate_up_proj", piece}},
 		{"mlps.#.up_proj", rule{DenseMLP, "up", "gate_up_proj", piece}},
 		{"mlps.#.down_proj", rule{role: DenseMLP, part: "down", flags: piece}},
+		{"enorm.m", rule{role: Norm, part: "enorm", flags: mtpOnly}},
+		{"hnorm.m", rule{role: Norm, part: "hnorm", flags: mtpOnly}},
 		{"mlp.router.classifier", rule{role: Router, flags: byExpert}},
 	},
 	rows: [][]row{
@@ -31,9 +33,17 @@ var longcat = []family{{
 		}),
 		renamed(experts, "mlp.gate.", "mlp.router.classifier."),
 		{{key: "mlp.router.e_score_correction_bias", shape: []dim{choices}}},
+		longcatMTP,
 	},
 	fused: unknownLayout, complete: doubled,
 }}
+
+// longcatMTP is a layer of multi-token prediction: one attention and one dense block.
+var longcatMTP = optional(within(isNextN, slices.Concat(norms, mla, dense, []row{
+	{key: "eh_proj.weight", shape: []dim{hidden, hidden2}},
+	{key: "enorm.m.weight", shape: []dim{hidden}},
+	{key: "hnorm.m.weight", shape: []dim{hidden}},
+})))
 
 // twice returns rows whose "#" counts the two halves of a layer.
 func twice(rows []row) []row {

@@ -12,9 +12,9 @@ var mimo = []family{
 	},
 	{
 		name: "mimo_v2_flash", types: []string{"mimo_v2_flash", "mimo_v2"}, classes: []string{"MiMoV2FlashForCausalLM", "MiMoV2ForCausalLM"},
-		layer:    []entry{{"self_attn.attention_sink_bias", rule{role: Sink}}},
-		rows:     [][]row{outer, norms, gqa, mimoSinks, dense, experts, correction},
-		fused:    unknownLayout,
+		layer: []entry{{"self_attn.attention_sink_bias", rule{role: Sink}}},
+		rows:  [][]row{outer, within(not(isNextN), norms), mimo2MTP, gqa, mimoSinks, dense, experts, correction},
+		fused: unknownLayout, mtpPrefix: "model.mtp.layers.",
 		complete: mimoDefaults,
 	},
 }
@@ -26,6 +26,14 @@ var (
 		}
 		return c.FullSinks
 	}}}
+	mimo2MTP = within(isNextN, []row{
+		{key: "input_layernorm.weight", shape: []dim{hidden}},
+		{key: "pre_mlp_layernorm.weight", shape: []dim{hidden}},
+		{key: "enorm.weight", shape: []dim{hidden}},
+		{key: "hnorm.weight", shape: []dim{hidden}},
+		{key: "eh_proj.weight", shape: []dim{hidden, hidden2}},
+		{key: "final_layernorm.weight", shape: []dim{hidden}},
+	})
 	mimoMTP = within(isNextN, []row{
 		{key: "input_proj.weight", shape: []dim{hidden, hidden2}},
 		{key: "token_layernorm.weight", shape: []dim{hidden}},

@@ -27,9 +27,12 @@ var minimax = []family{
 		},
 		rows: [][]row{
 			outer, norms, gqa, headNorms, within(m3Sparse, m3Indexer), dense, optional(m3Dense),
-			blockExperts, fusedExperts, optional(blockCorrection), optional(correction), shared, optional(m3Shared), optional(nextn),
+			blockExperts, fusedExperts, optional(blockCorrection), optional(correction), shared, optional(m3Shared), m3MTP,
 		},
-		mtpLayers: true, complete: m3Complete,
+		mtpPrefix: "model.mtp.layers.", mtpAlso: []string{
+			"model.mtp.layers.#.transformer_layer.", "language_model.model.mtp.layers.#.", "language_model.model.mtp.layers.#.transformer_layer.",
+		},
+		complete: m3Complete,
 	},
 }
 
@@ -42,6 +45,12 @@ var (
 		{key: "self_attn.index_q_norm.weight", also: "self_attn.indexer.q_norm.weight", shape: []dim{indexHead}},
 		{key: "self_attn.index_k_norm.weight", also: "self_attn.indexer.k_norm.weight", shape: []dim{indexHead}},
 	}
+	m3MTP = within(isNextN, []row{
+		{key: "enorm.weight", shape: []dim{hidden}},
+		{key: "hnorm.weight", shape: []dim{hidden}},
+		{key: "eh_proj.weight", shape: []dim{hidden, hidden2}},
+		{key: "final_layernorm.weight", shape: []dim{hidden}},
+	})
 	m3Dense  = []row{{key: "mlp.gate_up_proj.weight", shape: []dim{times(two, inner), hidden}, in: isDense}}
 	m3Shared = []row{{key: "mlp.shared_experts.gate_up_proj.weight", shape: []dim{innerS2, hidden}, in: hasShared}}
 )
@@ -50,6 +59,7 @@ var (
 // code takes no notice of rotary_dim.
 func m3Complete(c *Config) error {
 	c.RotaryDim = 0
+	c.MTPLayerType = "minimax_m3_sparse"
 	for _, d := range []struct {
 		keys []string
 		dst  *int

@@ -21,10 +21,11 @@ var nemotron = []family{{
 			{key: "lm_head.weight", shape: []dim{vocab, hidden}, in: untied, root: true},
 			{key: "norm.weight", shape: []dim{hidden}},
 		},
+		nemotronMTP,
 		within(block("mamba"), mamba), within(block("attention"), renamed(gqa, "self_attn.", "mixer.")),
 		within(block("mlp"), nemotronMLP), within(block("moe"), nemotronExperts),
 	},
-	fused: unknownLayout,
+	fused: unknownLayout, mtpPrefix: "mtp.layers.",
 	complete: func(c *Config) error {
 		if !c.Has("use_conv_bias") && !c.Has("mamba_conv_bias") {
 			c.MambaConvBias = true
@@ -64,7 +65,14 @@ func nemotronBlocks(key string, types []string) error {
 
 // block tells the layers of one kind.
 func block(kind string) when {
-	return func(c *Config, l int) bool { return l >= 0 && l < len(c.BlockTypes) && c.BlockTypes[l] == kind }
+	return func(c *Config, l int) bool { return c.BlockType(l) == kind }
+}
+
+// mtpEdge tells the first layer of a step of multi-token prediction (0), or the last (1).
+func mtpEdge(back int) when {
+	return func(c *Config, l int) bool {
+		return l >= c.NumHiddenLayers && (l-c.NumHiddenLayers+back)%c.MTPStep() == 0
+	}
 }
 
 var (
@@ -84,6 +92,12 @@ var (
 		{key: "mixer.norm.weight", shape: []dim{mambaInner}},
 		{key: "mixer.out_proj.weight", shape: []dim{hidden, mambaInner}},
 	}
+	// A step of multi-token prediction begins with a projection and ends with a norm.
+	nemotronMTP = append(within(mtpEdge(0), []row{
+		{key: "enorm.weight", shape: []dim{hidden}},
+		{key: "hnorm.weight", shape: []dim{hidden}},
+		{key: "eh_proj.weight", shape: []dim{hidden, hidden2}},
+	}), within(mtpEdge(1), []row{{key: "final_layernorm.weight", shape: []dim{hidden}}})...)
 	nemotronMLP = []row{
 		{key: "mixer.up_proj.weight", shape: []dim{inner, hidden}},
 		{key: "mixer.down_proj.weight", shape: []dim{hidden, inner}},

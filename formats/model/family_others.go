@@ -1,5 +1,12 @@
 package model
 
+// ernieMTP is what multi-token prediction of ERNIE has beside a layer.
+var ernieMTP = within(isNextN, []row{
+	{key: "mtp_emb_norm.weight", shape: []dim{hidden}},
+	{key: "mtp_hidden_norm.weight", shape: []dim{hidden}},
+	{key: "mtp_linear_proj.weight", shape: []dim{hidden, hidden2}},
+})
+
 // others are single models of several vendors.
 var others = []family{
 	{
@@ -32,7 +39,7 @@ var others = []family{
 		name: "ernie4_5_moe", types: []string{"ernie4_5_moe"}, classes: []string{"Ernie4_5_MoeForCausalLM", "Ernie4_5_MoEForCausalLM"},
 		rows: [][]row{
 			outer, norms, gqa, dense, experts, shared,
-			{{key: "mlp.moe_statics.e_score_correction_bias", shape: []dim{one, nExperts}, in: isSparse}},
+			{{key: "mlp.moe_statics.e_score_correction_bias", shape: []dim{one, nExperts}, in: isSparse}}, optional(ernieMTP),
 		},
 		fused: unknownLayout, complete: ernieDefaults,
 	},
@@ -40,7 +47,7 @@ var others = []family{
 		name: "exaone_moe", types: []string{"exaone_moe"}, classes: []string{"ExaoneMoeForCausalLM", "ExaoneMoEForCausalLM"},
 		rows: [][]row{
 			outer, norms, gqa, headNorms, dense, experts, shared,
-			renamed(correction, "gate.e_score_correction_bias", "e_score_correction_bias"),
+			renamed(correction, "gate.e_score_correction_bias", "e_score_correction_bias"), optional(qwenMTP),
 		},
 		fused: unknownLayout, complete: exaoneDefaults,
 	},

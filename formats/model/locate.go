@@ -76,6 +76,9 @@ func locate(path string, p *place) {
 			}
 		}
 	}
+	if p.inMTP && seg == "transformer_layer" { // the layer as others have it (MiniMax-M3, LongCat)
+		seg, rest = cut(rest)
+	}
 	for seg != "" {
 		n, ok := number(seg)
 		if ok {

@@ -120,13 +120,25 @@ func (a *Arch) Missing(has func(name string) bool) Lack {
 		m.layer(l, m.root+"layers."+strconv.Itoa(l)+".")
 	}
 	before := m.Count
-	for i := range c.NumMTPLayers {
+	for i := range c.NumMTPLayers * c.MTPStep() {
 		l := c.NumHiddenLayers + i
-		if a.family.mtpLayers {
-			m.layer(l, m.root+"layers."+strconv.Itoa(l)+".")
-		} else if a.family.mtpPrefix != "" {
-			m.layer(l, a.family.mtpPrefix+strconv.Itoa(i)+".")
+		prefix := m.root + "layers." + strconv.Itoa(l) + "."
+		if !a.family.mtpLayers {
+			if a.family.mtpPrefix == "" {
+				break
+			}
+			prefix = a.family.mtpPrefix + strconv.Itoa(i) + "."
 		}
+		m.has = func(name string) bool {
+			if has(name) {
+				return true
+			}
+			rest, inside := strings.CutPrefix(name, prefix)
+			return inside && slices.ContainsFunc(a.family.mtpAlso, func(other string) bool {
+				return has(strings.Replace(other, "#", strconv.Itoa(i), 1) + rest)
+			})
+		}
+		m.layer(l, prefix)
 	}
 	m.MTP += m.Count - before
 	return m.Lack

@@ -175,7 +175,9 @@ var (
 		{key: "shared_head.head.weight", shape: []dim{vocab, hidden}, in: isNextN, optional: true},
 		{key: "embed_tokens.weight", shape: []dim{vocab, hidden}, in: isNextN, optional: true},
 	}
-	qwenMTP = []row{
+	// nextnFinal is the norm behind an MTP layer of others than DeepSeek and GLM.
+	nextnFinal = []row{{key: "final_layernorm.weight", shape: []dim{hidden}, in: isNextN}}
+	qwenMTP    = []row{
 		{key: "mtp.fc.weight", shape: []dim{hidden, hidden2}, in: hasMTP, root: true},
 		{key: "mtp.norm.weight", shape: []dim{hidden}, in: hasMTP, root: true},
 		{key: "mtp.pre_fc_norm_embedding.weight", shape: []dim{hidden}, in: hasMTP, root: true},

@@ -167,13 +167,13 @@ var layerEntries = []entry{
 	// input_proj: MiMo.
 	{"embed_tokens", rule{role: Embedding, flags: mtpOnly}},
 	{"eh_proj", rule{role: MTPProjection, flags: mtpOnly}},
-	{"e_proj", rule{role: MTPProjection, flags: mtpOnly}},
-	{"h_proj", rule{role: MTPProjection, flags: mtpOnly}},
+	{"e_proj", rule{role: MTPProjection, part: "e", flags: mtpOnly}},
+	{"h_proj", rule{role: MTPProjection, part: "h", flags: mtpOnly}},
 	{"input_proj", rule{role: MTPProjection, flags: mtpOnly}},
 	{"shared_head.head", rule{role: MTPHead, flags: mtpOnly}},
 	{"mtp_linear_proj", rule{role: MTPProjection, flags: mtpOnly}}, // ERNIE
-	{"mtp_emb_norm", rule{role: Norm, flags: mtpOnly}},
-	{"mtp_hidden_norm", rule{role: Norm, flags: mtpOnly}},
+	{"mtp_emb_norm", rule{role: Norm, part: "mtp_emb_norm", flags: mtpOnly}},
+	{"mtp_hidden_norm", rule{role: Norm, part: "mtp_hidden_norm", flags: mtpOnly}},
 }
 
 // rootEntries are the names outside of layers; below mtp they are the module's own.
