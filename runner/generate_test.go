@@ -157,8 +157,72 @@ func generate(t *testing.T, m *runner.Model, prompt []int, o runner.GenerateOpti
 	return out, st
 }
 
+// withMTP are the test models with a layer of multi-token prediction.
+func withMTP(t *testing.T) []string {
+	t.Helper()
+	dirs, err := filepath.Glob("testdata/models/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirs = slices.DeleteFunc(dirs, func(dir string) bool { return !open(t, dir).HasMTP() })
+	if len(dirs) < 17 {
+		t.Errorf("only %d models have multi-token prediction", len(dirs))
+	}
+	return append(dirs, tiny(t))
+}
+
+// What a draft is chosen from are the logits of multi-token prediction in an evaluation of
+// the text, behind a prompt and behind steps of which a part was taken back.
+func TestDraftEqualsEvaluation(t *testing.T) {
+	for _, dir := range withMTP(t) {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			m := open(t, dir)
+			runner.StableTies(m)
+			ids := text(rand.New(rand.NewPCG(11, 12)), m, 30)
+			ev, err := m.Evaluate(context.Background(), [][]int{ids}, runner.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ev.Close()
+			h, _ := m.MTPHead(runner.Options{})
+			want := logits(t, h, ev.MTP, m.Vocab(), m.Vocab())
+			g, err := m.NewGenerator(context.Background(), runner.GeneratorOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := g.Prefill(ids[:10]); err != nil {
+				t.Fatal(err)
+			}
+			for g.Len()+5 < len(ids) {
+				n := g.Len()
+				first := true
+				_, err := g.Draft(ids[:n+1], 3, func(got []float32) int {
+					if first {
+						var row []float64
+						for _, v := range want[(n-1)*m.Vocab() : n*m.Vocab()] {
+							row = append(row, float64(v))
+						}
+						if d := maxDiff(t, got, row); !(d <= 1e-5*max(1, deviation(row))) {
+							t.Errorf("logits of the draft behind %d tokens differ by %.3g", n, d)
+						}
+					}
+					first = false
+					return 1
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := g.Step(ids[n : n+4]); err != nil {
+					t.Fatal(err)
+				}
+				g.Truncate(n + 3)
+			}
+		})
+	}
+}
+
 func TestSpeculationChangesNothing(t *testing.T) {
-	for _, dir := range []string{tiny(t), "testdata/models/deepseek_v3", "testdata/models/glm4_moe", "testdata/models/qwen3_next", "testdata/models/qwen3_5_moe", "testdata/models/deepseek_v32", "testdata/models/glm_moe_dsa"} {
+	for _, dir := range withMTP(t) {
 		m := open(t, dir)
 		r := rand.New(rand.NewPCG(3, 4))
 		for range 6 {
