@@ -12,6 +12,7 @@ import (
 // their modeling and configuration files in transformers 5.24.0.)
 func init() {
 	maps.Copy(families, map[string]family{
+		"mimo": {mixers: groupedQueries, biases: qkv, biasField: "attention_bias", biasDefault: true, mtp: mimoMTP},
 		"mimo_v2_flash": {
 			mixers: windows, layerTypes: true, biases: qkv, biasField: "attention_bias", oddRotation: true, manner: manner{adapt: mimoAttention}, arrange: mimoLayer,
 			router: sigmoidBiasTopK,
@@ -97,6 +98,16 @@ func mimoAttention(s *site, g *grouped) {
 	if s.c.ValueScale != 0 {
 		g.valueScale = float32(s.c.ValueScale)
 	}
+}
+
+// mimoMTP reads the state before the embedding. (Source: multi-token prediction of mimo in
+// vLLM 0.33.0.)
+func mimoMTP(s *site) (*mtp, error) {
+	t, err := s.joined("token_layernorm", "hidden_layernorm")
+	if t != nil {
+		t.joint.(*beside).stateFirst = true
+	}
+	return t, err
 }
 
 // mimoLayer has another name for its second norm in layers of multi-token prediction.

@@ -3,7 +3,7 @@ package runner
 import "maps"
 
 // Qwen's models with linear attention, and those that see. (Sources: modeling files of
-// qwen3_next, qwen3_5_moe and qwen3_vl_moe in transformers 5.24.0.)
+// qwen3_next, qwen3_5, qwen3_5_moe, qwen3_vl and qwen3_vl_moe in transformers 5.24.0.)
 func init() {
 	maps.Copy(families, map[string]family{
 		"qwen3_next": {
@@ -14,6 +14,11 @@ func init() {
 			mixers: hybrid, norms: rootMeanPlus, biases: qkvo, biasField: "attention_bias", headNorm: always, router: softmaxTopK, normalized: true,
 			mtp: qwenMTP, computes: join(hybridFields, partialRotation), judges: outputGate,
 		},
+		"qwen3_5": {
+			mixers: hybrid, norms: rootMeanPlus, biases: qkvo, biasField: "attention_bias", headNorm: always,
+			mtp: qwenMTP, computes: join(hybridFields, partialRotation), judges: outputGate,
+		},
+		"qwen3_vl": {mixers: groupedQueries, biases: qkvo, biasField: "attention_bias", headNorm: always},
 		"qwen3_vl_moe": {
 			mixers: groupedQueries, biases: qkvo, biasField: "attention_bias", headNorm: always, router: softmaxTopK, normalized: true,
 			computes: sparseSteps,
