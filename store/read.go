@@ -88,11 +88,15 @@ func ReadSoFar(ctx context.Context, f Folder, name string, most int64) ([]byte, 
 
 // Uncached asks that large reads and writes of an [Object] or a [Part] leave no pages
 // behind in the page cache that were not there before, where its store has one and
-// can do that. A part must not be empty.
-func Uncached(x any) {
-	if u, ok := x.(interface{ Uncached() bool }); ok {
+// can do that. A part must not be empty. It reports whether x lies on this machine,
+// where several reads at once serve a disk best; other stores read ahead by
+// themselves, for one who reads from front to back.
+func Uncached(x any) (here bool) {
+	u, here := x.(interface{ Uncached() bool })
+	if here {
 		u.Uncached()
 	}
+	return here
 }
 
 // Copy puts a file of the given size under a name of a sink, whole or not at all. One

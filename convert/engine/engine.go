@@ -1,11 +1,12 @@
 // Package engine executes plans: it is the only code that moves tensor bytes.
 //
-// One goroutine reads the input in the order of its files into a bounded set
-// of slabs, workers transform slabs and write them to their place in the output
-// shards, and each shard, once whole, is synced and takes its final name while
-// the next are being filled. Memory is the slabs', whatever the size of a
-// tensor. One reader is deliberate: two readers of one disk defeat its
-// read-ahead (measured: 1.4 s against 2.3 s and more, cold).
+// One goroutine deals the input in the order of its files to a bounded set of
+// slabs, a few others read into them, workers transform slabs and write them to
+// their place in the output shards, and each shard, once whole, is synced and takes
+// its final name while the next are being filled. Memory is the slabs', whatever the
+// size of a tensor. Several reads are in flight, whatever tensors they belong to, of
+// one place that moves through the files: readers that each took a tensor of their
+// own would defeat the read-ahead of disks.
 //
 // What is written depends on the plan alone: chunk borders, the number of
 // workers and interruptions leave no trace.
@@ -107,9 +108,11 @@ type engine struct {
 	mem   memory
 	large large
 	free  chan *slab
-	work  chan *chunk
+	reads chan *chunk // wait for a reader
+	work  chan *chunk // wait for a worker
 
 	inputs []store.Object
+	here   []bool // whether they lie on this machine
 	inMu   sync.Mutex
 	drop   bool // forget cached pages behind the work
 	window *window
@@ -145,7 +148,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (*Result, error) {
 	if o.Channels == nil && slices.ContainsFunc(p.Tensors, weighted) {
 		return nil, errors.New("the plan weighs channels by a calibration that is not there")
 	}
-	e := &engine{surveys: surveysOf(p), largest: map[string]float32{}, plan: p, opts: o, out: o.Out, ctx: ctx, inputs: make([]store.Object, len(o.Sources))}
+	e := &engine{surveys: surveysOf(p), largest: map[string]float32{}, plan: p, opts: o, out: o.Out, ctx: ctx, inputs: make([]store.Object, len(o.Sources)), here: make([]bool, len(o.Sources))}
 	if e.mem, err = divide(p, o); err != nil {
 		return nil, err
 	}
@@ -261,12 +264,25 @@ func (e *engine) convert(ctx context.Context, todo []int) error {
 	for range e.mem.slabs {
 		e.free <- newSlab(e.mem.slab)
 	}
+	e.reads = make(chan *chunk)
 	e.work = make(chan *chunk, e.mem.slabs)
 	e.drop = e.total > dropAbove()
 	e.window = newWindow(e.drop)
 	var open []*shard
+	var readers sync.WaitGroup
+	readers.Add(e.mem.reads)
+	for range e.mem.reads {
+		g.Go(func() error {
+			defer readers.Done()
+			return e.reader(ctx)
+		})
+	}
 	g.Go(func() error {
-		defer close(e.work)
+		defer func() {
+			close(e.reads)
+			readers.Wait()
+			close(e.work)
+		}()
 		limit := make(chan struct{}, shardsInFlight)
 		for _, k := range todo {
 			select {
@@ -294,7 +310,7 @@ func (e *engine) convert(ctx context.Context, todo []int) error {
 	}
 	err := g.Wait()
 	e.window.close()
-	e.free, e.work = nil, nil
+	e.free, e.reads, e.work = nil, nil, nil
 	for _, s := range open {
 		s.discard()
 	}

@@ -39,8 +39,8 @@ func (e *engine) newJob(s *shard, i int, at map[int]int64) (*job, error) {
 	return j, nil
 }
 
-// feed reads the inputs of a shard's jobs, in order, and hands the chunks to
-// the workers. It waits when no slab is free.
+// feed deals the inputs of a shard's jobs, in order, to slabs, and has them read. It
+// waits when no slab is free.
 func (e *engine) feed(ctx context.Context, s *shard) error {
 	if len(s.jobs) == 0 { // cannot be: Pack makes no empty shard
 		close(s.whole)
@@ -65,10 +65,11 @@ func (e *engine) feed(ctx context.Context, s *shard) error {
 	return nil
 }
 
-// feedJob reads the input of a job.
+// feedJob deals the input of a job. What lies on this machine goes to the readers,
+// other input is read from front to back, here: its store reads ahead.
 func (e *engine) feedJob(ctx context.Context, j *job) error {
-	in, err := e.input(j.tensor.Source.File)
-	if err != nil {
+	file := j.tensor.Source.File
+	if _, err := e.input(file); err != nil {
 		return err
 	}
 	for k := range j.geo.chunks {
@@ -79,16 +80,53 @@ func (e *engine) feedJob(ctx context.Context, j *job) error {
 			return context.Cause(ctx)
 		}
 		c := &chunk{job: j, k: k, span: j.geo.span(k), slab: sl}
-		if err := e.read(in, c); err != nil {
-			return err
+		if !e.here[file] {
+			if err := e.fetch(ctx, c); err != nil {
+				return err
+			}
+			continue
 		}
 		select {
-		case e.work <- c:
+		case e.reads <- c:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 	return nil
+}
+
+// reader reads chunks until there are no more.
+func (e *engine) reader(ctx context.Context) error {
+	for {
+		select {
+		case c, ok := <-e.reads:
+			if !ok {
+				return nil
+			}
+			if err := e.fetch(ctx, c); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// fetch reads a chunk and hands it to the workers.
+func (e *engine) fetch(ctx context.Context, c *chunk) error {
+	in, err := e.input(c.job.tensor.Source.File)
+	if err != nil {
+		return err
+	}
+	if err := e.read(in, c); err != nil {
+		return err
+	}
+	select {
+	case e.work <- c:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // begin gives a job what it needs while it is under way. Not before: that is

@@ -44,7 +44,7 @@ func (e *engine) input(i int) (store.Object, error) {
 		return nil, changed(src.Path)
 	}
 	f.Sequential()
-	store.Uncached(f)
+	e.here[i] = store.Uncached(f)
 	e.inputs[i] = f
 	return f, nil
 }

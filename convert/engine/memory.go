@@ -11,6 +11,7 @@ import (
 type memory struct {
 	slab    int // bytes of each of a slab's two buffers
 	slabs   int
+	reads   int // in flight at once
 	workers int
 	scratch int // bytes of a worker's float32 scratch, 0 if the plan needs none
 }
@@ -18,6 +19,10 @@ type memory struct {
 const (
 	minSlab = 256 << 10 // two 128×128 tiles of float64
 	maxSlab = 8 << 20   // measured cold: 4 MiB cost some percent, 16 MiB gained nothing
+	// readAhead is how much is being read at once where memory allows. Twice a slab
+	// keeps a disk busy between two calls; more gained nothing measurable.
+	readAhead = 2 * maxSlab
+	mostReads = 16
 	// fixed is what everything but slabs takes: the program, its stacks,
 	// buffers of the hash, garbage between collections.
 	fixed = 64 << 20
@@ -53,7 +58,9 @@ func divide(p *plan.Plan, o Options) (memory, error) {
 		size := budget / 2 / (2*int64(slabs) + scratch*int64(workers))
 		size = min(size, max(maxSlab, least), ceilDiv(useful, 1<<16)<<16) &^ (1<<16 - 1)
 		if size >= least {
-			return memory{slab: int(size), slabs: slabs, workers: workers, scratch: int(scratch * size)}, nil
+			spare := (budget/2 - size*(2*int64(slabs)+scratch*int64(workers))) / (2 * size)
+			more := int(max(0, min(readAhead/size-1, mostReads-1, spare)))
+			return memory{slab: int(size), slabs: slabs + more, reads: 1 + more, workers: workers, scratch: int(scratch * size)}, nil
 		}
 	}
 	need := fixed + perTensor*int64(len(p.Tensors)) + 2*(2*5+scratch)*least // one worker, five slabs
