@@ -89,8 +89,16 @@ func TestRound(t *testing.T) {
 					}
 				}
 				for _, f := range []rounder{
-					MXFP8{}, MXFP4{}, MXFP4{Rule: ScaleCeil}, FP8Tensor{Tensor: FP8Scale(amax)}, FP8Tensor{Tensor: 1}, FP8Tensor{Tensor: 0x1p-140},
-					NVFP4{Tensor: NVFP4Scale(amax)}, NVFP4{Tensor: 1}, NVFP4{Tensor: 0x1p-10}, NVFP4{Tensor: 0x1p-130},
+					MXFP8{},
+					MXFP4{},
+					MXFP4{Rule: ScaleCeil},
+					FP8Tensor{Tensor: FP8Scale(amax)},
+					FP8Tensor{Tensor: 1},
+					FP8Tensor{Tensor: 0x1p-140},
+					NVFP4{Tensor: NVFP4Scale(amax)},
+					NVFP4{Tensor: 1},
+					NVFP4{Tensor: 0x1p-10},
+					NVFP4{Tensor: 0x1p-130},
 				} {
 					got, want := slices.Clone(x), slices.Clone(x)
 					f.Round(got)
