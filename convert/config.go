@@ -89,8 +89,11 @@ func (q *quantizer) described(p *plan.Plan, list *modules.List) (*container.Desc
 		t := &p.Tensors[i]
 		d.Powers = d.Powers && (t.Quant.UE8M0 || !t.Coded())
 		if m := &t.Meta; m.Role == model.RoutedExpert && m.Expert >= 0 {
-			if at := strings.LastIndex(m.Module, fmt.Sprintf(".%d.", m.Expert)); at >= 0 {
-				d.Banks[m.Module] = m.Module[:at]
+			for _, module := range []string{m.Module, modules.Decoder(m)} {
+				// of modules with codes the second name goes by itself in lists of schemes
+				if at := strings.LastIndex(module, fmt.Sprintf(".%d.", m.Expert)); at >= 0 && (module == m.Module || !t.Coded()) {
+					d.Banks[module] = module[:at]
+				}
 			}
 		}
 		if !t.Coded() {

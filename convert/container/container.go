@@ -81,7 +81,7 @@ type Described struct {
 	Plan    *plan.Plan
 	Scheme  *scheme.Scheme            // of what is quantized; nil where schemes are mixed
 	Schemes map[string]*scheme.Scheme // by module with codes, and by the names in Modules that stand for one
-	Banks   map[string]string         // module of an expert to that of all experts of its layer
+	Banks   map[string]string         // module of an expert, and another name of one without codes, to that of all experts of its layer
 	Modules *modules.List
 	Static  bool // inputs have fixed scales
 	Powers  bool // all scales are powers of two

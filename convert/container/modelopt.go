@@ -34,7 +34,7 @@ var ModelOpt = &Container{
 		if d.Scheme != nil && algorithms[d.Scheme.Name].inputs {
 			q.Set("config_groups", strictjson.Object(strictjson.Member{Key: "group_0", Value: algorithms[d.Scheme.Name].group()}))
 		}
-		q.Set("ignore", texts(d.Modules.Entries()))
+		q.Set("ignore", texts(spared(d)))
 		q.Set("quant_algo", strictjson.String(algorithm(d)))
 		if d.Scheme == nil {
 			q.Set("quantized_layers", layers(d))
@@ -73,7 +73,7 @@ var ModelOpt = &Container{
 			q.Set("group_size", strictjson.Int(g))
 		}
 		if d.Over == nil {
-			q.Set("exclude_modules", texts(d.Modules.Entries()))
+			q.Set("exclude_modules", texts(spared(d)))
 		}
 		root := strictjson.Object(
 			strictjson.Member{Key: "producer", Value: producer(d.Plan)},
@@ -152,6 +152,26 @@ func layers(d *Described) strictjson.Value {
 		list.Members = append(list.Members, strictjson.Member{Key: module, Value: entry})
 	}
 	return list
+}
+
+// spared are the modules without codes, and the experts of a layer as one where none of
+// them has codes: SGLang asks for them by that name alone (0.5.23, modelopt_quant.py,
+// ModelOptQuantConfig.is_layer_excluded).
+func spared(d *Described) []string {
+	coded := map[string]bool{}
+	for module, bank := range d.Banks {
+		if d.Schemes[module] != nil {
+			coded[bank] = true
+		}
+	}
+	list := d.Modules.Entries()
+	for _, module := range d.Modules.Entries() {
+		if bank := d.Banks[module]; bank != "" && !coded[bank] {
+			list = append(list, bank)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // producer is the program that made the checkpoint.
