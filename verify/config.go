@@ -37,6 +37,9 @@ func configGate(f *found) Gate {
 	for _, line := range f.cand.declared() {
 		t.fail("%s: %s", hf.ConfigName, line)
 	}
+	for _, line := range f.cand.declaredBeside() {
+		t.fail("%s: %s", besideName, line)
+	}
 	expertDType(&t, f.cand)
 	if f.base != nil && f.base.c.HasConfig {
 		differences(&t, hf.ConfigName, &f.base.c.ConfigValue, &f.cand.c.ConfigValue)

@@ -28,24 +28,75 @@ var methods = map[string][]string{
 // declared says what config.json tells of the quantization that the tensors do not
 // bear out.
 func (s *side) declared() []string {
-	d := declaration{side: s, q: s.c.Config.Quant}
+	return s.declaredBy(s.c.Config.Quant, s.quantizationValue())
+}
+
+// quantizationValue is what config.json says of the quantization; nil if it says nothing.
+func (s *side) quantizationValue() *strictjson.Value {
+	for _, at := range []*strictjson.Value{&s.c.ConfigValue, s.c.ConfigValue.Get("text_config")} {
+		for _, name := range []string{"quantization_config", "compression_config", "quantization"} {
+			if v := at.Get(name); v != nil && (name != "quantization" || model.IsMLX(v)) {
+				return v
+			}
+		}
+	}
+	return nil
+}
+
+// besideName is the file of ModelOpt that says again how modules are quantized; some
+// engines read it alone.
+const besideName = "hf_quant_config.json"
+
+// declaredBeside says the same of that file.
+func (s *side) declaredBeside() []string {
+	f := sideFile(s.c, besideName)
+	if f == nil {
+		return nil
+	}
+	v, err := parseSide(s.c, f)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	q, err := model.ParseQuantization(v)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	if in := v.Get("quantization"); in != nil {
+		v = in
+	}
+	return s.declaredBy(q, v)
+}
+
+// declaredBy holds q, which was read from root, against the tensors.
+func (s *side) declaredBy(q *model.Quantization, root *strictjson.Value) []string {
+	d := declaration{side: s, q: q, root: root}
 	for i := range s.tensors {
 		d.add(&s.tensors[i])
 	}
+	coded := len(d.codes) + len(d.packed)
 	switch {
-	case d.q == nil && len(d.codes) == 0, len(s.packed) > 0:
-		return nil // packed weights have rules of their own
+	case len(s.packed) > len(d.packed) && coded == 0:
+		return nil // nothing here knows those
+	case d.q == nil && coded == 0:
+		return nil
 	case d.q == nil:
-		if sideFile(s.c, "hf_quant_config.json") != nil {
+		if sideFile(s.c, besideName) != nil {
 			return nil // it is declared there
 		}
-		return []string{fmt.Sprintf("no quantization_config, but %d modules have FP8 codes, %s first: engines would read them as weights", len(d.codes), d.codes[0].Meta.Module)}
-	case len(d.codes) == 0:
+		first, what := slices.Concat(d.codes, d.packed)[0], "FP8 codes"
+		if len(d.codes) == 0 {
+			what = "codes"
+		}
+		return []string{fmt.Sprintf("no quantization_config, but %d modules have %s, %s first: engines would read them as weights", coded, what, first.Meta.Module)}
+	case coded == 0:
 		return []string{fmt.Sprintf("quantization_config says %q, but no weight has codes", d.q.Method)}
 	}
-	d.method()
-	d.block()
-	d.activations()
+	if len(d.codes) > 0 {
+		d.method()
+		d.block()
+		d.activations()
+	}
+	d.written()
 	d.list()
 	return d.problems
 }
@@ -54,8 +105,10 @@ func (s *side) declared() []string {
 type declaration struct {
 	side     *side
 	q        *model.Quantization
-	codes    []*plan.Tensor // FP8 weights
-	kept     []*plan.Tensor // linears that are not quantized
+	root     *strictjson.Value // that q was read from
+	codes    []*plan.Tensor    // FP8 weights
+	packed   []*plan.Tensor    // weights whose codes lie under no grid
+	kept     []*plan.Tensor    // linears that are not quantized
 	inputs   map[string]bool
 	problems []string
 }
@@ -82,7 +135,9 @@ func (d *declaration) add(t *plan.Tensor) {
 			return
 		}
 	}
-	if _, float := plan.Elem(t.DType); isCodes(t) {
+	if d.side.written[t.Name] != nil {
+		d.packed = append(d.packed, t)
+	} else if _, float := plan.Elem(t.DType); isCodes(t) {
 		d.codes = append(d.codes, t)
 	} else if float && len(t.Shape) == 2 && t.Meta.Param == "weight" {
 		d.kept = append(d.kept, t)
@@ -170,8 +225,8 @@ func (d *declaration) activations() {
 			d.fail("activation_scheme static, but %d of %d modules with codes have no input_scale, %s first", lacks, len(d.codes), first)
 		}
 	case "dynamic", "":
-		if len(d.inputs) > 0 {
-			d.fail("activation_scheme %q, but %d modules have an input_scale", d.q.ActivationScheme, len(d.inputs))
+		if n := len(d.codes) - lacks; n > 0 {
+			d.fail("activation_scheme %q, but %d modules have an input_scale", d.q.ActivationScheme, n)
 		}
 	default:
 		d.fail("activation_scheme %q is neither dynamic nor static", d.q.ActivationScheme)
@@ -185,19 +240,16 @@ var listKeys = []string{"modules_to_not_convert", "ignored_layers", "ignore", "e
 // way of matching under which each linear gets its verdict. Without a list engines
 // spare heads and routers by what they are.
 func (d *declaration) list() {
+	if unlisted[d.q.Method] {
+		return
+	}
 	present := slices.ContainsFunc(listKeys, func(key string) bool {
-		for _, at := range []*strictjson.Value{&d.side.c.ConfigValue, d.side.c.ConfigValue.Get("text_config")} {
-			for _, name := range []string{"quantization_config", "compression_config"} {
-				if v := at.Get(name).Get(key); v != nil && v.Kind == strictjson.KindArray {
-					return true
-				}
-			}
-		}
-		return false
+		v := d.root.Get(key)
+		return v != nil && v.Kind == strictjson.KindArray
 	})
 	if !present {
 		for _, t := range d.kept {
-			if t.Meta.Role.Linear() {
+			if t.Meta.Role.Linear() && d.reaches(t) {
 				d.fail("no list of modules that are not converted, but %s has no codes", t.Meta.Module)
 				return
 			}
@@ -207,13 +259,13 @@ func (d *declaration) list() {
 	var best *misread
 	for _, match := range matchers(d.q.NotConverted) {
 		m := misread{}
-		for _, t := range d.codes {
+		for _, t := range slices.Concat(d.codes, d.packed) {
 			if match(t.Meta.Module) {
 				m.note("%s has codes and is listed as not converted", t.Meta.Module)
 			}
 		}
 		for _, t := range d.kept {
-			if !match(t.Meta.Module) {
+			if !match(t.Meta.Module) && d.reaches(t) {
 				m.note("%s has no codes and is not listed as not converted", t.Meta.Module)
 			}
 		}
@@ -224,6 +276,25 @@ func (d *declaration) list() {
 	if best.count > 0 {
 		d.fail("under no engine's way of matching does the list of modules that are not converted fit the tensors: under the best %d are taken for the other kind, first: %s", best.count, best.first)
 	}
+}
+
+// unlisted are methods whose programs go by the tensors, or take the same modules
+// whatever a list says.
+var unlisted = map[string]bool{"": true, "awq": true, "gptq": true, "mxfp4": true, "quark": true}
+
+// reaches reports whether a linear without codes would be taken for a quantized one unless
+// a list says otherwise.
+func (d *declaration) reaches(t *plan.Tensor) bool {
+	if len(d.packed) > 0 && !t.Meta.Role.Linear() {
+		return false // of routers and heads engines make no packed layer
+	}
+	switch {
+	case d.q.Method == "compressed-tensors" && len(d.q.Groups) > 0:
+		return d.target(t.Meta.Module) != nil
+	case d.q.Algo == "MIXED_PRECISION":
+		return d.layer(t.Meta.Module) != nil
+	}
+	return true
 }
 
 // misread counts the modules that a way of matching takes for the other kind.
