@@ -8,11 +8,12 @@ import (
 
 	"quern/convert"
 	"quern/formats/safetensors"
+	"quern/scheme"
 )
 
 // Experts that are stored [experts, in, out] become the bytes that those of a
-// checkpoint with a matrix an expert become: Llama 4, and both orientations that
-// Qwen3-VL's are published in.
+// checkpoint with a matrix an expert become, in every scheme: Llama 4, both orientations
+// that Qwen3-VL's are published in, and Qwen3.5.
 func TestTurnedExperts(t *testing.T) {
 	const experts, inner, hidden = 3, 160, 256
 	r := rand.New(rand.NewPCG(1, 2))
@@ -51,43 +52,41 @@ func TestTurnedExperts(t *testing.T) {
 	}{
 		{"llama4", `{"model_type": "llama4_text", "num_local_experts": 3, "hidden_size": 256, "intermediate_size": 160}`, "model.layers.0.feed_forward.experts.", true},
 		{"qwen3_vl_moe", `{"model_type": "qwen3_vl_moe_text", "num_experts": 3, "hidden_size": 256, "moe_intermediate_size": 160}`, "model.language_model.layers.0.mlp.experts.", true},
+		{"qwen3_5_moe", `{"model_type": "qwen3_5_moe_text", "num_experts": 3, "hidden_size": 256, "moe_intermediate_size": 160}`, "model.layers.0.mlp.experts.", false},
 		{"qwen3_vl_moe as saved", `{"model_type": "qwen3_vl_moe_text", "num_experts": 3, "hidden_size": 256, "moe_intermediate_size": 160}`, "model.language_model.layers.0.mlp.experts.", false},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			shape := func(out, in int64) []int64 {
-				if c.turned {
-					return []int64{experts, in, out}
-				}
-				return []int64{experts, out, in}
-			}
-			fused := quantize(t, checkpoint(t, c.config,
-				floatItem(c.module+"gate_up_proj", safetensors.BF16, stack(c.turned, inner, hidden, "gate", "up"), shape(2*inner, hidden)...),
-				floatItem(c.module+"down_proj", safetensors.BF16, stack(c.turned, hidden, inner, "down"), shape(hidden, inner)...)), convert.QuantizeOptions{})
-			var single []item
-			for e := range experts {
-				for name, w := range parts {
-					rows, cols := int64(inner), int64(hidden)
-					if name == "down" {
-						rows, cols = cols, rows
+		for _, s := range scheme.All {
+			t.Run(c.name+" "+s.Name, func(t *testing.T) {
+				shape := func(out, in int64) []int64 {
+					if c.turned {
+						return []int64{experts, in, out}
 					}
-					n := int(rows * cols)
-					single = append(single, floatItem(fmt.Sprintf("%s%d.%s_proj.weight", c.module, e, name), safetensors.BF16, w[e*n:(e+1)*n], rows, cols))
+					return []int64{experts, out, in}
 				}
-			}
-			want := quantize(t, checkpoint(t, c.config, single...), convert.QuantizeOptions{})
-			if fused.Len() != want.Len() || want.Len() != 2*3*experts {
-				t.Fatalf("%d tensors, want %d", fused.Len(), want.Len())
-			}
-			for e := range experts {
-				for name := range parts {
-					for _, suffix := range []string{".weight", ".weight_scale_inv"} {
-						n := fmt.Sprintf("%s%d.%s_proj%s", c.module, e, name, suffix)
-						if !bytes.Equal(data(t, fused, n), data(t, want, n)) {
-							t.Errorf("%s differs", n)
+				fused := quantize(t, checkpoint(t, c.config,
+					floatItem(c.module+"gate_up_proj", safetensors.BF16, stack(c.turned, inner, hidden, "gate", "up"), shape(2*inner, hidden)...),
+					floatItem(c.module+"down_proj", safetensors.BF16, stack(c.turned, hidden, inner, "down"), shape(hidden, inner)...)), convert.QuantizeOptions{Scheme: s})
+				var single []item
+				for e := range experts {
+					for name, w := range parts {
+						rows, cols := int64(inner), int64(hidden)
+						if name == "down" {
+							rows, cols = cols, rows
 						}
+						n := int(rows * cols)
+						single = append(single, floatItem(fmt.Sprintf("%s%d.%s_proj.weight", c.module, e, name), safetensors.BF16, w[e*n:(e+1)*n], rows, cols))
 					}
 				}
-			}
-		})
+				want := quantize(t, checkpoint(t, c.config, single...), convert.QuantizeOptions{Scheme: s})
+				if fused.Len() != want.Len() || want.Len() < 2*3*experts {
+					t.Fatalf("%d tensors, want %d", fused.Len(), want.Len())
+				}
+				for _, n := range names(want) {
+					if !bytes.Equal(data(t, fused, n), data(t, want, n)) {
+						t.Errorf("%s differs", n)
+					}
+				}
+			})
+		}
 	}
 }
