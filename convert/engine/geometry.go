@@ -75,7 +75,10 @@ func matrixOf(t *plan.Tensor) (g geometry, ok bool) {
 
 // reading is the geometry of a matrix that is only read.
 func reading(r *plan.Reading) geometry {
-	g := geometry{grain: scheme.BlockFP8.Grain}
+	g := geometry{grain: scheme.Grain{Rows: 1, Cols: 1}} // of numbers: what is made of them asks for more
+	if r.Grid != nil {
+		g.grain = scheme.BlockFP8.Grain
+	}
 	g.rows, g.cols = r.Matrix()
 	g.sources = []scheme.Output{plainOutput(r.Source.DType.Bits())}
 	if r.Written != nil {

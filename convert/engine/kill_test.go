@@ -9,13 +9,16 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"quern/convert/engine"
 	"quern/convert/manifest"
+	"quern/formats/synth"
 	"quern/internal/blockio/faultfs"
+	"quern/scheme"
 )
 
 // phase says how far a killed run has come, from what it has left.
@@ -91,6 +94,47 @@ func TestKillAtRandomMoments(t *testing.T) {
 	t.Logf("kills: %v", hit)
 	if n := hit["no shard written"] + hit["some shards written"] + hit["shards written"] + hit["manifest written"]; n < 3 {
 		t.Errorf("only %d kills met a run under way", n)
+	}
+}
+
+// groups is tiny with rows that groups of every scheme divide.
+var groups = sync.OnceValue(func() string {
+	dir := filepath.Join(scratch, "groups")
+	v := synth.Tiny()
+	v.Hidden, v.Inter, v.MoEInter, v.QLora, v.KVLora, v.ShardBytes = 160, 192, 96, 64, 32, 200<<10
+	if err := v.Write(dir); err != nil {
+		panic(err)
+	}
+	return dir
+})
+
+// So it is in every scheme, those with surveys among them: at some calls, of which the
+// first ones lie in surveys.
+func TestKillInEveryScheme(t *testing.T) {
+	for _, s := range scheme.All {
+		t.Run(s.Name, func(t *testing.T) {
+			ck, p, err := openFor(groups(), 3*tinyShard, s.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fsys := &faultfs.FS{NoSync: true}
+			want := convertTo(t, ck, p, filepath.Join(temp(t), "out"), func(o *engine.Options) { through(o, fsys) })
+			calls := len(fsys.Calls())
+			var at []int
+			for i := range 7 {
+				at = append(at, 1+i*(calls-1)/6)
+			}
+			parallel(at, func(n int) {
+				out := filepath.Join(temp(t), "out")
+				c, said := command(out, fmt.Sprintf("%s=%d", childKill, n), childIn+"="+groups(), childTo+"="+s.Name, fmt.Sprintf("%s=%d", childShard, 3*tinyShard))
+				if err := c.Run(); err == nil {
+					t.Errorf("call %d of %d was not reached: %s", n, calls, said)
+				}
+				onlyFinished(t, fmt.Sprintf("killed at call %d", n), folder(t, out), want)
+				finish(t, ck, p, out, fmt.Sprintf("killed at call %d", n))
+				sameFiles(t, fmt.Sprintf("finished after a kill at call %d of %d", n, calls), folder(t, out), want)
+			})
+		})
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"quern/convert/plan"
 	"quern/formats/hf"
 	"quern/internal/blockio/faultfs"
+	"quern/scheme"
 	"quern/task"
 )
 
@@ -28,6 +29,7 @@ const (
 	childKill  = "QUERN_TEST_CHILD_KILL"  // the call at which the process kills itself
 	childTask  = "QUERN_TEST_CHILD_TASK"  // engine.Options.Task, i/n
 	childMem   = "QUERN_TEST_CHILD_MEM"   // engine.Options.Memory; its peak is printed at the end
+	childTo    = "QUERN_TEST_CHILD_TO"    // the scheme
 )
 
 // scratch is a folder for what tests share and compare; it goes when they end.
@@ -85,7 +87,7 @@ func child(in, out string) error {
 		_, _ = fmt.Sscan(os.Getenv(name), &n)
 		return n
 	}
-	ck, p, err := open(in, number(childShard))
+	ck, p, err := openFor(in, number(childShard), os.Getenv(childTo))
 	if err != nil {
 		return err
 	}
@@ -122,10 +124,22 @@ func child(in, out string) error {
 
 // open plans the quantization of a checkpoint.
 func open(in string, shard int64) (*hf.Checkpoint, *plan.Plan, error) {
+	return openFor(in, shard, "")
+}
+
+// openFor plans it with a scheme, of experts and dense MLPs at least.
+func openFor(in string, shard int64, to string) (*hf.Checkpoint, *plan.Plan, error) {
 	ck, err := hf.Open(in)
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := convert.PlanQuantize(ck, convert.QuantizeOptions{ShardSize: shard})
+	o := convert.QuantizeOptions{ShardSize: shard}
+	if o.Scheme, err = scheme.Find(to); err != nil {
+		return nil, nil, err
+	}
+	if o.Scheme.Experts { // alone it would mean those
+		o.Roles = []convert.RoleScheme{{Role: "dense", Scheme: o.Scheme}}
+	}
+	p, err := convert.PlanQuantize(ck, o)
 	return ck, p, err
 }
