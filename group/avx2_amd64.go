@@ -48,4 +48,6 @@ var avx2Kernels = asmKernels{
 	decodeE4M3F32:  decodeE4M3F32AVX2,
 	decodeINT4BF16: decodeINT4BF16AVX2,
 	decodeINT4F32:  decodeINT4F32AVX2,
+	turn2:          turn2AVX2,
+	turn4:          turn4AVX2,
 }

@@ -32,4 +32,6 @@ var avx512Kernels = asmKernels{
 	decodeE4M3F32:  decodeE4M3F32AVX512,
 	decodeINT4BF16: decodeINT4BF16AVX512,
 	decodeINT4F32:  decodeINT4F32AVX512,
+	turn2:          turn2AVX512,
+	turn4:          turn4AVX512,
 }

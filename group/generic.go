@@ -22,6 +22,8 @@ var genericPath = path{
 	decodeE2M1:  decodeE2M1Generic,
 	decodeE4M3:  decodeE4M3Generic,
 	decodeINT4:  decodeINT4Generic,
+	turn2:       turn2Generic,
+	turn4:       turn4Generic,
 }
 
 func amaxGeneric(amax, w []float32) (top, zeros uint32) {

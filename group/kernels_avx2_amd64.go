@@ -27,3 +27,9 @@ func decodeE4M3BF16AVX2(dst *byte, codes *byte, mult *float32, n uintptr)
 
 //go:noescape
 func decodeE4M3F32AVX2(dst *byte, codes *byte, mult *float32, n uintptr)
+
+//go:noescape
+func turn2AVX2(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, squares uintptr)
+
+//go:noescape
+func turn4AVX2(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, squares uintptr)

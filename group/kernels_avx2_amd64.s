@@ -372,3 +372,103 @@ loop:
 	JNZ          loop
 	VZEROUPPER
 	RET
+
+// func turn2AVX2(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, squares uintptr)
+// Requires: AVX
+TEXT ·turn2AVX2(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    src+16(FP), DX
+	MOVQ    srcStride+24(FP), BX
+	MOVQ    squares+32(FP), SI
+	LEAQ    (BX)(BX*2), DI
+	LEAQ    (DX)(BX*4), R8
+	LEAQ    (CX)(CX*2), R9
+	LEAQ    (AX)(CX*4), R10
+	PCALIGN $0x40
+
+loop:
+	VMOVDQU    (DX), X0
+	VMOVDQU    (DX)(BX*1), X1
+	VMOVDQU    (DX)(BX*2), X2
+	VMOVDQU    (DX)(DI*1), X3
+	VMOVDQU    (R8), X4
+	VMOVDQU    (R8)(BX*1), X5
+	VMOVDQU    (R8)(BX*2), X6
+	VMOVDQU    (R8)(DI*1), X7
+	VPUNPCKLWD X4, X0, X8
+	VPUNPCKHWD X4, X0, X0
+	VPUNPCKLWD X5, X1, X4
+	VPUNPCKHWD X5, X1, X1
+	VPUNPCKLWD X6, X2, X5
+	VPUNPCKHWD X6, X2, X2
+	VPUNPCKLWD X7, X3, X6
+	VPUNPCKHWD X7, X3, X3
+	VPUNPCKLWD X5, X8, X7
+	VPUNPCKHWD X5, X8, X5
+	VPUNPCKLWD X2, X0, X8
+	VPUNPCKHWD X2, X0, X0
+	VPUNPCKLWD X6, X4, X2
+	VPUNPCKHWD X6, X4, X4
+	VPUNPCKLWD X3, X1, X6
+	VPUNPCKHWD X3, X1, X1
+	VPUNPCKLWD X2, X7, X3
+	VPUNPCKHWD X2, X7, X2
+	VPUNPCKLWD X4, X5, X7
+	VPUNPCKHWD X4, X5, X4
+	VPUNPCKLWD X6, X8, X5
+	VPUNPCKHWD X6, X8, X6
+	VPUNPCKLWD X1, X0, X8
+	VPUNPCKHWD X1, X0, X0
+	VMOVDQU    X3, (AX)
+	VMOVDQU    X2, (AX)(CX*1)
+	VMOVDQU    X7, (AX)(CX*2)
+	VMOVDQU    X4, (AX)(R9*1)
+	VMOVDQU    X5, (R10)
+	VMOVDQU    X6, (R10)(CX*1)
+	VMOVDQU    X8, (R10)(CX*2)
+	VMOVDQU    X0, (R10)(R9*1)
+	LEAQ       (DX)(BX*8), DX
+	LEAQ       (R8)(BX*8), R8
+	ADDQ       $0x10, AX
+	ADDQ       $0x10, R10
+	DECQ       SI
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func turn4AVX2(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, squares uintptr)
+// Requires: AVX
+TEXT ·turn4AVX2(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	MOVQ    src+16(FP), DX
+	MOVQ    srcStride+24(FP), BX
+	MOVQ    squares+32(FP), SI
+	LEAQ    (BX)(BX*2), DI
+	LEAQ    (CX)(CX*2), R8
+	PCALIGN $0x40
+
+loop:
+	VMOVDQU    (DX), X0
+	VMOVDQU    (DX)(BX*1), X1
+	VMOVDQU    (DX)(BX*2), X2
+	VMOVDQU    (DX)(DI*1), X3
+	VPUNPCKLDQ X2, X0, X4
+	VPUNPCKHDQ X2, X0, X0
+	VPUNPCKLDQ X3, X1, X2
+	VPUNPCKHDQ X3, X1, X1
+	VPUNPCKLDQ X2, X4, X3
+	VPUNPCKHDQ X2, X4, X2
+	VPUNPCKLDQ X1, X0, X4
+	VPUNPCKHDQ X1, X0, X0
+	VMOVDQU    X3, (AX)
+	VMOVDQU    X2, (AX)(CX*1)
+	VMOVDQU    X4, (AX)(CX*2)
+	VMOVDQU    X0, (AX)(R8*1)
+	LEAQ       (DX)(BX*4), DX
+	ADDQ       $0x10, AX
+	DECQ       SI
+	JNZ        loop
+	VZEROUPPER
+	RET

@@ -40,6 +40,8 @@ type path struct {
 	costINT4 func(cost []float64, mult, w []float32, u []float64)
 
 	decodeE2M1, decodeE4M3, decodeINT4 decoder
+
+	turn2, turn4 turner // elements of two and of four bytes
 }
 
 // decoder writes values times multipliers, as BF16 or F32.

@@ -43,6 +43,9 @@ type asmKernels struct {
 	decodeE2M1BF16, decodeE2M1F32 asmDecoder
 	decodeE4M3BF16, decodeE4M3F32 asmDecoder
 	decodeINT4BF16, decodeINT4F32 asmDecoder
+
+	// Squares below each other, of 8×8 and of 4×4.
+	turn2, turn4 func(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, squares uintptr)
 }
 
 type asmDecoder func(dst, codes *byte, mult *float32, n uintptr)
@@ -108,6 +111,8 @@ func (k *asmKernels) path(name string) *path {
 		decodeE2M1: decodeWith(k.decodeE2M1BF16, k.decodeE2M1F32),
 		decodeE4M3: decodeWith(k.decodeE4M3BF16, k.decodeE4M3F32),
 		decodeINT4: decodeWith(k.decodeINT4BF16, k.decodeINT4F32),
+		turn2:      turnWith(k.turn2, 8, 2),
+		turn4:      turnWith(k.turn4, 4, 4),
 	}
 }
 
@@ -128,6 +133,29 @@ func decodeWith(bf16, f32 asmDecoder) decoder {
 			bf16(&dst[0], &codes[0], &mult[0], uintptr(n))
 		} else {
 			f32(&dst[0], &codes[0], &mult[0], uintptr(n))
+		}
+	}
+}
+
+// turnWith turns h×w elements of a size by squares of an edge, and what is left one by
+// one. Strides are in bytes.
+func turnWith(square func(dst *byte, dstStride uintptr, src *byte, srcStride uintptr, squares uintptr), edge, size int) turner {
+	return func(dst []byte, dstStride int, src []byte, srcStride, h, w int) {
+		high, wide := h/edge*edge, w/edge*edge
+		if high > 0 && wide > 0 {
+			_, _ = dst[(wide-1)*dstStride+size*high-1], src[(high-1)*srcStride+size*wide-1]
+			for c := 0; c < wide; c += edge {
+				square(&dst[c*dstStride], uintptr(dstStride), &src[size*c], uintptr(srcStride), uintptr(high/edge))
+			}
+		}
+		for r := range h {
+			c := 0
+			if r < high {
+				c = wide
+			}
+			for ; c < w; c++ {
+				copy(dst[c*dstStride+size*r:][:size], src[r*srcStride+size*c:])
+			}
 		}
 	}
 }

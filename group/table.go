@@ -23,6 +23,8 @@ var tablePath = path{
 	decodeE2M1:  decodeE2M1Table,
 	decodeE4M3:  decodeE4M3Generic,
 	decodeINT4:  decodeINT4Table,
+	turn2:       turn2Generic,
+	turn4:       turn4Generic,
 }
 
 // roundE2M1 rounds y ≥ 0 to E2M1, the value and the code, without branches.

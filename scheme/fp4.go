@@ -96,7 +96,7 @@ func decodeTurned(p Params, dst []byte, stride int, elem fp8.Elem, in [][]byte, 
 			if err := (group.MXFP4{}).Decode(wide, n, elem, c, h, n); err != nil {
 				return err
 			}
-			turn(dst[first*size:], stride, wide, h, n, elem)
+			group.Turn(dst[first*size:], stride, wide, h, n, elem)
 			codes, scales = codes[h*n/2:], scales[h*n/32:]
 		}
 		dst = dst[min(n*stride*size, len(dst)):]

@@ -10,7 +10,7 @@ import (
 
 func main() {
 	table.Write("../../group")
-	wide.Write("group", "../../group/kernels", slices.Concat(costs, decoders))
+	wide.Write("group", "../../group/kernels", slices.Concat(costs, decoders, turns))
 }
 
 var table = constants.Table{
