@@ -95,13 +95,18 @@ func (t *terminal) execute(c *cli.Context, q *conversion, what string, decide pl
 	return nil
 }
 
+// lookTime is how long an interrupted command asks a store what it has left there.
+const lookTime = 5 * time.Second
+
 // remains says what an interrupted run leaves in a folder, and which command goes on.
 func remains(out, command string) string {
 	goes := command + " goes on from here"
-	if strings.Contains(out, "://") { // what is there is not looked at again
+	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
+	defer cancel()
+	s := engine.Look(ctx, out)
+	if s == nil && strings.Contains(out, "://") { // nothing is there, or nobody answers
 		return goes
 	}
-	s := engine.Look(context.Background(), out)
 	switch {
 	case s == nil:
 		return "nothing was written"
@@ -119,7 +124,10 @@ func remains(out, command string) string {
 // called that: as it stands it is no checkpoint, whatever is wrong with it.
 func (t *terminal) open(path string) (*hf.Checkpoint, error) {
 	ck, err := hf.OpenContext(t.ctx, path)
-	s := engine.Look(t.ctx, path)
+	var s *engine.Standing
+	if err == nil || errors.Is(err, invalid.Input) { // not of a store that does not answer
+		s = engine.Look(t.ctx, path)
+	}
 	if s != nil && s.Tasks > 0 {
 		return nil, invalid.Errorf("%q is unfinished: the %s of quern %s have made %d of its %s; quern merge completes it, or names those that are missing", path, count(s.Tasks, "task"), s.Command, s.Done, count(s.Of, "file"))
 	}

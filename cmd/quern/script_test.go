@@ -46,6 +46,8 @@ func TestScripts(t *testing.T) {
 			"lastline":   scriptLastLine,
 			"nothing":    scriptNothing,
 			"evil":       scriptEvil,
+			"s3":         scriptS3,
+			"fetch":      scriptFetch,
 		},
 	})
 }

@@ -2,7 +2,8 @@ package engine
 
 import (
 	"context"
-	"strings"
+	"errors"
+	"io/fs"
 
 	"quern/convert/manifest"
 	"quern/store"
@@ -19,19 +20,21 @@ type Standing struct {
 // maxState bounds a state: some 300 bytes a tensor, of a million.
 const maxState = 512 << 20
 
-// Look tells how a folder of this machine stands; nil if no run has left anything there.
-// It asks nobody for the lock: a folder that is being written is unfinished too.
+// Look tells how a folder stands that can be written to; nil if no run has left anything
+// there, or if it cannot be told. It asks nobody for the lock: a folder that is being
+// written is unfinished too.
 func Look(ctx context.Context, location string) *Standing {
-	if strings.Contains(location, "://") {
-		return nil
-	}
 	out, err := store.OpenSink(location)
 	if err != nil {
 		return nil
 	}
-	if o, err := out.Open(ctx, manifest.Name); err == nil {
+	o, err := out.Open(ctx, manifest.Name)
+	if err == nil {
 		_ = o.Close()
 		return &Standing{Complete: true}
+	}
+	if !errors.Is(err, fs.ErrNotExist) { // a store that does not answer is not asked again
+		return nil
 	}
 	if s := lookTasks(ctx, out); s != nil {
 		return s

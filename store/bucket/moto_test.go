@@ -7,93 +7,29 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
-	"github.com/minio/minio-go/v7"
 	"golang.org/x/sync/errgroup"
+
+	"quern/store/bucket/buckettest"
 )
 
-// moto starts moto (pip install "moto[server,s3]"), which others hold S3 clients against,
-// and a wire to it that cuts each cut-th connection after some kilobytes; 0 is none.
+// moto starts moto, see buckettest.Moto, unless it is not asked for.
 func moto(t *testing.T, cut int64) (url string) {
 	t.Helper()
 	if os.Getenv("QUERN_MOTO") == "" {
 		t.Skip("a minute against another's store: QUERN_MOTO=1 with moto_server installed runs it")
 	}
-	program, err := exec.LookPath("moto_server")
-	if err != nil {
-		t.Fatal("moto_server is not installed: ", err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	url, err := buckettest.Moto(t, cut)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := l.Addr().String()
-	_ = l.Close()
-	host, port, _ := net.SplitHostPort(server)
-	cmd := exec.Command(program, "-H", host, "-p", port)
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "AWS_") }) // its own client reads them
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	for start := time.Now(); ; time.Sleep(100 * time.Millisecond) {
-		if resp, err := http.Get("http://" + server + "/moto-api/"); err == nil {
-			_ = resp.Body.Close()
-			break
-		} else if time.Since(start) > time.Minute {
-			t.Fatal("moto does not start:", err)
-		}
-	}
-	if cut == 0 {
-		return "http://" + server
-	}
-	return "http://" + wire(t, server, cut)
-}
-
-// wire is a connection to a server that is cut now and then.
-func wire(t *testing.T, server string, cut int64) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	var n atomic.Int64
-	go func() {
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", server)
-			if err != nil {
-				_ = in.Close()
-				continue
-			}
-			limit := int64(1) << 40
-			if k := n.Add(1); k%cut == 0 {
-				limit = 100_000 * (k % 7)
-			}
-			pass := func(to, from net.Conn) {
-				_, _ = io.Copy(to, io.LimitReader(from, limit))
-				_ = in.Close()
-				_ = out.Close()
-			}
-			go pass(in, out)
-			go pass(out, in)
-		}
-	}()
-	return l.Addr().String()
+	return url
 }
 
 func motoBucket(t *testing.T, url string, pairs ...string) *Bucket {
@@ -105,11 +41,10 @@ func motoBucket(t *testing.T, url string, pairs ...string) *Bucket {
 	}
 	r := quick()
 	r.Patient.Tries, r.Brief.Tries = 20, 20
-	b, err := Open(Location{"models", "out/"}, set, r)
+	b, err := Open(Location{buckettest.Bucket, "out/"}, set, r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = b.core.MakeBucket(t.Context(), "models", minio.MakeBucketOptions{})
 	return b
 }
 

@@ -387,7 +387,6 @@ func TestSinkMoto(t *testing.T) {
 	for _, cut := range []int64{0, 3} {
 		url := bucket.Moto(t, cut)
 		out := sink(t, url)
-		bucket.MotoBucket(t, url)
 		ctx, cancel := context.WithCancel(t.Context())
 		err := c.run(ctx, out, func(o *convert.RunOptions) {
 			o.Progress = func(done, total int64) {

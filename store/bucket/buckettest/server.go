@@ -20,7 +20,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -69,8 +68,11 @@ type upload struct {
 // Bucket is the name of the bucket.
 const Bucket = "models"
 
+// A Cleaner calls f at its end: a test, or a script of tests.
+type Cleaner interface{ Cleanup(f func()) }
+
 // Start starts the store; it ends with the test.
-func (s *Server) Start(t testing.TB) *Server {
+func (s *Server) Start(t Cleaner) *Server {
 	s.objects, s.uploads = map[string]object{}, map[string]*upload{}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
 	t.Cleanup(s.Close)

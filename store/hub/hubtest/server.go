@@ -17,7 +17,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -45,8 +44,11 @@ type Server struct {
 	generation int // of signed links
 }
 
+// A Cleaner calls f at its end: a test, or a script of tests.
+type Cleaner interface{ Cleanup(f func()) }
+
 // Start starts both hosts; they end with the test.
-func (s *Server) Start(t testing.TB) *Server {
+func (s *Server) Start(t Cleaner) *Server {
 	s.count = map[string]int{}
 	s.Hub = httptest.NewServer(http.HandlerFunc(s.hub))
 	s.CDN = httptest.NewServer(http.HandlerFunc(s.cdn))
