@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -30,6 +31,7 @@ type Server struct {
 	Revisions []string      // that it has besides Commit
 	Token     string        // that is asked for; "" is none
 	Gated     bool          // the token does not open it
+	ByName    bool          // files are given by a revision's name too, not by Commit only
 	PageSize  int           // files on a page of the listing; 0 is all
 	Delay     time.Duration // before each answer
 	// Odd is asked before each answer, with where ("api", "resolve", "cdn") and the number
@@ -117,6 +119,9 @@ func (s *Server) hub(w http.ResponseWriter, r *http.Request) {
 	if s.odd(where, w, r) {
 		return
 	}
+	if rest == s.Repo {
+		rest += "/revision/main"
+	}
 	rest, ok := strings.CutPrefix(rest, s.Repo+"/")
 	given := r.Header.Get("Authorization") == "Bearer "+s.Token
 	switch {
@@ -131,19 +136,30 @@ func (s *Server) hub(w http.ResponseWriter, r *http.Request) {
 	rev, name, _ := strings.Cut(rest, "/")
 	rev, _ = url.PathUnescape(rev)
 	name, _ = url.PathUnescape(name)
-	if rev != Commit && (kind != "revision" || !slices.Contains(s.Revisions, rev)) {
+	if rev != Commit && (kind != "revision" && !s.ByName || !slices.Contains(s.Revisions, rev)) {
 		fail(w, http.StatusNotFound, "RevisionNotFound")
 		return
 	}
 	w.Header().Set("X-Repo-Commit", Commit)
 	switch kind {
 	case "revision":
-		_ = json.NewEncoder(w).Encode(map[string]any{"id": s.Repo, "sha": Commit})
+		_ = json.NewEncoder(w).Encode(map[string]any{"id": s.Repo, "sha": Commit, "siblings": s.siblings()})
 	case "tree":
 		s.tree(w, r)
 	case "resolve":
 		s.resolve(w, r, name)
 	}
+}
+
+// siblings are the names of all files, as a repository's description has them.
+func (s *Server) siblings() []map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := []map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(s.Files)) {
+		list = append(list, map[string]string{"rfilename": name})
+	}
+	return list
 }
 
 // tree is a page of the listing.
