@@ -83,7 +83,6 @@ func (o *Object) Drop(offset, n int64) {
 // discard gives up a span that is no longer in the list.
 func (o *Object) discard(s *span) {
 	s.cancel()
-	s.forget()
 	o.reader.release(s)
 }
 
@@ -134,7 +133,8 @@ func (o *Object) follow(off, n int64) (onward, ahead bool) {
 	}
 	o.run += n
 	o.last = off + n
-	return onward, o.whole || onward && o.run > 2*block
+	step, _ := o.reader.ranges()
+	return onward, o.whole || onward && o.run > 2*step
 }
 
 // some reads at least the first byte of p: from a span, or straight.
@@ -188,13 +188,14 @@ func (o *Object) plan(want, pos int64, onward, ahead bool) (*span, int64) {
 	})
 	s := o.holder(pos)
 	if s == nil {
+		step, _ := o.reader.ranges()
 		next := o.nextSpan(pos)
 		switch {
 		case ahead:
 			from := o.from(pos)
-			s = o.beginAhead(from, min(pos+block, next)-from, pos)
+			s = o.beginAhead(from, min(pos+step, next)-from, pos)
 		case want < direct, onward && want <= 2*o.before:
-			o.before = min(max(least, want, o.grown(onward)), block)
+			o.before = min(max(least, want, o.grown(onward)), step)
 			s = o.begin(pos, min(o.before, next-pos))
 		}
 		if s == nil {
@@ -210,7 +211,7 @@ func (o *Object) plan(want, pos int64, onward, ahead bool) (*span, int64) {
 // from is where the first range of a file that is read whole begins: with the header
 // that another object has read, so that the file's digest can be compared.
 func (o *Object) from(pos int64) int64 {
-	if !o.whole || o.sum == nil || pos >= block/8 || len(o.spans) > 0 || o.sum.begun() {
+	if !o.whole || o.sum == nil || pos >= direct || len(o.spans) > 0 || o.sum.begun() {
 		return pos
 	}
 	return 0
@@ -222,8 +223,9 @@ func (o *Object) from(pos int64) int64 {
 func (o *Object) beginAhead(off, n, pos int64) *span {
 	// The first ranges grow: of equal ones, which share the link, all would end at once,
 	// and the link be idle until the next are answered, again and again.
-	if steps := min(stagger, o.reader.total/block); o.begun < steps {
-		n = min(n, max(pos-off, 0)+block*(o.begun+1)/steps)
+	step, count := o.reader.ranges()
+	if steps := min(stagger, count); o.begun < steps {
+		n = min(n, max(pos-off, 0)+step*(o.begun+1)/steps)
 	}
 	s := o.begin(off, n)
 	if s == nil {
@@ -273,10 +275,11 @@ func (o *Object) nextSpan(pos int64) int64 {
 
 // readAhead asks for what follows next as far as the budget goes; the reader is at pos.
 func (o *Object) readAhead(next, pos int64) {
+	step, _ := o.reader.ranges()
 	for depth := 0; next < o.file.Size && depth < inFlight; depth++ {
 		s := o.holder(next)
 		if s == nil {
-			s = o.beginAhead(next, min(block, o.nextSpan(next)-next), pos)
+			s = o.beginAhead(next, min(step, o.nextSpan(next)-next), pos)
 		}
 		if s == nil {
 			return
@@ -287,7 +290,8 @@ func (o *Object) readAhead(next, pos int64) {
 
 // begin asks for a span; nil when the budget does not hold it. o.mu is held.
 func (o *Object) begin(off, n int64) *span {
-	if !o.reader.acquire(n) {
+	data := o.reader.acquire(n)
+	if data == nil {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(o.ctx)
@@ -296,7 +300,6 @@ func (o *Object) begin(off, n int64) *span {
 	go func() {
 		defer cancel()
 		defer close(s.ready)
-		data := make([]byte, n)
 		err := o.fill(ctx, data, off)
 		s.set(data, err)
 		if err == nil {
@@ -313,11 +316,10 @@ func (o *Object) begin(off, n int64) *span {
 // what it should be.
 func (o *Object) hash(s *span) error {
 	for o.sum != nil && s != nil {
-		data, _ := s.state()
-		if data == nil {
+		next, ok, err := s.add(o.sum)
+		if !ok {
 			return nil
 		}
-		next, err := o.sum.add(data, s.off)
 		if err != nil {
 			return o.failed(err)
 		}

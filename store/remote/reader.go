@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	block    = 8 << 20   // a range of a transfer
+	block    = 8 << 20   // a range of a transfer, where the budget holds eight
 	least    = 128 << 10 // the least that is asked for
 	direct   = 1 << 20   // from where on a read goes straight to where it is wanted
 	inFlight = 16        // requests at once, of all objects
@@ -31,8 +31,10 @@ type Reader struct {
 	slots chan struct{} // requests in flight
 	mu    sync.Mutex
 	total int64
+	step  int64 // a range
 	used  int64
 	idle  *list.List // of *span that are read and may go, the oldest first
+	spare [][]byte   // memory of ranges that were read, for the next: with used no more than total
 }
 
 // NewReader makes a Reader that keeps and has in flight at most so many bytes; 0 is
@@ -41,36 +43,71 @@ func NewReader(budget int64) *Reader {
 	if budget <= 0 {
 		budget = DefaultBudget
 	}
-	return &Reader{
+	r := &Reader{
 		Brief: brief, Patient: patient, Idle: 30 * time.Second,
-		slots: make(chan struct{}, inFlight), total: budget, idle: list.New(),
+		slots: make(chan struct{}, inFlight), idle: list.New(),
 	}
+	r.Limit(budget)
+	return r
 }
 
-// acquire takes n bytes of the budget. Spans that have been read from make room; those
-// that wait to be read do not.
-func (r *Reader) acquire(n int64) bool {
+// Limit sets the budget, before anything is read: it is a part of what a command may
+// take. Ranges are an eighth of it, so that there are always some in flight.
+func (r *Reader) Limit(budget int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.total, r.step = budget, min(max(budget/8, least), block)
+}
+
+// ranges are the size of a range, and how many of them the budget holds.
+func (r *Reader) ranges() (step, count int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.step, r.total / r.step
+}
+
+// acquire takes n bytes of the budget, and memory for them. Spans that have been read
+// from make room; those that wait to be read do not. nil says that there is none.
+func (r *Reader) acquire(n int64) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for r.used+n > r.total {
 		oldest := r.idle.Front()
 		if oldest == nil {
-			return false
+			return nil
 		}
 		s := r.idle.Remove(oldest).(*span)
 		s.idle = nil
-		s.forget() // its object drops it when it next looks
+		r.keep(s.forget()) // its object drops it when it next looks
 		r.used -= s.charge
 		s.charge = 0
 	}
 	r.used += n
-	return true
+	var p []byte
+	if k := len(r.spare) - 1; k >= 0 && n > r.step/2 && n <= r.step {
+		p, r.spare = r.spare[k][:n], r.spare[:k]
+	}
+	for len(r.spare) > 0 && r.used+int64(len(r.spare))*r.step > r.total {
+		r.spare = r.spare[:len(r.spare)-1]
+	}
+	if p == nil {
+		p = make([]byte, n)
+	}
+	return p
+}
+
+// keep takes the memory of a range that is no longer wanted. r.mu is held.
+func (r *Reader) keep(p []byte) {
+	if int64(cap(p)) == r.step {
+		r.spare = append(r.spare, p)
+	}
 }
 
 // release gives back what a span holds.
 func (r *Reader) release(s *span) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.keep(s.forget())
 	r.used -= s.charge
 	s.charge = 0
 	if s.idle != nil {

@@ -26,11 +26,14 @@ func (s *span) end() int64 { return s.off + s.n }
 
 func (s *span) holds(pos int64) bool { return s.off <= pos && pos < s.end() }
 
-// forget gives up the data of a span.
-func (s *span) forget() {
+// forget gives up the data of a span and returns its memory, which nobody looks at any
+// more: who reads or hashes it holds s.mu.
+func (s *span) forget() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	p := s.data
 	s.data = nil
+	return p
 }
 
 // set is what came of fetching.
@@ -42,11 +45,15 @@ func (s *span) set(data []byte, err error) {
 	}
 }
 
-// state returns the data of a span that is ready, nil when it was given up.
-func (s *span) state() ([]byte, error) {
+// add hashes a span as sum.add does. ok is false when it was given up.
+func (s *span) add(to *sum) (next int64, ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.data, s.err
+	if s.data == nil {
+		return 0, false, nil
+	}
+	next, err = to.add(s.data, s.off)
+	return next, true, err
 }
 
 // copy copies what a span has at pos. It reports false when the span was given up.
@@ -79,8 +86,9 @@ func (s *span) touched() bool {
 func (s *span) over() bool {
 	select {
 	case <-s.ready:
-		data, _ := s.state()
-		return data == nil
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.data == nil
 	default:
 		return false
 	}
