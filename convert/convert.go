@@ -24,6 +24,7 @@ type RunOptions struct {
 	Task      task.Task // the share of the output that is made; the zero Task: all
 	Progress  func(done, total int64)
 	Begun     func(done, total int64) // see engine.Options
+	Network   int64                   // the same
 	Device    gpu.Device // nil: the processor; bytes are the same
 	// Calibration is the one that a plan with weighted searches was made with.
 	Calibration Calibration
@@ -38,7 +39,7 @@ func Run(ctx context.Context, c *hf.Checkpoint, p *plan.Plan, dir string, o RunO
 
 // EngineOptions are the engine's options for reading c and writing dir.
 func EngineOptions(c *hf.Checkpoint, dir string, o RunOptions) engine.Options {
-	e := engine.Options{Dir: dir, In: c.Folder, Single: c.Dir == "", Workers: o.Workers, Memory: o.Memory, Overwrite: o.Overwrite, Task: o.Task, Device: o.Device, Progress: o.Progress, Begun: o.Begun}
+	e := engine.Options{Dir: dir, In: c.Folder, Single: c.Dir == "", Workers: o.Workers, Memory: o.Memory, Overwrite: o.Overwrite, Task: o.Task, Device: o.Device, Progress: o.Progress, Begun: o.Begun, Network: o.Network}
 	if o.Calibration != nil {
 		e.Channels = o.Calibration.MeanSquares
 	}

@@ -104,6 +104,7 @@ func calibrating(c *cli.Context) (*verifying, calibrate.Options, error) {
 		return nil, o, err
 	}
 	debug.SetMemoryLimit(o.Runner.Memory)
+	o.Runner.Memory -= networked(c, o.Runner.Memory)
 	switch {
 	case c.String("output") == "":
 		return nil, o, usagef("calibrate: -o says where to write")

@@ -68,6 +68,7 @@ func runOptions(c *cli.Context) (convert.RunOptions, error) {
 	}
 	// The collector keeps to the bound too: it works harder rather than let
 	// garbage pile up between slabs.
+	o.Network = networked(c, o.Memory)
 	debug.SetMemoryLimit(o.Memory * 3 / 4)
 	if !c.IsSet("memory") {
 		o.Memory = 0 // what nobody asked for is no reason to refuse a large plan

@@ -102,6 +102,7 @@ func generateOptions(c *cli.Context) (runner.GenerateOptions, error) {
 		}
 	}
 	debug.SetMemoryLimit(bound)
+	bound -= networked(c, bound)
 	o.Memory = bound / 4 * 3 // beside weights there are caches of attention and scratch
 	if c.IsSet("expert-cache") {
 		o.ExpertCache, err = size(c, "expert-cache")

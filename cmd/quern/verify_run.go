@@ -101,6 +101,7 @@ func (j *verifying) evaluation(c *cli.Context) error {
 	}
 	j.state = c.String("state")
 	debug.SetMemoryLimit(j.memory)
+	j.memory -= networked(c, j.memory)
 	j.chunk.Tokens, j.chunk.Context = c.Int("tokens"), c.Int("context")
 	switch {
 	case len(j.texts) > 0 && j.ids != "":

@@ -55,6 +55,8 @@ type Options struct {
 	Channels func(module string) (squares []float32, ok bool)
 	// Device quantizes; nil: the processor. The bytes are the same.
 	Device gpu.Device
+	// Network is what of Memory is not the engine's: ranges of remote files in flight.
+	Network int64
 	// Progress, if set, is called from many goroutines with bytes of input
 	// that are done and that there are in all.
 	Progress func(done, total int64)

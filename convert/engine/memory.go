@@ -35,9 +35,9 @@ const (
 // then fewer workers.
 func divide(p *plan.Plan, o Options) (memory, error) {
 	if o.anyMemory { // nobody asked for the default: it is raised to what a large plan takes
-		o.Memory = max(o.Memory, fixed+perTensor*int64(len(p.Tensors))+DefaultMemory/2)
+		o.Memory = max(o.Memory, fixed+perTensor*int64(len(p.Tensors))+o.Network+DefaultMemory/2)
 	}
-	budget := o.Memory - fixed - perTensor*int64(len(p.Tensors))
+	budget := o.Memory - fixed - perTensor*int64(len(p.Tensors)) - o.Network
 	scratch, largest, least := int64(0), int64(0), int64(minSlab)
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
@@ -64,6 +64,9 @@ func divide(p *plan.Plan, o Options) (memory, error) {
 		}
 	}
 	need := fixed + perTensor*int64(len(p.Tensors)) + 2*(2*5+scratch)*least // one worker, five slabs
+	if o.Network > 0 { // a share of the whole
+		need += need * o.Network / max(o.Memory-o.Network, 1)
+	}
 	return memory{}, fmt.Errorf("--memory %s is too little for %d tensors: at least %dMiB are needed", ui.Bytes(o.Memory), len(p.Tensors), (need+1<<20-1)>>20)
 }
 
@@ -73,5 +76,5 @@ func Need(p *plan.Plan, o Options) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return fixed + perTensor*int64(len(p.Tensors)) + int64(m.slabs)*2*int64(m.slab) + int64(m.workers)*int64(m.scratch), nil
+	return fixed + perTensor*int64(len(p.Tensors)) + o.Network + int64(m.slabs)*2*int64(m.slab) + int64(m.workers)*int64(m.scratch), nil
 }
