@@ -27,6 +27,7 @@ type grouped struct {
 	valueSize      int
 	window         int   // 0: all positions
 	chunk          int   // of a text, beyond which nothing is seen; 0: all of it
+	whole          bool  // keys and values stay though no row sees them (tests)
 	rope           *rope // nil: nothing rotates
 	grow           func(position int) float32
 	scale          float32
@@ -124,7 +125,10 @@ func (g *grouped) newState() state {
 	if g.keys != nil {
 		return withSelection(cache, g.keys)
 	}
-	return g.index.withIndex(cache)
+	if g.index != nil {
+		return g.index.withIndex(cache)
+	}
+	return g.recent(cache)
 }
 
 func (g *grouped) mix(p *pass, y, x []float32, b *batch) error {
@@ -157,6 +161,7 @@ func (g *grouped) mix(p *pass, y, x []float32, b *batch) error {
 	for _, s := range segs {
 		keys, values := k[s.first*kw:][:s.n*kw], v[s.first*vw:][:s.n*vw]
 		if kv := s.kv(g); kv != nil {
+			s.pos -= s.gone(g, p.few)
 			kv.put(s.pos, keys, values)
 			keys, values = kv.a, kv.b
 		}

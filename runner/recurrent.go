@@ -57,6 +57,9 @@ func (r *recurrent) advance(p *pass, out, in, decay, rate []float32, x textMixer
 		part.through(p, &layer, out[s.first*size:], now.S, s.n)
 		conv.Push(now.Conv, part.in, s.n)
 		if kept != nil {
+			if !p.few { // which is never taken back
+				kept.marked, kept.since = nil, inputs{}
+			}
 			kept.pushed(part, s.pos+s.n)
 		}
 		p.arena.release(mark)
