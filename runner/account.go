@@ -21,8 +21,7 @@ var idle = []struct {
 		return plan.IsInputScale(t.Meta.Param)
 	}},
 	{"weights of experts that give what they read (zero_expert_num)", func(m *Model, t *plan.Tensor) bool {
-		n := m.cfg.NumExperts
-		return t.Meta.Role == model.RoutedExpert && t.Meta.Expert >= n && t.Meta.Expert < n+m.cfg.ZeroExperts
+		return t.Meta.Role == model.RoutedExpert && m.cfg.SpareExpert(t.Meta.Expert)
 	}},
 	{"multi-token prediction, which is not computed for this architecture or lacks its projection", func(m *Model, t *plan.Tensor) bool { return t.Meta.MTP && m.mtp == nil }},
 	{"further layers of multi-token prediction: the first one is computed", func(m *Model, t *plan.Tensor) bool { return t.Meta.MTP && t.Meta.Layer > m.cfg.NumHiddenLayers }},

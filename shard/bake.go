@@ -28,7 +28,7 @@ func bake(p *plan.Plan, arch *model.Arch, pl *placement.Placement) error {
 	if err := namedApart(p, pl.Shape.Experts); err != nil {
 		return err
 	}
-	return p.Renumber(order)
+	return p.Renumber(plan.Keeping(order, arch.Config()))
 }
 
 // settle brings the experts of a group together within each rank, and makes sure

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"quern/convert/plan"
+	"quern/formats/model"
 	"quern/internal/invalid"
 	"quern/shard/placement"
 )
@@ -18,11 +19,11 @@ type file struct {
 }
 
 // divide assigns the tensors of p to files.
-func divide(p *plan.Plan, pl *placement.Placement, size int64) ([]file, error) {
+func divide(p *plan.Plan, c *model.Config, pl *placement.Placement, size int64) ([]file, error) {
 	if size <= 0 {
 		size = plan.DefaultShardSize
 	}
-	d := &division{plan: p, size: size}
+	d := &division{plan: p, config: c, size: size}
 	experts, err := d.collect(pl)
 	if err != nil {
 		return nil, err
@@ -34,10 +35,11 @@ func divide(p *plan.Plan, pl *placement.Placement, size int64) ([]file, error) {
 
 // division is a set of files that is being filled.
 type division struct {
-	plan  *plan.Plan
-	size  int64   // limit of a file
-	rest  [][]int // tensors that belong to no expert, by module
-	files []file
+	plan   *plan.Plan
+	config *model.Config
+	size   int64   // limit of a file
+	rest   [][]int // tensors that belong to no expert, by module
+	files  []file
 }
 
 // expert is a routed expert of a layer.
@@ -53,7 +55,7 @@ func (d *division) collect(pl *placement.Placement) (map[expert][]int, error) {
 	together := 0
 	for i := range d.plan.Tensors {
 		t := &d.plan.Tensors[i]
-		if t.Meta.Expert >= 0 && placed[t.Meta.Layer] {
+		if t.Meta.Expert >= 0 && placed[t.Meta.Layer] && !d.config.SpareExpert(t.Meta.Expert) {
 			if t.Meta.Expert >= pl.Shape.Experts {
 				return nil, invalid.Errorf("tensor %q: expert %d of a layer that has %d", t.Name, t.Meta.Expert, pl.Shape.Experts)
 			}

@@ -25,14 +25,15 @@ func groupsOf(c *model.Config) int {
 	return 1
 }
 
-// shapeOf finds the layers of a plan that have routed experts.
+// shapeOf finds the layers of a plan that have routed experts. Weights of choices that
+// compute nothing lie in common files.
 func shapeOf(p *plan.Plan, arch *model.Arch) (placement.Shape, error) {
 	s := placement.Shape{Experts: arch.Config().NumExperts}
 	known := s.Experts > 0
 	seen := map[int]bool{}
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
-		if t.Meta.Layer < 0 || t.Meta.Role != model.RoutedExpert {
+		if t.Meta.Layer < 0 || t.Meta.Role != model.RoutedExpert || arch.Config().SpareExpert(t.Meta.Expert) {
 			continue
 		}
 		if !seen[t.Meta.Layer] {

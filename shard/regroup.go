@@ -45,7 +45,7 @@ func Regroup(ctx context.Context, p *plan.Plan, arch *model.Arch, o Options) (*R
 		}
 		lies = inOrder(pl)
 	}
-	files, err := divide(p, lies, o.ShardSize)
+	files, err := divide(p, arch.Config(), lies, o.ShardSize)
 	if err != nil {
 		return nil, err
 	}

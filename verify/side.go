@@ -34,7 +34,7 @@ type side struct {
 // [plan.Plan.Renumber]; nil leaves them as they are.
 func newSide(c *hf.Checkpoint, order map[int][]int) (*side, error) {
 	p := plan.New(c)
-	if err := p.Renumber(order); err != nil {
+	if err := p.Renumber(plan.Keeping(order, c.Config)); err != nil {
 		return nil, err
 	}
 	s := &side{

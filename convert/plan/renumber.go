@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"quern/formats/model"
 	"quern/internal/invalid"
 )
@@ -49,6 +51,21 @@ func (p *Plan) Renumber(order map[int][]int) error {
 		}
 	}
 	return nil
+}
+
+// Keeping is an order with the numbers behind it that compute nothing, which stay.
+func Keeping(order map[int][]int, c *model.Config) map[int][]int {
+	if c == nil || c.ZeroExperts == 0 {
+		return order
+	}
+	all := make(map[int][]int, len(order))
+	for l, list := range order {
+		all[l] = slices.Clone(list)
+		for n := len(list); c.SpareExpert(n); n++ {
+			all[l] = append(all[l], n)
+		}
+	}
+	return all
 }
 
 // renumbering is what Renumber goes by.

@@ -166,6 +166,12 @@ func (c *Config) Hashes(layer int) bool {
 	return layer < c.NumHashLayers
 }
 
+// SpareExpert reports whether a number behind those of the experts is a choice that computes
+// nothing (LongCat): weights that a checkpoint has of it are read by nobody.
+func (c *Config) SpareExpert(expert int) bool {
+	return c.NumExperts > 0 && expert >= c.NumExperts && expert < c.NumExperts+c.ZeroExperts
+}
+
 // ExpertSize is the intermediate size of a routed expert.
 func (c *Config) ExpertSize() int {
 	if c.MoEIntermediateSize > 0 {
