@@ -207,5 +207,9 @@ func Supported(a *model.Arch) error {
 	if c := a.Config(); !a.Known() && c.ModelType != "" {
 		name = c.ModelType
 	}
-	return invalid.Errorf("model_type %q: the built-in runner does not compute it; it computes %s", name, strings.Join(Families(), ", "))
+	what := "it"
+	if l := lacking[name]; l != "" {
+		what = l
+	}
+	return invalid.Errorf("model_type %q: the built-in runner does not compute %s; it computes %s", name, what, strings.Join(Families(), ", "))
 }

@@ -39,7 +39,8 @@ var others = []family{
 		name: "ernie4_5_moe", types: []string{"ernie4_5_moe"}, classes: []string{"Ernie4_5_MoeForCausalLM", "Ernie4_5_MoEForCausalLM"},
 		rows: [][]row{
 			outer, norms, gqa, dense, experts, shared,
-			{{key: "mlp.moe_statics.e_score_correction_bias", shape: []dim{one, nExperts}, in: isSparse}}, optional(ernieMTP),
+			{{key: "mlp.moe_statics.e_score_correction_bias", shape: []dim{one, nExperts}, in: isSparse}},
+			optional(ernieMTP),
 		},
 		fused: unknownLayout, complete: ernieDefaults,
 	},
