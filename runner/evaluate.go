@@ -117,9 +117,7 @@ func (m *Model) Evaluate(ctx context.Context, texts [][]int, o Options) (_ *Eval
 		}
 	}
 	defer func() {
-		if load.last != nil {
-			<-load.last.ready // nothing may be read behind our back
-		}
+		load.wait() // nothing may be read behind our back
 		e.shelf.close()
 		if err != nil {
 			ev.Close()

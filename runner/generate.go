@@ -97,7 +97,7 @@ func (m *Model) Generate(ctx context.Context, prompt []int, o GenerateOptions, e
 	}
 	token := w.s.pick(logits)
 	st.PromptTime = time.Since(start).Seconds()
-	read, used, hits, misses := g.w.read, g.w.served, g.w.hits, g.w.misses
+	read, used, hits, misses := g.w.read.Load(), g.w.served, g.w.hits, g.w.misses
 	start = time.Now()
 	err = w.push(token)
 	for err == nil {
@@ -108,7 +108,7 @@ func (m *Model) Generate(ctx context.Context, prompt []int, o GenerateOptions, e
 		}
 	}
 	st.Time = time.Since(start).Seconds()
-	st.BytesRead, st.BytesUsed = g.w.read-read, g.w.served-used
+	st.BytesRead, st.BytesUsed = g.w.read.Load()-read, g.w.served-used
 	st.CacheHits, st.CacheMisses, st.ResidentSize = g.w.hits-hits, g.w.misses-misses, g.w.used
 	if errors.Is(err, errDone) {
 		err = nil

@@ -8,6 +8,10 @@ import (
 	"quern/source"
 )
 
+// readsAtOnce is how many parts are being read at once: some of them wait for the disk
+// while others are copied.
+const readsAtOnce = 4
+
 // loader reads weights ahead of the computation: what it is told to start is read by
 // a goroutine of its own, and its memory is used again.
 type loader struct {
@@ -18,8 +22,9 @@ type loader struct {
 
 	mu   sync.Mutex
 	free [][]byte
-	most int64 // bytes that are kept free
-	last *unit // that was started last, whose reading the next one waits for
+	most int64              // bytes that are kept free
+	last [readsAtOnce]*unit // that were started last; the oldest is waited for by the next one
+	nth  int                // of those that were started
 }
 
 // unit is a part that is being read, or was: of its vectors those that are not there
@@ -39,37 +44,48 @@ type unit struct {
 func (l *loader) start(p *part, vs []*vector) *unit {
 	u := &unit{ms: p.ms, vs: vs, ready: make(chan struct{})}
 	u.slab = l.take(p.slab)
-	before := l.last
-	l.last = u
+	slot := &l.last[l.nth%readsAtOnce]
+	before := *slot
+	*slot, l.nth = u, l.nth+1
 	go func() {
 		defer close(u.ready)
 		if before != nil {
 			<-before.ready
 		}
-		u.err = l.read(u)
+		u.err = u.read(l.files, false, l.count)
 	}()
 	return u
 }
 
-func (l *loader) read(u *unit) error {
+// wait returns when nothing is being read.
+func (l *loader) wait() {
+	for _, u := range l.last {
+		if u != nil {
+			<-u.ready
+		}
+	}
+}
+
+// read reads a unit, as it is to stay between tokens or not, and counts the bytes.
+func (u *unit) read(files *source.Files, stays bool, count func(n int64)) error {
 	at := int64(0)
 	for _, m := range u.ms {
 		n := m.bytes()
-		w, c, err := m.take(l.files, u.slab[at:at+n], false)
+		w, c, err := m.take(files, u.slab[at:at+n:at+n], stays && m.wide)
 		if err != nil {
 			return err
 		}
 		at += (n + 63) &^ 63
 		u.mats, u.coded = append(u.mats, w), append(u.coded, c)
-		l.count(m.read())
+		count(m.read())
 	}
 	for _, v := range u.vs {
-		f, err := v.load(l.files)
+		f, err := v.load(files)
 		if err != nil {
 			return err
 		}
 		u.vecs = append(u.vecs, f)
-		l.count(v.bytes())
+		count(v.bytes())
 	}
 	return nil
 }

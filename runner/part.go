@@ -60,10 +60,12 @@ type provider interface {
 	matrix(m *matrix) *gemm.Weight
 	coded(m *matrix) *coded // nil unless it is multiplied by panel by panel
 	vector(v *vector) []float32
-	// hold makes the weights of a part available, at least until the next call.
-	hold(p *part) error
-	// ahead is told which part will be held next, nil when nobody knows.
-	ahead(p *part)
+	// hold makes the weights of parts available, at least until the next call. Several
+	// must fit.
+	hold(ps ...*part) error
+	// ahead is told which parts will be held next, in their order; nil among them: nobody
+	// knows.
+	ahead(ps ...*part)
 	// trim is told that the matrices of a part are not needed for now.
 	trim(p *part)
 	// release is told that a part is not needed for now.

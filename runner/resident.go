@@ -2,6 +2,9 @@ package runner
 
 import (
 	"container/list"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"quern/source"
 )
@@ -20,8 +23,8 @@ type resident struct {
 	passing     *heldPart // a part that does not fit, until the next one is needed
 
 	hits, misses int
-	read         int64 // bytes
-	served       int64 // bytes of weights that were used
+	read         atomic.Int64 // bytes
+	served       int64        // bytes of weights that were used
 }
 
 type heldPart struct {
@@ -45,7 +48,7 @@ func (r *resident) pin(p *part, reserve int64) (bool, error) {
 	if r.used+p.resident+reserve > r.limit {
 		return false, nil
 	}
-	if err := r.load(p, make([]byte, p.slab)); err != nil {
+	if err := r.load(&heldPart{p: p, slab: make([]byte, p.slab)}); err != nil {
 		return false, err
 	}
 	r.used += p.resident
@@ -53,52 +56,73 @@ func (r *resident) pin(p *part, reserve int64) (bool, error) {
 	return true, nil
 }
 
-// hold makes the weights of p available until parts that are held later need the
-// room: at least until the next call.
-func (r *resident) hold(p *part) error {
-	r.served += p.resident
-	if r.pinned[p] {
-		return nil
-	}
-	if e := r.held[p]; e != nil {
-		r.order.MoveToFront(e)
-		r.hits++
-		return nil
-	}
-	if r.passing != nil && r.passing.p == p {
-		return nil
-	}
-	r.misses++
-	var slab []byte
-	if r.passing != nil {
-		r.forget(r.passing.p)
-		slab, r.passing = r.passing.slab, nil
-	}
-	for r.used+p.resident > r.limit && r.order.Len() > 0 {
-		e := r.order.Back()
-		h := r.order.Remove(e).(*heldPart)
-		r.forget(h.p)
-		delete(r.held, h.p)
-		r.used -= h.p.resident
-		if cap(h.slab) > cap(slab) {
-			slab = h.slab
+// hold makes the weights of parts available until parts that are held later need the
+// room: at least until the next call. Those that are not there are read together.
+func (r *resident) hold(ps ...*part) error {
+	var missing []*heldPart
+	for _, p := range ps {
+		r.served += p.resident
+		e := r.held[p]
+		switch {
+		case r.pinned[p] || r.passing != nil && r.passing.p == p:
+		case e != nil:
+			r.order.MoveToFront(e)
+			r.hits++
+		default:
+			r.misses++
+			missing = append(missing, &heldPart{p: p})
 		}
 	}
-	n := p.slab
-	if int64(cap(slab)) < n {
-		slab = make([]byte, n)
+	for _, h := range missing {
+		r.seat(h)
 	}
-	if err := r.load(p, slab[:n]); err != nil {
+	if err := r.load(missing...); err != nil {
+		for _, h := range missing { // what is not there must not seem to be
+			r.forget(h.p)
+			r.leave(h)
+		}
 		return err
 	}
-	h := &heldPart{p: p, slab: slab}
-	if r.used+p.resident > r.limit {
-		r.passing = h
-		return nil
-	}
-	r.used += p.resident
-	r.held[p] = r.order.PushFront(h)
 	return nil
+}
+
+// seat gives a part its place in memory, and makes room for it.
+func (r *resident) seat(h *heldPart) {
+	if r.passing != nil {
+		r.forget(r.passing.p)
+		h.slab, r.passing = r.passing.slab, nil
+	}
+	for r.used+h.p.resident > r.limit && r.order.Len() > 0 {
+		old := r.order.Back().Value.(*heldPart)
+		r.forget(old.p)
+		r.leave(old)
+		if cap(old.slab) > cap(h.slab) {
+			h.slab = old.slab
+		}
+	}
+	if n := h.p.slab; int64(cap(h.slab)) < n {
+		h.slab = make([]byte, n)
+	} else {
+		h.slab = h.slab[:n]
+	}
+	if r.used+h.p.resident > r.limit {
+		r.passing = h
+		return
+	}
+	r.used += h.p.resident
+	r.held[h.p] = r.order.PushFront(h)
+}
+
+// leave takes a part its place.
+func (r *resident) leave(h *heldPart) {
+	if r.passing == h {
+		r.passing = nil
+	}
+	if e := r.held[h.p]; e != nil {
+		r.order.Remove(e)
+		delete(r.held, h.p)
+		r.used -= h.p.resident
+	}
 }
 
 // fits reports whether n bytes of experts can be held at once.
@@ -111,32 +135,32 @@ func (r *resident) fits(n int64) bool {
 }
 
 // ahead, trim and release have no meaning here: what is read stays, or makes room by itself.
-func (r *resident) ahead(*part) {}
+func (r *resident) ahead(...*part) {}
 
 func (r *resident) trim(*part) {}
 
 func (r *resident) release(*part) {}
 
-// load reads a part into slab.
-func (r *resident) load(p *part, slab []byte) error {
-	at := int64(0)
-	for _, m := range p.ms {
-		n := m.bytes()
-		w, c, err := m.take(r.files, slab[at:at+n:at+n], m.wide)
-		if err != nil {
-			return err
-		}
-		at += (n + 63) &^ 63
-		r.put(m, w, c)
-		r.read += m.read()
+// load reads parts, several at once. The error is that of the first part that has one.
+func (r *resident) load(hs ...*heldPart) error {
+	units := make([]*unit, len(hs))
+	for i, h := range hs {
+		units[i] = &unit{ms: h.p.ms, vs: r.missing(h.p), slab: h.slab, ready: make(chan struct{})}
 	}
-	for _, v := range r.missing(p) {
-		f, err := v.load(r.files)
-		if err != nil {
+	var g errgroup.Group
+	g.SetLimit(readsAtOnce)
+	for _, u := range units {
+		g.Go(func() error {
+			defer close(u.ready)
+			u.err = u.read(r.files, true, func(n int64) { r.read.Add(n) })
+			return nil
+		})
+	}
+	_ = g.Wait()
+	for _, u := range units {
+		if err := r.add(u); err != nil {
 			return err
 		}
-		r.vecs[v] = f
-		r.read += v.view.Bytes()
 	}
 	return nil
 }

@@ -170,7 +170,7 @@ type turn struct {
 }
 
 // spread adds to sums what the chosen experts make of in. Many rows pass one expert
-// after the other, each on all processors and with the next one read meanwhile; few
+// after the other, each on all processors and with the next ones read meanwhile; few
 // rows as many at once as memory holds.
 func (w *walk) spread(x *experts, c choices, in, sums *Rows, next *part) error {
 	var turns []turn
@@ -179,29 +179,35 @@ func (w *walk) spread(x *experts, c choices, in, sums *Rows, next *part) error {
 			turns = append(turns, turn{expert: e, rows: rows})
 		}
 	}
+	parts := make([]*part, len(turns), len(turns)+1)
+	for i, t := range turns {
+		parts[i] = x.parts[t.expert]
+	}
 	if w.few && w.weights.fits(int64(len(turns))*x.parts[0].resident) {
-		for _, t := range turns {
-			if err := w.weights.hold(x.parts[t.expert]); err != nil {
-				return err
-			}
+		if err := w.weights.hold(parts...); err != nil {
+			return err
 		}
 		w.weights.ahead(next)
 		return w.together(x, turns, c, in, sums)
 	}
-	for i, t := range turns {
-		p := x.parts[t.expert]
-		if err := w.weights.hold(p); err != nil {
+	parts = append(parts, next)
+	w.weights.ahead(parts...)
+	for i := 0; i < len(turns); {
+		n := 1
+		for n < min(readsAtOnce, len(turns)-i) && w.weights.fits(int64(n+1)*x.parts[0].resident) {
+			n++
+		}
+		if err := w.weights.hold(parts[i : i+n]...); err != nil {
 			return err
 		}
-		if i+1 < len(turns) {
-			w.weights.ahead(x.parts[turns[i+1].expert])
-		} else {
-			w.weights.ahead(next)
+		w.weights.ahead(parts[i+n:]...)
+		for _, t := range turns[i : i+n] {
+			if err := w.expert(x, t, c, in, sums); err != nil {
+				return err
+			}
+			w.weights.release(x.parts[t.expert])
 		}
-		if err := w.expert(x, t, c, in, sums); err != nil {
-			return err
-		}
-		w.weights.release(p)
+		i += n
 	}
 	return nil
 }

@@ -1,11 +1,11 @@
 package runner
 
 // streamed is the provider of evaluation: weights are read when they are needed, each
-// once, or one part ahead where there is room for it, and their memory is used again.
+// once, or some parts ahead where there is room for them, and their memory is used again.
 type streamed struct {
 	*bag
 	load  *loader
-	room  int64           // for a part that is read ahead
+	room  int64           // bytes of parts that are read ahead
 	units map[*part]*unit // held or being read
 }
 
@@ -13,21 +13,35 @@ func newStreamed(l *loader, room int64) *streamed {
 	return &streamed{bag: newBag(), load: l, room: room, units: map[*part]*unit{}}
 }
 
-func (s *streamed) hold(p *part) error {
-	if s.units[p] == nil {
-		s.start(p)
+func (s *streamed) hold(ps ...*part) error {
+	for _, p := range ps {
+		if s.units[p] == nil {
+			s.start(p)
+		}
+		if err := s.add(s.units[p]); err != nil {
+			return err
+		}
 	}
-	return s.add(s.units[p])
+	return nil
 }
 
 func (s *streamed) start(p *part) {
 	s.units[p] = s.load.start(p, s.missing(p))
 }
 
-// ahead starts reading a part, if there is room for it beside what is in use.
-func (s *streamed) ahead(p *part) {
-	if p != nil && s.units[p] == nil && p.slab <= s.room {
-		s.start(p)
+// ahead starts reading parts, as far as there is room for them beside what is in use.
+func (s *streamed) ahead(ps ...*part) {
+	room := s.room
+	for k, p := range ps {
+		if p == nil {
+			continue
+		}
+		if room -= p.slab; room < 0 || k >= readsAtOnce {
+			return
+		}
+		if s.units[p] == nil {
+			s.start(p)
+		}
 	}
 }
 
@@ -49,5 +63,5 @@ func (s *streamed) release(p *part) {
 	s.load.drop(u)
 }
 
-// fits says no: what is streamed is read one part after the other.
+// fits says no: what is streamed is used one part after the other.
 func (s *streamed) fits(int64) bool { return false }
