@@ -3,6 +3,7 @@ package runner_test
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"quern/runner"
@@ -11,13 +12,7 @@ import (
 // BenchmarkEvaluate runs the embedded model over texts of 512 tokens.
 func BenchmarkEvaluate(b *testing.B) {
 	m := open(b, tiny(b))
-	r := rand.New(rand.NewPCG(7, 8))
-	texts := make([][]int, 20)
-	for i := range texts {
-		for range 512 {
-			texts[i] = append(texts[i], r.IntN(m.Vocab()))
-		}
-	}
+	texts := benchTexts(m)
 	for b.Loop() {
 		ev, err := m.Evaluate(context.Background(), texts, runner.Options{NoMTP: true})
 		if err != nil {
@@ -26,6 +21,48 @@ func BenchmarkEvaluate(b *testing.B) {
 		ev.Close()
 	}
 	b.ReportMetric(float64(20*512*b.N)/b.Elapsed().Seconds(), "tokens/s")
+}
+
+// BenchmarkLogits does the same and computes the logits of every token, which is what
+// other runners' forward passes give.
+func BenchmarkLogits(b *testing.B) {
+	m := open(b, tiny(b))
+	texts := benchTexts(m)
+	var buf []byte
+	var dst []float32
+	for b.Loop() {
+		ev, err := m.Evaluate(context.Background(), texts, runner.Options{NoMTP: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		var tile *runner.Tile
+		if tile, buf, err = m.Head(runner.Options{}).Tile(0, m.Vocab(), buf); err != nil {
+			b.Fatal(err)
+		}
+		n := ev.Starts[1]
+		dst = slices.Grow(dst[:0], n*m.Vocab())[:n*m.Vocab()]
+		for i := range texts {
+			x, err := ev.Hidden.View(ev.Starts[i], n, make([]float32, n*ev.Hidden.Width()))
+			if err != nil {
+				b.Fatal(err)
+			}
+			tile.Logits(dst, x, n)
+		}
+		ev.Close()
+	}
+	b.ReportMetric(float64(20*512*b.N)/b.Elapsed().Seconds(), "tokens/s")
+}
+
+// benchTexts are 20 texts of 512 tokens.
+func benchTexts(m *runner.Model) [][]int {
+	r := rand.New(rand.NewPCG(7, 8))
+	texts := make([][]int, 20)
+	for i := range texts {
+		for range 512 {
+			texts[i] = append(texts[i], r.IntN(m.Vocab()))
+		}
+	}
+	return texts
 }
 
 // BenchmarkGenerate decodes greedily with the embedded model: alone, with a drafted
