@@ -301,3 +301,18 @@ func (m *Model) Rounded(module string, x []float32) (rule string, y []float32, w
 	}
 	return "", x, len(x), nil
 }
+
+// AttentionMemory is what attention of the first layer takes in an evaluation of one text
+// within so many bytes: rows that pass together, what is kept of the text, scores, and keys
+// and values of the heads that are at work.
+func AttentionMemory(m *Model, tokens int, memory int64, workers int) int64 {
+	e := &evaluator{walk: &walk{pass: &pass{m: m, workers: workers}, x: &Rows{width: m.Width()}}, starts: []int{0, tokens}, budget: m.budget(memory, tokens, false)}
+	e.room = e.budget.numbers()
+	a := m.layers[0].latent()
+	gs := e.groups(a.scratch())
+	rows := gs[0].n * (a.scratch() + 3*m.hidden + 2*m.Width())
+	last := gs[len(gs)-1].segs
+	scores := workers * e.blocksOf(last, tokens).room
+	keys := max(e.room, tokens*(a.nope+a.rotated+a.valueSize))
+	return 4 * int64(rows+tokens*(a.rank+a.rotated)+scores+keys)
+}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"quern/formats/synth"
 	"quern/runner"
 )
 
@@ -65,5 +66,27 @@ func TestPieces(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Attention of DeepSeek-V3 over a text of 32k tokens takes less than 1 GiB, by the sizes of
+// what it asks for; that a whole evaluation keeps within its memory is measured by TestPeak
+// of verify/evaluation.
+func TestAttentionMemory(t *testing.T) {
+	v3 := synth.Released()
+	v3.Layers, v3.Dense, v3.Experts, v3.Inter, v3.MoEInter, v3.Vocab = 1, 1, 1, 128, 64, 128
+	dir := t.TempDir()
+	if err := v3.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	m := open(t, dir)
+	for _, workers := range []int{1, 2, 64} {
+		for _, memory := range []int64{1 << 30, 2 << 30, 64 << 30} {
+			n := runner.AttentionMemory(m, 32<<10, memory, workers)
+			t.Logf("%d workers, %d GiB: %d MiB", workers, memory>>30, n>>20)
+			if limit := max(int64(1)<<30, memory/2); n > limit {
+				t.Errorf("%d workers within %d GiB: attention takes %d MiB", workers, memory>>30, n>>20)
+			}
+		}
 	}
 }
