@@ -141,7 +141,7 @@ func TestWritersConfig(t *testing.T) {
 		if err := json.Unmarshal([]byte(c.want), &want); err != nil {
 			t.Fatal(err)
 		}
-		for _, list := range []string{"ignore", "modules_to_not_convert"} {
+		for _, list := range []string{"ignore", "ignored_layers", "modules_to_not_convert"} {
 			if entries, ok := config.Quant[list].([]any); ok {
 				if kept := slices.Contains(entries, any("model.layers.2.self_attn.q_proj")); kept != c.s.Experts {
 					t.Errorf("%s: q_proj is listed: %v", c.s.Name, kept)

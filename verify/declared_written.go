@@ -47,10 +47,10 @@ var fixed = map[string]struct {
 
 // numbers are the bits and the group of codes as they lie there, -1 for whole rows.
 func numbers(w *plan.Written) (bits int, group int64) {
-	if f, ok := fixed[w.Scheme]; ok {
-		return f.bits, f.group
-	}
 	bits, group = w.Params.Bits, w.Params.Group
+	if f, ok := fixed[w.Scheme]; ok {
+		bits, group = f.bits, f.group
+	}
 	if group == 0 || group >= w.Cols {
 		group = -1
 	}
@@ -208,12 +208,11 @@ func ofGroups(d *declaration, t *plan.Tensor) (s saying, ok bool) {
 		order := d.member("config_groups", g.Name, "weights", "actorder") == "group"
 		s.order = &order
 	}
-	if in, known := packings[format]; known && !slices.ContainsFunc(s.schemes, func(n string) bool { return slices.Contains(in, n) }) {
-		s.schemes = in // which is not that of the numbers: one of both is wrong
-	} else if known {
-		s.schemes = slices.DeleteFunc(slices.Clone(s.schemes), func(n string) bool { return !slices.Contains(in, n) })
-	} else if format != "" && format != "mixed-precision" {
-		s.schemes = []string{format}
+	if in, known := packings[format]; known {
+		s.schemes = slices.DeleteFunc(s.schemes, func(n string) bool { return !slices.Contains(in, n) })
+	}
+	if _, known := packings[format]; len(s.schemes) == 0 || !known && format != "" && format != "mixed-precision" {
+		s.schemes = []string{format} // which no codes are, or not those of the numbers
 	}
 	return s, true
 }
