@@ -25,7 +25,7 @@ type RunOptions struct {
 	Progress  func(done, total int64)
 	Begun     func(done, total int64) // see engine.Options
 	Network   int64                   // the same
-	Device    gpu.Device // nil: the processor; bytes are the same
+	Device    gpu.Device              // nil: the processor; bytes are the same
 	// Calibration is the one that a plan with weighted searches was made with.
 	Calibration Calibration
 }

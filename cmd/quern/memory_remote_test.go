@@ -72,5 +72,5 @@ func TestRemoteMemory(t *testing.T) {
 	check(64<<20, "verify", "--quiet", "--gate", "kld_mean=off", "--gate", "kld_median=off", "--gate", "same_top=off", "--gate", "mtp_drop=off",
 		"--memory", "64MiB", "--device", "cpu", "--ids", "ids.json", "--baseline", "hf://me/model", "out")
 	size = serve(t, filepath.Join(dir, "out"))
-	check(128<<20, "convert", "--to", "bf16", "--quiet", "--memory", "128MiB", "--device", "cpu", "hf://me/model", "back")
+	check(128<<20, "convert", "--to", "bf16", "--quiet", "--memory", "128MiB", "hf://me/model", "back")
 }

@@ -35,7 +35,10 @@ const forgotten = 30 * 24 * time.Hour
 func (j *verifying) identity(m *models, base *hf.Checkpoint, cks []*hf.Checkpoint, stamp func(*hf.File) (string, error)) (id record.Identity, err error) {
 	id.Add("the version of quern", convert.Version)
 	for _, o := range [][2]string{
-		{"--activations", j.activations}, {"--context", fmt.Sprint(j.chunk.Context)}, {"--score", j.chunk.Score}, {"--tokens", fmt.Sprint(j.chunk.Tokens)},
+		{"--activations", j.activations},
+		{"--context", fmt.Sprint(j.chunk.Context)},
+		{"--score", j.chunk.Score},
+		{"--tokens", fmt.Sprint(j.chunk.Tokens)},
 		{"--device", j.computes()},
 	} {
 		id.Add(o[0], o[1])

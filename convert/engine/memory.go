@@ -64,7 +64,7 @@ func divide(p *plan.Plan, o Options) (memory, error) {
 		}
 	}
 	need := fixed + perTensor*int64(len(p.Tensors)) + 2*(2*5+scratch)*least // one worker, five slabs
-	if o.Network > 0 { // a share of the whole
+	if o.Network > 0 {                                                      // a share of the whole
 		need += need * o.Network / max(o.Memory-o.Network, 1)
 	}
 	return memory{}, fmt.Errorf("--memory %s is too little for %d tensors: at least %dMiB are needed", ui.Bytes(o.Memory), len(p.Tensors), (need+1<<20-1)>>20)
