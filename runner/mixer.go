@@ -118,9 +118,12 @@ func (s *segment) kv(x textMixer) *kvCache {
 	if s.memory == nil {
 		return nil
 	}
-	c := s.memory.of(x).(interface{ kv() *kvCache }).kv()
+	c := s.memory.of(x).(interface {
+		kv() *kvCache
+		reserve(n int)
+	})
 	c.reserve(s.known)
-	return c
+	return c.kv()
 }
 
 // kvCache is what attention of one layer keeps of one text: keys and values, or the

@@ -41,4 +41,7 @@ func (c *recentCache) mark() {
 	}
 }
 
+// reserve makes no room for what will be forgotten.
+func (c *recentCache) reserve(int) {}
+
 func (c *recentCache) rewind(n int) { c.kvCache.rewind(n - c.from) }

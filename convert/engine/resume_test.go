@@ -276,10 +276,11 @@ func TestResult(t *testing.T) {
 	ck, p := mustOpen(t, tiny(), tinyShard)
 	out := filepath.Join(temp(t), "out")
 	restore(t, out, killed(t, ck, p))
-	var done int64
+	var begun, done int64
 	r, err := start(ck, p, out, func(o *engine.Options) {
 		quick(o)
 		o.Workers = 1
+		o.Begun = func(n, _ int64) { begun, done = n, n }
 		o.Progress = func(n, total int64) {
 			if n <= done || n > total {
 				t.Errorf("%d of %d bytes after %d", n, total, done)
@@ -297,8 +298,8 @@ func TestResult(t *testing.T) {
 	if want := folder(t, out)[manifest.Name]; !bytes.Equal(raw, []byte(want)) {
 		t.Error("the result's manifest is not the file's")
 	}
-	if done == 0 || r.Read != done {
-		t.Errorf("%d bytes were read, the last progress said %d", r.Read, done)
+	if begun == 0 || r.Read != done-begun {
+		t.Errorf("%d bytes were read, progress went from %d to %d", r.Read, begun, done)
 	}
 	outputs(t, folder(t, out))
 	if _, err := hf.Open(out); err != nil {
