@@ -1,5 +1,7 @@
 package runner
 
+import "runtime"
+
 // budget divides the memory of an evaluation: what the largest weights in use take comes
 // first, for those cannot be cut, then hidden states if they leave enough of the rest, and
 // scratch memory gets what remains.
@@ -63,6 +65,17 @@ func (l *layer) heaviest() int64 {
 		most = max(most, n)
 	}
 	return most
+}
+
+// much is from how many bytes on memory that was let go of is collected before as much is
+// asked for again: the collector alone begins only then, and both would be there meanwhile.
+const much = 8 << 20
+
+// reclaim frees what was let go of, if it is much.
+func reclaim(bytes int64) {
+	if bytes >= much {
+		runtime.GC()
+	}
 }
 
 // rows is how many rows of so many numbers each may pass a mixer together.

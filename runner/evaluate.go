@@ -101,6 +101,7 @@ func (m *Model) Evaluate(ctx context.Context, texts [][]int, o Options) (_ *Eval
 	if err := m.checkTexts(texts); err != nil {
 		return nil, err
 	}
+	reclaim(o.Memory) // what an evaluation before has left
 	ev := &Evaluation{Texts: texts, Starts: starts(texts, 0)}
 	load := &loader{files: m.files, progress: o.Progress, total: m.weightBytes(!o.NoMTP), most: o.Memory / 16}
 	e := &evaluator{o: o, load: load, budget: m.budget(o.Memory, ev.Starts[len(texts)], !o.NoMTP)}

@@ -23,6 +23,7 @@ type loader struct {
 	mu   sync.Mutex
 	free [][]byte
 	most int64              // bytes that are kept free
+	gone int64              // bytes that were let go of since they were collected last
 	last [readsAtOnce]*unit // that were started last; the oldest is waited for by the next one
 	nth  int                // of those that were started
 }
@@ -115,7 +116,14 @@ func (l *loader) take(n int64) []byte {
 	}
 	// What did not fit will not fit the next time either.
 	if len(l.free) > 1 {
+		for _, s := range l.free {
+			l.gone += int64(cap(s))
+		}
 		l.free = l.free[:0]
+	}
+	if l.gone > l.most {
+		reclaim(l.gone)
+		l.gone = 0
 	}
 	return make([]byte, n)
 }
@@ -130,6 +138,8 @@ func (l *loader) drop(u *unit) {
 	}
 	if cap(u.slab) > 0 && len(l.free) < 4 && kept <= l.most {
 		l.free = append(l.free, u.slab)
+	} else {
+		l.gone += int64(cap(u.slab))
 	}
 	u.slab, u.mats, u.coded = nil, nil, nil
 }

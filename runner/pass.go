@@ -229,7 +229,12 @@ func (a *arena) release(m arenaMark) { a.chunk, a.used, a.live = m.chunk, m.used
 // in use at once, where those of different blocks had chunks of their own.
 func (a *arena) settle() {
 	if a.live == 0 && len(a.chunks) > 1 {
+		n := 0
+		for _, c := range a.chunks {
+			n += len(c)
+		}
 		a.chunks, a.chunk, a.used = nil, 0, 0
+		reclaim(4 * int64(n))
 	}
 }
 

@@ -2,6 +2,7 @@ package evaluation
 
 import (
 	"context"
+	"runtime"
 	"sync"
 
 	"quern/corpus"
@@ -53,6 +54,7 @@ func (h *heads) tiles(ss []*states, fn func(first, n, id, width int), done func(
 		width = min(width, s.head.TileRows(limit))
 	}
 	span := h.span(ss)
+	runtime.GC() // what the layers have left
 	for first := 0; first < n; first += span {
 		count := min(span, n-first)
 		for _, s := range ss {

@@ -76,6 +76,7 @@ func TestPeak(t *testing.T) {
 		t.Fatal(err)
 	}
 	wide := synth.V3{Hidden: 256, Layers: 2, Dense: 1, Experts: 4, Inter: 256, MoEInter: 64, Vocab: 512, Heads: 64, QLora: 64, KVLora: 64, ShardBytes: 1 << 30}
+	heavy := synth.V3{Hidden: 1792, Layers: 2, Dense: 1, Experts: 4, Inter: 128, MoEInter: 64, Vocab: 512, Heads: 128, QLora: 384, KVLora: 128, ShardBytes: 1 << 30}
 	v3 := synth.Released()
 	v3.Layers, v3.Dense, v3.Experts, v3.Inter, v3.MoEInter, v3.Vocab, v3.Sparse = 2, 1, 32, 512, 128, 4096, false
 	for _, c := range []struct {
@@ -88,6 +89,7 @@ func TestPeak(t *testing.T) {
 		{"one text, wide heads", &wide, peakCase{Memory: 128 << 20}, 1, 1500, false},
 		{"many tokens", nil, peakCase{Memory: 64 << 20, Compare: true}, 24, 256, false},
 		{"200,000 tokens", nil, peakCase{Memory: 512 << 20, Compare: true}, 196, 1024, true},
+		{"heavy weights", &heavy, peakCase{Memory: 256 << 20}, 1, 1500, true},
 		{"one text of V3's width", &v3, peakCase{Memory: 1 << 30}, 1, 4096, true},
 		{"12,288 tokens of V3's width", &v3, peakCase{Memory: 2 << 30, Compare: true}, 12, 1024, true},
 	} {
