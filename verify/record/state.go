@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
@@ -284,12 +283,4 @@ func Prune(fsys blockio.FS, dir string, since time.Time) {
 			_, _ = (&Book{state: s}).Close(true)
 		}
 	}
-}
-
-// String says where a book lasts, for people.
-func (b *Book) String() string {
-	if b == nil || b.state == nil {
-		return "nowhere"
-	}
-	return fmt.Sprint(b.state.sink)
 }
