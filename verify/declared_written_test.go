@@ -52,7 +52,9 @@ func TestDeclaredWritten(t *testing.T) {
 		{"group_size", set("group_size", 16, weights...)},
 		{"num_bits", set("num_bits", 8, weights...)},
 		{"type", func(p patient) {
-			quantAt(p, func(m map[string]any) { m["type"] = map[string]string{"int": "float", "float": "int"}[m["type"].(string)] }, weights...)
+			quantAt(p, func(m map[string]any) {
+				m["type"] = map[string]string{"int": "float", "float": "int"}[m["type"].(string)]
+			}, weights...)
 		}},
 		{"format of the group", set("format", "naive-quantized", group...)},
 		{"format of another scheme", func(p patient) {
@@ -62,7 +64,9 @@ func TestDeclaredWritten(t *testing.T) {
 		{"no groups", set("config_groups", map[string]any{})},
 		{"ignore emptied", set("ignore", []string{})},
 		{"ignore with an expert", func(p patient) {
-			quantAt(p, func(m map[string]any) { m["ignore"] = append(m["ignore"].([]any), "model.layers.2.mlp.experts.4.up_proj") })
+			quantAt(p, func(m map[string]any) {
+				m["ignore"] = append(m["ignore"].([]any), "model.layers.2.mlp.experts.4.up_proj")
+			})
 		}},
 		{"ignore without o_proj", func(p patient) {
 			quantAt(p, func(m map[string]any) {
@@ -95,7 +99,9 @@ func TestDeclaredWritten(t *testing.T) {
 		}},
 		{"quantized_layers missing", set("quantized_layers", nil)},
 		{"ignored though it has codes", func(p patient) {
-			quantAt(p, func(m map[string]any) { m["ignore"] = append(m["ignore"].([]any), "model.layers.2.mlp.experts.4.up_proj") })
+			quantAt(p, func(m map[string]any) {
+				m["ignore"] = append(m["ignore"].([]any), "model.layers.2.mlp.experts.4.up_proj")
+			})
 		}},
 	}
 	for _, c := range []struct {

@@ -113,3 +113,18 @@ func tensorRTGroups(f *Folder) (Note, bool) {
 	}
 	return Note{}, false
 }
+
+// blocksAlone finds experts of block FP8 in ModelOpt's form where no other scheme is beside
+// it.
+func blocksAlone(f *Folder) (Note, bool) {
+	n := Note{Text: "take no experts of quant_algo FP8_PB_WO but in a checkpoint of mixed schemes"}
+	if !strings.HasPrefix(f.method(), "modelopt") || !strings.EqualFold(f.config.Quant.Algo, "FP8_PB_WO") {
+		return n, false
+	}
+	for i := range f.matrices {
+		if m := &f.matrices[i]; m.meta.Role == model.RoutedExpert {
+			n.add(m.name)
+		}
+	}
+	return n, n.Tensors > 0
+}

@@ -28,6 +28,12 @@ func TestGroupSchemes(t *testing.T) {
 		{convert.QuantizeOptions{Scheme: scheme.INT4}, serving.TensorRT, serving.Refuses, "INT4 weights", true},
 		{convert.QuantizeOptions{Scheme: scheme.MXFP4}, serving.TensorRT, serving.Refuses, "", false},
 		{convert.QuantizeOptions{Scheme: scheme.MXFP4}, serving.SGLang, serving.Refuses, "", false},
+		{convert.QuantizeOptions{Scheme: scheme.BlockFP8, Container: container.ModelOpt}, serving.SGLang, serving.Refuses, "FP8_PB_WO", true},
+		{convert.QuantizeOptions{Scheme: scheme.BlockFP8, Container: container.ModelOpt}, serving.VLLM, serving.Refuses, "FP8_PB_WO", true},
+		{convert.QuantizeOptions{Scheme: scheme.BlockFP8}, serving.VLLM, serving.Refuses, "FP8_PB_WO", false},
+		{convert.QuantizeOptions{Scheme: scheme.TensorFP8}, serving.VLLM, serving.Refuses, "FP8_PB_WO", false},
+		{convert.QuantizeOptions{Scheme: scheme.TensorFP8}, serving.Transformers, serving.Misreads, "ModelOpt", true},
+		{convert.QuantizeOptions{Scheme: scheme.ChannelFP8}, serving.Transformers, serving.Misreads, "ModelOpt", false},
 	} {
 		if got := says(planned(t, config, c.o, list).Notes(), c.engine, c.severity, c.words); got != c.says {
 			t.Errorf("%s, %s: %v", c.o.Scheme.Name, c.engine, got)

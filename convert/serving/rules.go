@@ -199,6 +199,18 @@ var rules = []rule{
 		apply:  denseMXFP4,
 	},
 	{
+		engines: []Engine{VLLM, SGLang}, severity: Refuses, remedy: "--container deepseek, which --to fp8 means by itself",
+		source: "vLLM modelopt.py, ModelOptFp8Config.FusedMoEMethodCls (0.32): of experts it is FP8 with one scale a matrix; SGLang modelopt_quant.py, ModelOptFp8Config.from_config (0.5.23): ValueError",
+		apply:  blocksAlone,
+	},
+	{
+		engines: []Engine{Transformers}, severity: Misreads, remedy: "another container, or quern convert --to bf16",
+		source: "quantizers/auto.py (5.24): a quant_method without a class is left alone; run with FP8, whose logits were off by 12",
+		apply: func(f *Folder) (Note, bool) {
+			return Note{Text: "has no reader of ModelOpt's form: takes FP8 codes for weights, without their scales, and stops at packed ones"}, strings.HasPrefix(f.method(), "modelopt")
+		},
+	},
+	{
 		engines: []Engine{TensorRT}, severity: Misreads, remedy: "remove hf_quant_config.json, or make it say what config.json says",
 		source: "modelopt_config.py (@2edf354d): hf_quant_config.json wins over the block in config.json",
 		apply: func(f *Folder) (Note, bool) {
