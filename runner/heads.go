@@ -11,7 +11,7 @@ import (
 // queryBlock is how many queries are scored at once: enough for the multiplication (a
 // multiple of the rows of its tiles), few enough that the causal half that is computed in
 // vain stays small.
-const queryBlock = 48
+const queryBlock = 96
 
 // blocks are the rows of segments, some at a time; room is for the scores of any of them.
 type blocks struct {

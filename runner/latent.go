@@ -207,17 +207,16 @@ func (a *latent) rotate(x, at []float32) {
 // one behind the other.
 func (a *latent) expanded(p *pass, out, q, lat, shared []float32, keys chosen, rows int, segs []segment) {
 	p.observe(lat, rows, a.kvB)
-	if _, goesOn := reachOf(segs); !goesOn {
-		a.over(p, out, q, known{lat, shared, rows}, keys, segs)
-		return
-	}
-	for i := range segs {
+	mark := p.arena.mark()
+	defer p.arena.release(mark)
+	w := a.keyWeights(p)
+	for i := range segs { // one by one: its keys are still in a near cache when they are used
 		s := &segs[i]
 		k := known{lat[s.first*a.rank:], shared[s.first*a.rotated:], s.n}
 		if cache := s.kv(a); cache != nil {
 			k = known{cache.a, cache.b, s.pos + s.n}
 		}
-		a.over(p, out, q, k, keys, segs[i:i+1])
+		a.over(p, out, q, w, k, keys, segs[i:i+1])
 	}
 }
 
@@ -227,13 +226,12 @@ type known struct {
 	n           int
 }
 
-// over is attention of segments over what is known of their texts: of one, or of all of
-// them where they begin with the rows of the batch.
-func (a *latent) over(p *pass, out, q []float32, k known, keys chosen, segs []segment) {
+// over is attention of a segment over what is known of its text.
+func (a *latent) over(p *pass, out, q []float32, w *cutter, k known, keys chosen, segs []segment) {
 	mark := p.arena.mark()
 	defer p.arena.release(mark)
 	qk, kv, n := a.nope+a.rotated, a.nope+a.valueSize, k.n
-	w, sinks := a.keyWeights(p), a.sinks.of(p.weights)
+	sinks := a.sinks.of(p.weights)
 	lat := p.rounded(k.lat[:n*a.rank], n, a.kvB)
 	some := min(max(p.room/(n*(qk+a.valueSize)), 1), a.heads)
 	widest, _ := reachOf(segs)
@@ -268,13 +266,9 @@ func (a *latent) over(p *pass, out, q []float32, k known, keys chosen, segs []se
 		p.jobs(count*len(blocks.all), n*qk, func(job, worker int) {
 			i, b := job/len(blocks.all), &blocks.all[job%len(blocks.all)]
 			s, head := &segs[b.seg], first+i
-			at := s.first
-			if s.memory != nil {
-				at = 0
-			}
 			h.block(
 				out[((s.first+b.first)*a.heads+head)*a.valueSize:], a.heads*a.valueSize, q[((s.first+b.first)*a.heads+head)*qk:], a.heads*qk,
-				attended{allKeys[(i*n+at)*qk:], qk, allValues[(i*n+at)*a.valueSize:], a.valueSize, finite[i]},
+				attended{allKeys[i*n*qk:], qk, allValues[i*n*a.valueSize:], a.valueSize, finite[i]},
 				s, b, scores[worker*blocks.room:][:blocks.room], sinkOf(sinks, head),
 			)
 		})
