@@ -19,8 +19,10 @@ func timeless(t *testing.T, raw string) map[string]any {
 		t.Fatalf("%v: %.200s", err, raw)
 	}
 	delete(r, "tokens_per_second")
-	if m, ok := r["model"].(map[string]any); ok {
-		delete(m, "tokens_per_second")
+	for _, name := range []string{"model", "model_deployment"} {
+		if m, ok := r[name].(map[string]any); ok {
+			delete(m, "tokens_per_second")
+		}
 	}
 	return r
 }
