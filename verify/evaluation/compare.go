@@ -84,18 +84,20 @@ func (x *Held) Compare(ctx context.Context, quant *runner.Model, o Options) (c, 
 	return c, static, nil
 }
 
-// ways runs quant in each way that is asked for.
-func (x *Held) ways(ctx context.Context, quant *runner.Model, o Options) (*Ways, error) {
-	return waysOf(quant, o, func(o Options, w way) (*Findings, error) { return x.against(ctx, quant, o, w) })
+// ways runs quant in each way that asked asks for.
+func (x *Held) ways(ctx context.Context, quant *runner.Model, asked Options) (*Ways, error) {
+	return waysOf(quant, asked, func(o Options, w way) (*Findings, error) { return x.against(ctx, quant, asked, o, w) })
 }
 
-// against runs quant once, unless that was done before.
-func (x *Held) against(ctx context.Context, quant *runner.Model, o Options, w way) (*Findings, error) {
+// against runs quant once, unless that was done before. The baseline is run as was asked
+// for, whichever way of quant is the first that needs it: a run that goes on may begin
+// with the second.
+func (x *Held) against(ctx context.Context, quant *runner.Model, asked, o Options, w way) (*Findings, error) {
 	name := o.Name + w.name
 	if f := kept(o.Records, name); f != nil {
 		return f, nil
 	}
-	if err := x.run(ctx, o); err != nil {
+	if err := x.run(ctx, asked); err != nil {
 		return nil, err
 	}
 	base, a, chunks := x.model, x.states, x.chunks

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 
 	"quern/convert"
 	"quern/corpus"
+	"quern/fp8"
 	"quern/internal/blockio/faultfs"
 	"quern/internal/invalid"
 	"quern/runner"
@@ -183,4 +185,25 @@ func TestKilled(t *testing.T) {
 		t.Errorf("of %d calls only %d runs went on at a layer", calls, goneOn)
 	}
 	t.Logf("%d calls, %d runs went on at a layer", calls, goneOn)
+}
+
+// A run that goes on with its second way runs a baseline that is quantized itself as the
+// first one did: its inputs are not rounded because those of the checkpoint now are.
+func TestSecondWay(t *testing.T) {
+	p := newPair(t, "qwen3", convert.QuantizeOptions{})
+	p.base = open(t, quantized(t, goldens+"qwen3", convert.QuantizeOptions{Search: fp8.SearchMSE}))
+	whole := record.New()
+	if err := Share(t.Context(), p.base, p.quant, p.chunks, 0, len(p.chunks), Options{Records: whole, Deployment: true}); err != nil {
+		t.Fatal(err)
+	}
+	cut := record.New()
+	raw, _ := whole.Get(plainly.name)
+	cut.Put(plainly.name, raw)
+	if err := Share(t.Context(), p.base, p.quant, p.chunks, 0, len(p.chunks), Options{Records: cut, Deployment: true}); err != nil {
+		t.Fatal(err)
+	}
+	want, got := kept(whole, deployed.name), kept(cut, deployed.name)
+	if want == nil || got == nil || !slices.Equal(want.Tokens, got.Tokens) {
+		t.Error("other figures than those of one run")
+	}
 }
