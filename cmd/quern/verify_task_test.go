@@ -44,10 +44,17 @@ func TestVerifyTasks(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "other", "quern-manifest.json")); err != nil {
 		t.Fatal(err)
 	}
+	another := filepath.Join(dir, "else", "verify.txt") // two texts may have one name
+	if err := os.MkdirAll(filepath.Dir(another), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(another, []byte("A text of the same name is another text."), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for name, args := range map[string][]string{
 		"bytes":    {"out"},
 		"weights":  {"--baseline", "model", "out"},
-		"one":      {"--text", "model/verify.txt", "--tokens", "700", "out"},
+		"one":      {"--text", "else/verify.txt", "--text", "model/verify.txt", "--tokens", "700", "out"},
 		"two":      {"--baseline", "model", "--text", "model/verify.txt", "--text", "model/tokenizer_config.json", "--tokens", "1200", "--context", "128", "out"},
 		"rounded":  {"--baseline", "model", "--activations", "fp8", "--text", "model/verify.txt", "--tokens", "600", "--context", "64", "out"},
 		"failing":  {"--baseline", "out", "--text", "model/verify.txt", "--tokens", "300", "--context", "64", "other"},

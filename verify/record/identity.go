@@ -16,22 +16,22 @@ func (id *Identity) Add(name, value string) { *id = append(*id, Field{name, valu
 
 // Difference says in what other differs from id, the first thing of it; "" if in nothing.
 func (id Identity) Difference(other Identity) string {
-	its := map[string]string{}
+	its := map[string][]string{} // two texts may have one name, and lie in different folders
 	for _, f := range other {
-		its[f.Name] = f.Value
+		its[f.Name] = append(its[f.Name], f.Value)
 	}
 	for _, f := range id {
-		v, ok := its[f.Name]
+		v := its[f.Name]
 		switch {
-		case !ok:
+		case len(v) == 0:
 			return fmt.Sprintf("it has no %s", f.Name)
-		case v != f.Value:
-			return difference(f.Name, f.Value, v)
+		case v[0] != f.Value:
+			return difference(f.Name, f.Value, v[0])
 		}
-		delete(its, f.Name)
+		its[f.Name] = v[1:]
 	}
 	for _, f := range other {
-		if _, more := its[f.Name]; more {
+		if len(its[f.Name]) > 0 {
 			return fmt.Sprintf("it has %s", f.Name)
 		}
 	}

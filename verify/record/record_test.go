@@ -228,6 +228,24 @@ func TestShortAndOld(t *testing.T) {
 	}
 }
 
+// Fields may have one name: texts of two folders do.
+func TestSameNames(t *testing.T) {
+	two := Identity{{`the text "a"`, "1"}, {`the text "a"`, "2"}}
+	for _, c := range []struct {
+		of   Identity
+		says string
+	}{
+		{two, ""},
+		{Identity{two[1], two[0]}, `the text "a" is "2" instead of "1"`},
+		{two[:1], `it has no the text "a"`},
+		{append(slices.Clone(two), two[0]), `it has the text "a"`},
+	} {
+		if d := two.Difference(c.of); d != c.says {
+			t.Errorf("%v: %q instead of %q", c.of, d, c.says)
+		}
+	}
+}
+
 // Parts are read as they were written, or not at all.
 func TestPart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "parts")
