@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,6 +63,9 @@ func (j *verifying) identity(m *models, base *hf.Checkpoint, cks []*hf.Checkpoin
 			id.Add(fmt.Sprintf("%q %s", f.Name, what), digest(f.Header.Digest[:], s))
 		}
 		id.Add("config.json "+what, digest(ck.ConfigRaw))
+		if err := told(&id, ck, what); err != nil {
+			return nil, err
+		}
 	}
 	for _, s := range m.sources {
 		id.Add(fmt.Sprintf("the text %q", s.Name), s.Digest)
@@ -71,6 +76,32 @@ func (j *verifying) identity(m *models, base *hf.Checkpoint, cks []*hf.Checkpoin
 	}
 	id.Add("what the tokenizer makes of the texts", hex.EncodeToString(tokens.Sum(nil)))
 	return id, nil
+}
+
+// told adds the other files of a checkpoint that findings depend on: how it was made, so
+// how it would be made anew; which numbers its experts had; and its quantization where
+// config.json does not tell it.
+func told(id *record.Identity, ck *hf.Checkpoint, what string) error {
+	if ck.Dir == "" {
+		return nil // a single file
+	}
+	for _, name := range append([]string{hf.ManifestName, hf.PlacementName}, hf.QuantizationNames...) {
+		o, err := ck.Folder.Open(context.Background(), name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		h := blake3.New()
+		_, err = io.Copy(h, io.NewSectionReader(o, 0, o.Size()))
+		_ = o.Close()
+		if err != nil {
+			return fmt.Errorf("reading %q: %w", store.Path(ck.Folder, name), err)
+		}
+		id.Add(name+" "+what, hex.EncodeToString(h.Sum(nil)))
+	}
+	return nil
 }
 
 // computes is the kind of device.
