@@ -10,6 +10,7 @@ import (
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
+	"quern/formats/safetensors"
 )
 
 // Manifests says in what two checkpoints differ, by what quern wrote down of them.
@@ -82,7 +83,7 @@ const maxMoved = 10
 var numbers = regexp.MustCompile(`\b\d+\b`)
 
 func manifests(a, b *Record) *Manifests {
-	d := &Manifests{A: made(a), B: made(b), SameInput: sameInput(&a.Manifest.Input, &b.Manifest.Input), Options: options(a.Manifest.Options, b.Manifest.Options)}
+	d := &Manifests{A: made(a), B: made(b), SameInput: sameInput(&a.Manifest.Input, &b.Manifest.Input), Options: options(a.Manifest.Options, b.Manifest.Options), Groups: []Group{}, Moved: []Moved{}}
 	groups := map[string]*Group{}
 	group := func(t *manifest.Tensor) *Group {
 		name := numbers.ReplaceAllString(strings.TrimSuffix(t.Name, path.Ext(t.Name)), "*")
@@ -94,7 +95,7 @@ func manifests(a, b *Record) *Manifests {
 		return g
 	}
 	ofB := map[string]*manifest.Tensor{}
-	digests := map[string]bool{}
+	left := map[string][]*manifest.Tensor{} // what only B has, by digest
 	for i := range b.Manifest.Tensors {
 		t := &b.Manifest.Tensors[i]
 		ofB[t.Name] = t
@@ -107,7 +108,7 @@ func manifests(a, b *Record) *Manifests {
 	for name, t := range ofB {
 		if !ofA[name] {
 			d.OnlyB++
-			digests[t.BLAKE3] = true
+			left[t.BLAKE3] = append(left[t.BLAKE3], t)
 		}
 	}
 	for i := range a.Manifest.Tensors {
@@ -118,7 +119,7 @@ func manifests(a, b *Record) *Manifests {
 		switch {
 		case other == nil:
 			d.OnlyA++
-			if digests[t.BLAKE3] {
+			if slices.ContainsFunc(left[t.BLAKE3], func(o *manifest.Tensor) bool { return alike(t, o) }) {
 				d.Renamed++
 			}
 		case alike(t, other):
@@ -164,13 +165,13 @@ func made(r *Record) Made {
 	return x
 }
 
-// bytesOf is the size of a tensor's data; 0 of a dtype that is not known.
+// bytesOf is the size of a tensor's data; 0 of a shape that no tensor can have.
 func bytesOf(t *manifest.Tensor) int64 {
-	bits := t.DType.Bits()
-	for _, n := range t.Shape {
-		bits *= n
+	n, err := safetensors.SizeOf(t.DType, t.Shape)
+	if err != nil {
+		return 0
 	}
-	return (bits + 7) / 8
+	return n
 }
 
 // sameInput compares what was read, but for the names of the files.

@@ -45,12 +45,13 @@ type Gate struct {
 	B    *verify.Gate `json:"b"`
 }
 
-// Role is the ratio of signal to noise of the weights of a role, in dB: nil where the
-// side has no such weights, and infinite, null in JSON, where they are exact.
+// Role is the ratio of signal to noise of the weights of a role, in dB: nil, and not in
+// JSON, where the side has no such weights, and infinite, null in JSON, where they are
+// exact.
 type Role struct {
 	Name string          `json:"name"`
-	A    *metrics.Figure `json:"a_sqnr_db"`
-	B    *metrics.Figure `json:"b_sqnr_db"`
+	A    *metrics.Figure `json:"a_sqnr_db,omitempty"`
+	B    *metrics.Figure `json:"b_sqnr_db,omitempty"`
 }
 
 func reports(a, b *Record) *Reports {
@@ -113,7 +114,8 @@ func remarks(a, b *verify.Report) []string {
 	if a.Baseline != b.Baseline {
 		list = append(list, fmt.Sprintf("the baselines are %q and %q: what is measured against them compares only if they hold the same model", a.Baseline, b.Baseline))
 	}
-	if a.Metrics == nil || b.Metrics == nil {
+	n, m := tokens(a), tokens(b)
+	if n == 0 || m == 0 {
 		return list
 	}
 	s, t := a.Setup, b.Setup
@@ -122,8 +124,8 @@ func remarks(a, b *verify.Report) []string {
 		return append(list, "a report does not say which texts the model read")
 	case !slices.EqualFunc(s.Sources, t.Sources, func(x, y verify.TextSource) bool { return x.Digest == y.Digest }):
 		list = append(list, "the models read other texts: figures of what they say do not compare")
-	case a.Metrics.Tokens != b.Metrics.Tokens || s.Context != t.Context || s.Score != t.Score:
-		list = append(list, fmt.Sprintf("%d and %d tokens were scored, in chunks of %d and %d: figures compare only roughly", a.Metrics.Tokens, b.Metrics.Tokens, s.Context, t.Context))
+	case n != m || s.Context != t.Context || s.Score != t.Score:
+		list = append(list, fmt.Sprintf("%d and %d tokens were scored, in chunks of %d and %d: figures compare only roughly", n, m, s.Context, t.Context))
 	}
 	if s.Activations != t.Activations {
 		list = append(list, fmt.Sprintf("activations are %s and %s", s.Activations, t.Activations))
@@ -131,57 +133,78 @@ func remarks(a, b *verify.Report) []string {
 	return list
 }
 
-// measures are the figures of models that are shown, in their order.
-var measures = []struct {
-	name string
-	of   func(*metrics.Summary) (value, uncertainty *metrics.Figure)
-}{
-	{"perplexity", func(s *metrics.Summary) (*metrics.Figure, *metrics.Figure) {
-		return &s.PPLQuant, &s.PPLQuantUncertainty
-	}},
-	{"mean KLD", func(s *metrics.Summary) (*metrics.Figure, *metrics.Figure) { return &s.KLDMean, &s.KLDMeanUncertainty }},
-	{"median KLD", func(s *metrics.Summary) (*metrics.Figure, *metrics.Figure) {
-		return &s.KLDMedian, &s.KLDMedianUncertainty
-	}},
-	{"99 % KLD", func(s *metrics.Summary) (*metrics.Figure, *metrics.Figure) { return &s.KLDP99, nil }},
-	{"largest KLD", func(s *metrics.Summary) (*metrics.Figure, *metrics.Figure) { return &s.KLDMax, nil }},
-	{"same top", func(s *metrics.Summary) (*metrics.Figure, *metrics.Figure) { return &s.SameTop, &s.SameTopUncertainty }},
+// tokens is how many tokens the figures of a report are of, 0 where no model was run.
+func tokens(r *verify.Report) int {
+	switch {
+	case r.Metrics != nil:
+		return r.Metrics.Tokens
+	case r.Single != nil:
+		return r.Single.Metrics.Tokens
+	}
+	return 0
 }
 
+// measures are the figures of models that are shown, in their order: of a report nil where
+// it has none.
+var measures = []struct {
+	name string
+	of   func(*verify.Report) (value, uncertainty *metrics.Figure)
+}{
+	{"perplexity", func(r *verify.Report) (*metrics.Figure, *metrics.Figure) {
+		switch {
+		case r.Metrics != nil:
+			return &r.Metrics.PPLQuant, &r.Metrics.PPLQuantUncertainty
+		case r.Single != nil:
+			return &r.Single.Metrics.PPL, &r.Single.Metrics.PPLUncertainty
+		}
+		return nil, nil
+	}},
+	{"mean KLD", ofTwo(func(s *metrics.Summary) (*metrics.Figure, *metrics.Figure) { return &s.KLDMean, &s.KLDMeanUncertainty })},
+	{"median KLD", ofTwo(func(s *metrics.Summary) (*metrics.Figure, *metrics.Figure) {
+		return &s.KLDMedian, &s.KLDMedianUncertainty
+	})},
+	{"99 % KLD", ofTwo(func(s *metrics.Summary) (*metrics.Figure, *metrics.Figure) { return &s.KLDP99, nil })},
+	{"largest KLD", ofTwo(func(s *metrics.Summary) (*metrics.Figure, *metrics.Figure) { return &s.KLDMax, nil })},
+	{"same top", ofTwo(func(s *metrics.Summary) (*metrics.Figure, *metrics.Figure) { return &s.SameTop, &s.SameTopUncertainty })},
+	{"drafts accepted", func(r *verify.Report) (*metrics.Figure, *metrics.Figure) {
+		if r.MTP == nil {
+			return nil, nil
+		}
+		return &r.MTP.AcceptanceQuant, &r.MTP.UncertaintyQuant
+	}},
+	{"mean KLD, inputs rounded", deployed(func(s *metrics.Summary) (*metrics.Figure, *metrics.Figure) { return &s.KLDMean, &s.KLDMeanUncertainty })},
+	{"same top, inputs rounded", deployed(func(s *metrics.Summary) (*metrics.Figure, *metrics.Figure) { return &s.SameTop, &s.SameTopUncertainty })},
+}
+
+// summaryFigure is a figure of two models.
+type summaryFigure func(*metrics.Summary) (value, uncertainty *metrics.Figure)
+
+func ofTwo(f summaryFigure) func(*verify.Report) (value, uncertainty *metrics.Figure) {
+	return func(r *verify.Report) (*metrics.Figure, *metrics.Figure) { return f.in(r.Metrics) }
+}
+
+// deployed is f with inputs rounded as engines do, beside the one without.
+func deployed(f summaryFigure) func(*verify.Report) (value, uncertainty *metrics.Figure) {
+	return func(r *verify.Report) (*metrics.Figure, *metrics.Figure) { return f.in(r.Deployment) }
+}
+
+func (f summaryFigure) in(s *metrics.Summary) (value, uncertainty *metrics.Figure) {
+	if s == nil {
+		return nil, nil
+	}
+	return f(s)
+}
+
+// figures are those that one of two reports has.
 func figures(a, b *verify.Report) []Figure {
 	list := []Figure{}
-	if a.Metrics == nil && b.Metrics == nil {
-		if a.Single == nil && b.Single == nil {
-			return list
-		}
-		f := Figure{Name: measures[0].name}
-		if s := a.Single; s != nil {
-			f.A, f.UA = &s.Metrics.PPL, &s.Metrics.PPLUncertainty
-		}
-		if s := b.Single; s != nil {
-			f.B, f.UB = &s.Metrics.PPL, &s.Metrics.PPLUncertainty
-		}
-		return append(list, f)
-	}
 	for _, m := range measures {
 		f := Figure{Name: m.name}
-		if a.Metrics != nil {
-			f.A, f.UA = m.of(a.Metrics)
+		f.A, f.UA = m.of(a)
+		f.B, f.UB = m.of(b)
+		if f.A != nil || f.B != nil {
+			list = append(list, f)
 		}
-		if b.Metrics != nil {
-			f.B, f.UB = m.of(b.Metrics)
-		}
-		list = append(list, f)
 	}
-	if a.MTP == nil && b.MTP == nil {
-		return list
-	}
-	f := Figure{Name: "drafts accepted"}
-	if a.MTP != nil {
-		f.A, f.UA = &a.MTP.AcceptanceQuant, &a.MTP.UncertaintyQuant
-	}
-	if b.MTP != nil {
-		f.B, f.UB = &b.MTP.AcceptanceQuant, &b.MTP.UncertaintyQuant
-	}
-	return append(list, f)
+	return list
 }
