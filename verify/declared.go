@@ -28,7 +28,11 @@ var methods = map[string][]string{
 // declared says what config.json tells of the quantization that the tensors do not
 // bear out.
 func (s *side) declared() []string {
-	return s.declaredBy(s.c.Config.Quant, s.quantizationValue())
+	root := s.quantizationValue()
+	if root == nil && sideFile(s.c, besideName) != nil {
+		return nil // it is declared there, see declaredBeside
+	}
+	return s.declaredBy(s.c.Config.Quant, root, false)
 }
 
 // quantizationValue is what config.json says of the quantization; nil if it says nothing.
@@ -47,7 +51,9 @@ func (s *side) quantizationValue() *strictjson.Value {
 // engines read it alone.
 const besideName = "hf_quant_config.json"
 
-// declaredBeside says the same of that file.
+// declaredBeside says the same of that file. Beside a config.json of another program it
+// tells of the modules that it lists, and config.json of the others: DeepSeek-V4's in FP8
+// beside experts in NVFP4 (formats-2026 §4.1).
 func (s *side) declaredBeside() []string {
 	f := sideFile(s.c, besideName)
 	if f == nil {
@@ -64,14 +70,18 @@ func (s *side) declaredBeside() []string {
 	if in := v.Get("quantization"); in != nil {
 		v = in
 	}
-	return s.declaredBy(q, v)
+	some := q.Algo == "MIXED_PRECISION" && s.quantizationValue() != nil && !strings.HasPrefix(s.c.Config.Quant.Method, "modelopt")
+	return s.declaredBy(q, v, some)
 }
 
-// declaredBy holds q, which was read from root, against the tensors.
-func (s *side) declaredBy(q *model.Quantization, root *strictjson.Value) []string {
+// declaredBy holds q, which was read from root, against the tensors: if some is set against
+// those of modules that it lists.
+func (s *side) declaredBy(q *model.Quantization, root *strictjson.Value, some bool) []string {
 	d := declaration{side: s, q: q, root: root}
 	for i := range s.tensors {
-		d.add(&s.tensors[i])
+		if !some || d.layer(s.tensors[i].Meta.Module) != nil {
+			d.add(&s.tensors[i])
+		}
 	}
 	coded := len(d.codes) + len(d.packed)
 	switch {
@@ -80,9 +90,6 @@ func (s *side) declaredBy(q *model.Quantization, root *strictjson.Value) []strin
 	case d.q == nil && coded == 0:
 		return nil
 	case d.q == nil:
-		if sideFile(s.c, besideName) != nil {
-			return nil // it is declared there
-		}
 		first, what := slices.Concat(d.codes, d.packed)[0], "FP8 codes"
 		if len(d.codes) == 0 {
 			what = "codes"

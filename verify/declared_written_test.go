@@ -2,10 +2,14 @@ package verify_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"quern/convert"
@@ -146,4 +150,66 @@ func TestDeclaredWritten(t *testing.T) {
 			})
 		}
 	}
+}
+
+// What NVIDIA releases is no damage: older ones declare the quantization in
+// hf_quant_config.json alone, and DeepSeek-V4's keeps quant_method fp8 for what is not
+// experts, of which that file says nothing.
+func TestDeclaredReleased(t *testing.T) {
+	src := model(t)
+	passes := func(p patient, want bool) {
+		t.Helper()
+		r, err := verify.Integrity(context.Background(), open(t, p.dir), verify.Options{Workers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(r.Gates, func(g verify.Gate) bool { return g.Name == "config" })
+		if g := r.Gates[i]; g.Passed != want {
+			t.Errorf("%+v", g)
+		}
+	}
+	beside := func(p patient, change func(m map[string]any)) {
+		p.json("hf_quant_config.json", func(m map[string]any) { change(at(m, "quantization")) })
+	}
+	p := patient{t, quantized(t, src, convert.QuantizeOptions{Scheme: scheme.NVFP4, Keep: []string{"*.self_attn.*"}})}
+	p.remove(manifest.Name)
+	p.set("quantization_config", nil)
+	passes(p, true)
+	beside(p, func(m map[string]any) { m["exclude_modules"] = []string{"lm_head"} })
+	passes(p, false)
+
+	p = patient{t, quantized(t, src, convert.QuantizeOptions{})}
+	p.remove(manifest.Name)
+	routed := func(name string, _ *entry) bool { return strings.Contains(name, ".experts.") }
+	p.tensors(func(l map[string]*entry) {
+		maps.DeleteFunc(l, routed)
+		nvfp4 := patient{t, quantized(t, src, convert.QuantizeOptions{Scheme: scheme.NVFP4})}
+		nvfp4.tensors(func(list map[string]*entry) {
+			for name, e := range list {
+				if routed(name, e) {
+					l[name] = e
+				}
+			}
+		})
+	})
+	layers := map[string]any{}
+	for i := 1; i <= 4; i++ {
+		layers[fmt.Sprintf("model.layers.%d.mlp.experts", i)] = map[string]any{"quant_algo": "NVFP4", "group_size": 16}
+	}
+	both := map[string]any{"quant_algo": "MIXED_PRECISION", "quantized_layers": layers}
+	quantAt(p, func(m map[string]any) {
+		maps.Copy(m, both)
+		m["moe_quant_algo"] = "NVFP4"
+	})
+	both["exclude_modules"] = []string{"*.self_attn.*", "*.shared_experts.*", "lm_head"}
+	raw, err := json.Marshal(map[string]any{"quantization": both})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(p.dir, "hf_quant_config.json"), raw)
+	passes(p, true)
+	beside(p, func(m map[string]any) {
+		at(m, "quantized_layers", "model.layers.2.mlp.experts")["quant_algo"] = "FP8"
+	})
+	passes(p, false)
 }
