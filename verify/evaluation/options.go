@@ -45,13 +45,16 @@ type Options struct {
 // come, as one of all tokens and of its text's, and in the sorted lists of quantiles.
 const figureBytes = 768
 
+// foundBytes is about what the findings of a token take beside its record.
+const foundBytes = 160
+
 // free is what is left of the memory.
 func (o *Options) free() int64 {
 	m := o.Memory
 	if m <= 0 {
 		m = runner.DefaultMemory
 	}
-	return max(m-o.held, 1)
+	return max(m-o.held-o.Records.Bytes(), 1)
 }
 
 // holding are the options beside so many bytes more, and the figures of chunks if there

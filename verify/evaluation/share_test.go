@@ -207,3 +207,18 @@ func TestSecondWay(t *testing.T) {
 		t.Error("other figures than those of one run")
 	}
 }
+
+// The second way has the memory that findings of the first and all records leave.
+func TestWaysHold(t *testing.T) {
+	p := newPair(t, "qwen3", convert.QuantizeOptions{})
+	book := record.New()
+	var free []int64
+	_, err := waysOf(p.quant, Options{Memory: 1 << 20, Deployment: true, Records: book}, func(o Options, w way) (*Findings, error) {
+		free = append(free, o.free())
+		book.Put(w.name, make([]byte, 1000))
+		return &Findings{Tokens: make([]metrics.Token, 100)}, nil
+	})
+	if want := []int64{1 << 20, 1<<20 - 1000 - 100*foundBytes}; err != nil || !slices.Equal(free, want) {
+		t.Errorf("%d %v, want %d", free, err, want)
+	}
+}

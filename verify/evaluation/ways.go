@@ -41,6 +41,7 @@ func waysOf(quant *runner.Model, o Options, run func(Options, way) (*Findings, e
 	if w.Rounded, err = rounded(quant); err != nil {
 		return nil, err
 	}
+	o.held += foundBytes * int64(len(w.Plain.Tokens)+len(w.Plain.Alone))
 	switch {
 	case o.Deployment && !o.Emulate && quant.RoundsInputs():
 		o.Emulate = true

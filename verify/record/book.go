@@ -13,6 +13,7 @@ type Book struct {
 	mu      sync.Mutex
 	records map[string][]byte
 	names   []string // in the order in which they came
+	bytes   int64    // of the records
 	state   *state   // where it lasts; nil: it does not
 }
 
@@ -45,6 +46,7 @@ func (b *Book) Put(name string, data []byte) {
 func (b *Book) add(name string, data []byte) {
 	if _, there := b.records[name]; !there {
 		b.records[name] = data
+		b.bytes += int64(len(data))
 		b.names = append(b.names, name)
 	}
 }
@@ -77,6 +79,16 @@ func (b *Book) Len() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.records)
+}
+
+// Bytes is the memory that the records take.
+func (b *Book) Bytes() int64 {
+	if b == nil {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes
 }
 
 // Due reports whether it is time to save a state of n bytes: some seconds after the last,
