@@ -48,7 +48,7 @@ func TestImports(t *testing.T) {
 		"quern/formats/hf":        {"quern/formats", "quern/store", "quern/internal"},
 		"quern/formats/tokenizer": {"quern/store", "quern/internal"},
 		"quern/store":             {"quern/store", "quern/internal"},
-		"quern/difference":        {"quern/verify", "quern/convert/manifest", "quern/convert/plan", "quern/store", "quern/internal"},
+		"quern/difference":        {"quern/verify", "quern/convert/manifest", "quern/convert/plan", "quern/formats/safetensors", "quern/store", "quern/internal"},
 		"quern/task":              {},
 		"quern/emit":              {},
 		"quern/internal":          {"quern/internal"},

@@ -42,6 +42,7 @@ var reachesFiles = map[string]string{
 	"runner/rows.go":                    "a nameless file of activations",
 	"corpus/ids.go":                     "the user's list of token ids, which may be a pipe",
 	"verify/evaluation/reference.go":    "a temporary folder for outputs",
+	"verify/evaluation/routes.go":       "a temporary file for choices of experts",
 	"convert/engine/available_linux.go": "/proc/meminfo",
 	"calibrate/run.go":                  "the calibration file's own working files",
 	"verify/evaluation/routes.go":       "a nameless file of choices of experts",
