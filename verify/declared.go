@@ -95,6 +95,8 @@ func (s *side) declaredBy(q *model.Quantization, root *strictjson.Value, some bo
 			what = "codes"
 		}
 		return []string{fmt.Sprintf("no quantization_config, but %d modules have %s, %s first: engines would read them as weights", coded, what, first.Meta.Module)}
+	case coded == 0 && slices.ContainsFunc(s.tensors, func(t plan.Tensor) bool { return isCodes(&t) }):
+		return nil // of an embedding (modules_to_convert): no linear is said to have any
 	case coded == 0:
 		return []string{fmt.Sprintf("quantization_config says %q, but no weight has codes", d.q.Method)}
 	}

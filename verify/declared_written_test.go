@@ -15,6 +15,7 @@ import (
 	"quern/convert"
 	"quern/convert/container"
 	"quern/convert/manifest"
+	"quern/formats/safetensors"
 	"quern/internal/invalid"
 	"quern/scheme"
 	"quern/verify"
@@ -212,4 +213,18 @@ func TestDeclaredReleased(t *testing.T) {
 		at(m, "quantized_layers", "model.layers.2.mlp.experts")["quant_algo"] = "FP8"
 	})
 	passes(p, false)
+
+	// An embedding alone in FP8 (modules_to_convert) has codes, too.
+	p = patient{t, filepath.Join(t.TempDir(), "embedding")}
+	if err := os.CopyFS(p.dir, os.DirFS(src)); err != nil {
+		t.Fatal(err)
+	}
+	p.set("quantization_config", map[string]any{"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": []int{128, 128}, "modules_to_convert": []string{"model.embed_tokens"}})
+	passes(p, false)
+	p.tensors(func(l map[string]*entry) {
+		e := l["model.embed_tokens.weight"]
+		e.dtype, e.data = safetensors.F8E4M3, make([]byte, len(e.data)/2)
+		l["model.embed_tokens.weight_scale"] = &entry{"model.embed_tokens.weight_scale", safetensors.F32, nil, []byte{0, 0, 0x80, 0x3f}}
+	})
+	passes(p, true)
 }
