@@ -168,7 +168,7 @@ func (q *quantizer) inputBrought(t, b *plan.Tensor) *plan.Tensor {
 
 // inputConstant is the input scale of weight t as its form has it.
 func (q *quantizer) inputConstant(t *plan.Tensor, scale float32, uncovered bool) *plan.Tensor {
-	param, value, shape := q.formOf(t).InputScaleOf(scale)
+	param, value, shape := q.formOf(t).InputScaleOf(t.Meta.Param, scale)
 	s := constant(t, t.Meta.Module, param, value)
 	s.Shape, s.Meta.ScaleOf, s.Uncovered = shape, t.Name, uncovered
 	return &s
@@ -184,6 +184,9 @@ func alone(t *plan.Tensor) string {
 
 // inputAmax is the largest magnitude of what weight t is applied to.
 func (q *quantizer) inputAmax(t *plan.Tensor) (amax float32, reached bool, err error) {
+	if t.Meta.Whole {
+		return q.stackAmax(t)
+	}
 	module, reached, err := q.statistics(t)
 	if err != nil || !reached {
 		return 0, false, err

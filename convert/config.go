@@ -103,6 +103,7 @@ func (q *quantizer) described(p *plan.Plan, list *modules.List) (*container.Desc
 		if err != nil {
 			return nil, err
 		}
+		s = s.Plain() // which config.json has words for
 		d.Schemes[t.Meta.Module] = s
 		if also := modules.Decoder(&t.Meta); list.Names(also) {
 			d.Schemes[also] = s

@@ -28,6 +28,10 @@ func (q *quantizer) decide(p *plan.Plan) error {
 			}
 		case !isFloat && t.Meta.Role.Linear() && t.Meta.Param == "weight":
 			return invalid.Errorf("tensor %q: a %s weight of dtype %s cannot be quantized; only BF16, F16, F32, F64 and block FP8 can", t.Name, t.Meta.Role, t.DType)
+		case t.Meta.Whole && len(t.Shape) == 3:
+			if err := q.stack(p, i); err != nil {
+				return err
+			}
 		case !t.Meta.Quantize:
 		case t.Meta.Fused3D: // splitExperts left it whole
 			t.Why = q.keepFused(t)

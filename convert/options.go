@@ -152,7 +152,7 @@ func (o *QuantizeOptions) ByCalibration() bool {
 func (o *QuantizeOptions) params(s *scheme.Scheme, form *container.Form) scheme.Params {
 	p := form.Params()
 	for _, x := range o.settings() {
-		if x.given && x.has(s) {
+		if x.given && x.has(s.Plain()) {
 			x.set(&p)
 		}
 	}

@@ -23,7 +23,7 @@ func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
 		return nil, err
 	}
 	q := quantizer{QuantizeOptions: o, checkpoint: c, listed: listedIn(c)}
-	if err := q.choose(); err != nil {
+	if err := q.choose(p); err != nil {
 		return nil, err
 	}
 	p.Tool, p.Command = tool, "quantize"
@@ -35,7 +35,7 @@ func PlanQuantize(c *hf.Checkpoint, o QuantizeOptions) (*plan.Plan, error) {
 			return nil, err
 		}
 	}
-	o.Range = q.Range
+	o.Range, o.Container = q.Range, q.Container
 	p.Options, p.Card = o.list(), true
 	if err := p.Pack(o.ShardSize); err != nil {
 		return nil, err
@@ -60,18 +60,19 @@ type quantizer struct {
 }
 
 // choose completes what the options leave open.
-func (q *quantizer) choose() error {
+func (q *quantizer) choose(p *plan.Plan) error {
 	q.Scheme = q.scheme()
 	name := ""
 	if q.Container != nil {
 		name = q.Container.Name
 	}
-	c, err := container.For(name, q.Schemes()...)
+	schemes := q.stacked(p)
+	c, err := container.For(name, schemes...)
 	if err != nil {
 		return &UsageError{err.Error()}
 	}
 	q.Container = c
-	if q.StaticActivations && !slices.ContainsFunc(q.Schemes(), func(s *scheme.Scheme) bool { return !c.Forms[s.Name].Dynamic }) {
+	if q.StaticActivations && !slices.ContainsFunc(schemes, func(s *scheme.Scheme) bool { return !c.Forms[s.Name].Dynamic }) {
 		return &UsageError{fmt.Sprintf("--to %s with --act-scales static: container %s has no fixed scales of activations for it", q.Scheme.Name, c.Name)}
 	}
 	for _, x := range q.settings() {
@@ -179,7 +180,7 @@ func withWeight(p *plan.Plan) func(i int) bool {
 
 // isScaleOf reports whether t is a scale of weight w.
 func isScaleOf(t, w *plan.Tensor) bool {
-	return t.Meta.Role == model.Scale && t.Meta.ScaleOf != "" && (t.Meta.ScaleOf == w.Name || t.Meta.ScaleOf+"_packed" == w.Name)
+	return t.Meta.Role == model.Scale && t.Meta.ScaleOf != "" && (t.Meta.ScaleOf == w.Name || t.Meta.ScaleOf+"_packed" == w.Name || t.Meta.ScaleOf+"_blocks" == w.Name)
 }
 
 // codes returns the codes and the scales of weight t.
@@ -233,11 +234,19 @@ func (q *quantizer) codes(t plan.Tensor, old []plan.Tensor) ([]plan.Tensor, erro
 func (q *quantizer) coding(t plan.Tensor) ([]plan.Tensor, error) {
 	is := q.written[t.Name]
 	form := q.form(is)
+	if form == nil {
+		return nil, invalid.Errorf("tensor %q: container %s does not hold %s", t.Name, q.Container.Name, is.Name)
+	}
 	params := q.params(is, form)
-	if err := is.Check(params, t.Shape[0], t.Shape[1]); err != nil {
+	r := t.Reading()
+	rows, cols := r.Matrix()
+	if t.Meta.Whole {
+		params.Each = t.Shape[1]
+	}
+	if err := is.Check(params, rows, cols); err != nil {
 		return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
 	}
-	outputs := is.Outputs(params, t.Shape[0], t.Shape[1])
+	outputs := is.Outputs(params, rows, cols)
 	list := make([]plan.Tensor, len(outputs))
 	for n := range outputs {
 		list[n] = output(form, &t, n, &outputs[n])
@@ -248,7 +257,7 @@ func (q *quantizer) coding(t plan.Tensor) ([]plan.Tensor, error) {
 	}
 	if t.Op == plan.Recast {
 		// Scales are those of the codes, powers of two.
-		params = scheme.Params{UE8M0: is == scheme.BlockFP8, Expanded: form.Expanded && is == scheme.BlockFP8}
+		params = scheme.Params{UE8M0: is == scheme.BlockFP8, Expanded: form.Expanded && is == scheme.BlockFP8, Packing: scheme.Packing{Each: params.Each}}
 	}
 	w.Quant.Params, w.Quant.Survey = params, q.survey[t.Name]
 	return list, q.weigh(w)

@@ -57,3 +57,16 @@ func (s *Stats) Add(r *Row) {
 	s.Tiles += int64(r.groups)
 	s.LowGroups += int64(r.lowGroups)
 }
+
+// Join adds the sums of the rows that follow.
+func (s *Stats) Join(o *Stats) {
+	s.SumSq += o.SumSq
+	s.SumErr += o.SumErr
+	s.MaxErr = max(s.MaxErr, o.MaxErr)
+	s.Saturated += o.Saturated
+	s.Subnormal += o.Subnormal
+	s.Zero += o.Zero
+	s.ZeroTiles += o.ZeroTiles
+	s.Tiles += o.Tiles
+	s.LowGroups += o.LowGroups
+}

@@ -19,8 +19,12 @@ type cast struct {
 	// run writes the outputs of a part. in are the bytes of the outputs that are read;
 	// of E4M3 codes only the codes, whose scales are grid's.
 	run func(out, in [][]byte, grid *fp8.Grid, p Part, top uint8) (group.Proof, error)
-	// decode writes the values of row r of the outputs as float32.
+	// decode writes the values of row r of the outputs as float32, or of as many as band
+	// says, which r is a multiple of.
 	decode func(dst []byte, out [][]byte, p Part, r int64, top uint8) error
+	band   int64
+	// of makes the cast for settings of what is written, where those matter.
+	of func(params Params) cast
 	// whole is the output that belongs to the whole matrix, by its number; nil: none does.
 	whole func(params Params, top uint8) (int, []byte, error)
 }
@@ -49,13 +53,7 @@ var casts = []cast{
 		run: func(out, in [][]byte, _ *fp8.Grid, p Part, top uint8) (group.Proof, error) {
 			return group.MXFP4ToNVFP4(coded(group.NVFP4{}.Layout(), out, p.Cols), coded(group.MXFP4{}.Layout(), in, p.Cols), int(p.Rows), int(p.Cols), top)
 		},
-		whole: func(params Params, top uint8) (int, []byte, error) {
-			s, err := group.MXFP4ToNVFP4Scale(top)
-			if params.Divides {
-				s = 1 / s // of a power of two
-			}
-			return 2, float(s), err
-		},
+		whole: nvfp4Whole,
 	},
 	{
 		from: "fp8", to: "mxfp8", decode: mxfp8Row,
@@ -63,6 +61,16 @@ var casts = []cast{
 			return group.FP8ToMXFP8(coded(group.MXFP8{}.Layout(), out, p.Cols), in[0], int(p.Cols), int(p.Rows), int(p.Cols), *grid)
 		},
 	},
+	{from: "mxfp4-gpt-oss", to: "mxfp4-gpt-oss", of: turnedCopy},
+	{from: "mxfp4-gpt-oss", to: "nvfp4-gpt-oss", top: true, of: turnedCast, whole: nvfp4Whole},
+}
+
+func nvfp4Whole(params Params, top uint8) (int, []byte, error) {
+	s, err := group.MXFP4ToNVFP4Scale(top)
+	if params.Divides {
+		s = 1 / s // of a power of two
+	}
+	return 2, float(s), err
 }
 
 func mxfp8Row(dst []byte, out [][]byte, p Part, r int64, _ uint8) error {
@@ -146,6 +154,11 @@ type rowError struct {
 // one that is written. top is what [TopScale] has found, for those of [CastWantsTop].
 func NewCasting(from, to string, params Params, rows, cols int64, top float32) (*Casting, error) {
 	c := &Casting{cast: findCast(from, to), cols: cols, rows: make([]rowError, rows)}
+	if of := c.cast.of; of != nil {
+		made := of(params)
+		made.whole = c.cast.whole
+		c.cast = &made
+	}
 	if top > 0 {
 		c.top = fp8.E8M0FromFloat32(top)
 	}
@@ -172,15 +185,19 @@ func (c *Casting) Code(out, in [][]byte, grid *fp8.Grid, before []byte, p Part) 
 	if err != nil {
 		return proof, err
 	}
-	after := make([]byte, 4*p.Cols)
+	band := max(c.cast.band, 1)
+	after := make([]byte, 4*band*p.Cols)
 	for r := range p.Rows {
-		if err := c.cast.decode(after, out, p, r, c.top); err != nil {
-			return proof, err
+		if r%band == 0 {
+			if err := c.cast.decode(after, out, p, r, c.top); err != nil {
+				return proof, err
+			}
 		}
 		e := &c.rows[p.Row+r] // no other part has this row
-		for i := 0; i < len(after); i += 4 {
+		row := after[4*(r%band)*p.Cols:][:4*p.Cols]
+		for i := 0; i < len(row); i += 4 {
 			w := math.Float32frombits(binary.LittleEndian.Uint32(before[4*r*p.Cols+int64(i):]))
-			d := w - math.Float32frombits(binary.LittleEndian.Uint32(after[i:]))
+			d := w - math.Float32frombits(binary.LittleEndian.Uint32(row[i:]))
 			e.sq += float64(w) * float64(w)
 			e.er += float64(d) * float64(d)
 			e.most = max(e.most, float32(math.Abs(float64(d))))

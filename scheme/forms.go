@@ -6,9 +6,10 @@ import (
 	"quern/packed"
 )
 
-// Forms are what released checkpoints are written in and nobody asks quern to write:
-// they have no Coder. Their names are those of the packages that write them.
-var Forms = []*Scheme{MXFP4Turned, NVFP4Stack, NVFP4Plain, MLXFP8, PackQuantized, AWQ, GPTQ, GPTQv2, MLXAffine, INT8}
+// Forms are what released checkpoints are written in and nobody asks for by name. Those
+// of [Scheme.Stacked] are written where experts stay in one tensor, others have no Coder.
+// Their names are those of the packages that write them.
+var Forms = []*Scheme{MXFP4Turned, NVFP4Turned, NVFP4Across, NVFP4Stack, NVFP4Plain, MLXFP8, PackQuantized, AWQ, GPTQ, GPTQv2, MLXAffine, INT8}
 
 // Packing says of one of [Forms] what its codes do not.
 type Packing struct {

@@ -53,13 +53,13 @@ func fp4Scale(w *Stored) string {
 var MXFP4Turned = &Scheme{
 	Name:  "mxfp4-gpt-oss",
 	Title: "MXFP4, with a power of two for every 32 weights, outputs first",
-	Floor: 10, // of normal weights 18.5
+	Floor: MXFP4.Floor,
 	Grain: Grain{Rows: 32},
 	Check: func(p Params, rows, _ int64) error {
-		if p.Each < 1 || p.Each%32 != 0 || rows%p.Each != 0 {
-			return invalid.Errorf("%d inputs are no matrices of %d in blocks of 32", rows, p.Each)
+		if p != (Params{Rule: p.Rule, Packing: Packing{Each: p.Each}}) || p.Rule > group.ScaleFloor {
+			return errSetting
 		}
-		return nil
+		return wholeStack(&p, "mxfp4", 32, rows)
 	},
 	Outputs: func(p Params, rows, cols int64) []Output {
 		return []Output{
@@ -67,7 +67,13 @@ var MXFP4Turned = &Scheme{
 			{Kind: Scale, DType: safetensors.U8, Shape: []int64{rows / p.Each, cols, p.Each / 32}, TileRows: 32, TileCols: 1, Bits: 8, Across: p.Each},
 		}
 	},
+	Coder: func(j *Job) (Coder, error) {
+		return newTurnedCoder(turned{group.MXFP4{Rule: j.Rule}, 32, j.Each}, nil), nil
+	},
 	Decode: decodeTurned,
+	Recode: func(p Params, in [][]byte, m fp8.Matrix, part Part) error {
+		return turned{group.MXFP4{}, 32, p.Each}.recode(in, m, part)
+	},
 	Recognise: func(w *Stored, beside Beside) (Found, bool) {
 		base, ok := strings.CutSuffix(w.Meta.Param, "blocks")
 		if !ok || w.DType != safetensors.U8 || len(w.Shape) != 4 || w.Shape[3] != 16 {

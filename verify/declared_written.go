@@ -40,7 +40,7 @@ var fixed = map[string]struct {
 	bits  int
 	group int64
 }{
-	scheme.NVFP4.Name: {4, 16}, scheme.NVFP4Stack.Name: {4, 16}, scheme.NVFP4Plain.Name: {4, 16},
+	scheme.NVFP4.Name: {4, 16}, scheme.NVFP4Turned.Name: {4, 16}, scheme.NVFP4Stack.Name: {4, 16}, scheme.NVFP4Plain.Name: {4, 16},
 	scheme.MXFP4.Name: {4, 32}, scheme.MXFP4Turned.Name: {4, 32}, scheme.MXFP8.Name: {8, 32}, scheme.MLXFP8.Name: {8, 32},
 	scheme.INT4.Name: {4, 32},
 }
@@ -219,9 +219,9 @@ func ofGroups(d *declaration, t *plan.Tensor) (s saying, ok bool) {
 
 // algorithmSchemes are ModelOpt's names of codes that lie under no grid.
 var algorithmSchemes = map[string][]string{
-	"NVFP4":       {scheme.NVFP4.Name, scheme.NVFP4Stack.Name},
-	"W4A16_NVFP4": {scheme.NVFP4.Name, scheme.NVFP4Stack.Name},
-	"NVFP4_AWQ":   {scheme.NVFP4.Name, scheme.NVFP4Stack.Name},
+	"NVFP4":       {scheme.NVFP4.Name, scheme.NVFP4Stack.Name, scheme.NVFP4Turned.Name},
+	"W4A16_NVFP4": {scheme.NVFP4.Name, scheme.NVFP4Stack.Name, scheme.NVFP4Turned.Name},
+	"NVFP4_AWQ":   {scheme.NVFP4.Name, scheme.NVFP4Stack.Name, scheme.NVFP4Turned.Name},
 }
 
 func ofAlgorithms(d *declaration, t *plan.Tensor) (s saying, ok bool) {

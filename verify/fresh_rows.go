@@ -32,7 +32,7 @@ func (r *recipe) rows(s *scheme.Scheme, found scheme.Params, base *baseline) *fr
 	for _, set := range r.settings {
 		with := params
 		set(&with)
-		if s.Check(with, 1<<12, 1<<12) == nil {
+		if s.Check(with, max(base.rows, 1), max(base.cols, 1)) == nil {
 			params = with
 		}
 	}

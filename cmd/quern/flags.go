@@ -183,7 +183,7 @@ func quantizeOptions(c *cli.Context) (convert.QuantizeOptions, error) {
 	if o.Roles, err = rolesOf(c); err != nil {
 		return o, err
 	}
-	if o.Container, err = layout.For(c.String("container"), o.Schemes()...); err != nil {
+	if o.Container, err = layout.Named(c.String("container"), o.Schemes()...); err != nil {
 		return o, usagef("--container %s: %v", c.String("container"), err)
 	}
 	if err := groupOptions(c, &o); err != nil {

@@ -53,8 +53,9 @@ type Form struct {
 	// InputScale is the scale of inputs where no calibration gives one; 0: none is
 	// written then.
 	InputScale float32
-	// Input is the parameter that has the scale of inputs, "" for input_scale. Whether it
-	// has the inverse goes by its name (plan.InverseInputScale).
+	// Input is the parameter that has the scale of inputs, "" for input_scale; with a
+	// leading _ what is appended to the weight's own. Whether it has the inverse goes by its
+	// name (plan.InverseInputScale).
 	Input string
 }
 
@@ -63,10 +64,13 @@ func (f *Form) Params() scheme.Params {
 	return scheme.Params{Divides: f.Divides, Expanded: f.Expanded, Vector: f.Vector && !f.Divides}
 }
 
-// InputScaleOf is the parameter that holds the scale of inputs, its value where that is
-// scale, and its shape.
-func (f *Form) InputScaleOf(scale float32) (param string, value float32, shape []int64) {
+// InputScaleOf is the parameter that holds the scale of inputs of the weight in param, its
+// value where that is scale, and its shape.
+func (f *Form) InputScaleOf(weight string, scale float32) (param string, value float32, shape []int64) {
 	param, shape = cmp.Or(f.Input, "input_scale"), []int64{}
+	if param[0] == '_' {
+		param = weight + param
+	}
 	if f.Vector {
 		shape = []int64{1}
 	}
@@ -93,7 +97,7 @@ type Described struct {
 }
 
 // All are the containers. The first that holds a scheme is its default.
-var All = []*Container{DeepSeek, MXFP8, ModelOpt, CompressedTensors}
+var All = []*Container{DeepSeek, MXFP8, ModelOpt, CompressedTensors, GptOss}
 
 // Names are the names of all containers.
 func Names() []string {
@@ -107,6 +111,25 @@ func Names() []string {
 // Holds reports whether a container can have matrices of all schemes side by side.
 func (c *Container) Holds(schemes ...*scheme.Scheme) bool {
 	return (c.Mixes || len(schemes) < 2) && !slices.ContainsFunc(schemes, func(s *scheme.Scheme) bool { return c.Forms[s.Name] == nil })
+}
+
+// Named is the container of a name that holds all schemes, or what [Scheme.Stacked] makes
+// of some; nil for "". What a checkpoint has of them is not known here.
+func Named(name string, schemes ...*scheme.Scheme) (*Container, error) {
+	c, err := For(name, schemes...)
+	for i := 0; err != nil && i < len(schemes); i++ {
+		if s := schemes[i].Stacked(); s != nil {
+			list := slices.Clone(schemes)
+			list[i] = s
+			if other, no := For(name, list...); no == nil {
+				c, err = other, nil
+			}
+		}
+	}
+	if name == "" {
+		c = nil
+	}
+	return c, err
 }
 
 // For returns the container of a name that holds all schemes, each of which is named

@@ -23,6 +23,10 @@ var ModelOpt = &Container{
 		// Inputs get a power of two for every 32 as they come.
 		scheme.MXFP8.Name: {Suffixes: map[scheme.Kind]string{scheme.Codes: "", scheme.Scale: "_scale"}, Dynamic: true},
 		// An input scale that is missing loads as 0, and 1 reaches 2688.
+		scheme.NVFP4Turned.Name: {
+			Suffixes: map[scheme.Kind]string{scheme.Codes: "", scheme.Scale: "_weight_scale", scheme.TensorScale: "_weight_scale_2"},
+			Reach:    6 * 448, InputScale: 1, Input: "_input_scale",
+		},
 		scheme.NVFP4.Name: {Suffixes: map[scheme.Kind]string{scheme.Codes: "", scheme.Scale: "_scale", scheme.TensorScale: "_scale_2"}, Reach: 6 * 448, InputScale: 1},
 	},
 	Mixes: true,

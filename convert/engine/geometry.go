@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"quern/convert/plan"
 	"quern/scheme"
 )
@@ -156,7 +158,9 @@ func (g *geometry) cut(slab int64) {
 const mostRows = 1 << 14
 
 // wide reports whether chunks are not contiguous in the output.
-func (g *geometry) wide() bool { return !g.linear && g.stepCols < g.cols }
+func (g *geometry) wide() bool {
+	return !g.linear && (g.stepCols < g.cols || slices.ContainsFunc(g.outputs, func(o scheme.Output) bool { return o.Across > 0 }))
+}
 
 // span is the part of a tensor that a chunk covers.
 type span struct {

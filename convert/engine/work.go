@@ -151,8 +151,10 @@ func (c *chunk) place() int64 {
 	if g.linear {
 		return o.offset + c.span.first*g.out
 	}
-	offset, _, _, _ := o.layout.Place(c.span.Part, g.cols)
-	return o.offset + offset
+	for at := range o.layout.Runs(c.span.Part, g.cols) {
+		return o.offset + at
+	}
+	return o.offset
 }
 
 // carve divides the slab among the outputs of a chunk.
@@ -258,14 +260,11 @@ func (e *engine) write(c *chunk) error {
 		if o.layout.Whole() {
 			continue // see conclude
 		}
-		offset, width, stride, count := o.layout.Place(c.span.Part, g.cols)
-		if width == stride { // whole rows lie together
-			width, count = int64(len(p)), 1
-		}
-		for r := range count {
-			if err := put(p[r*width:(r+1)*width], o.offset+offset+r*stride); err != nil {
+		for at, n := range o.layout.Runs(c.span.Part, g.cols) {
+			if err := put(p[:n], o.offset+at); err != nil {
 				return err
 			}
+			p = p[n:]
 		}
 	}
 	return nil

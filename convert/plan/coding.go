@@ -127,7 +127,7 @@ func (p *Plan) validCoding(i int, surveys map[string]bool) error {
 		return err
 	}
 	r := t.Reading()
-	if len(t.Shape) != 2 || r.Written == nil && len(t.Source.Shape) != 2 {
+	if len(t.Shape) != 2 && s.Plain() == s || r.Written == nil && len(t.Source.Shape) != 2 {
 		return fmt.Errorf("shape %v is no matrix", t.Shape)
 	}
 	rows, cols := r.Matrix()

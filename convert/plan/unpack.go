@@ -143,6 +143,18 @@ func (t *Tensor) matrix(e, first, rows int64) (Tensor, error) {
 		}
 	}
 	row := e*w.Rows/t.Shape[0] + first
+	if w.Scheme == scheme.NVFP4Turned.Name && first == 0 && rows == t.Shape[2] {
+		views(func(v *View, _ int64) {
+			if n := v.Bytes() / t.Shape[0]; len(v.Shape) > 1 {
+				v.Offset += index(v, e) * n
+				v.Shape, v.Order = v.Shape[1:], nil
+			}
+		})
+		w.Scheme, w.Params, w.shape = scheme.NVFP4Across.Name, scheme.Params{}, nil
+		w.Rows, w.Cols = t.Shape[2], t.Shape[1]
+		out.Shape, out.Written = []int64{w.Rows, w.Cols}, &w
+		return out, nil
+	}
 	if w.Scheme == scheme.MXFP4Turned.Name {
 		views(func(v *View, _ int64) {
 			v.Offset += index(v, e) * v.Bytes() / t.Shape[0]
@@ -205,7 +217,7 @@ func index(v *View, i int64) int64 {
 // Expert is the matrix [out, in] of expert e of packed experts in one tensor.
 func (t *Tensor) Expert(e int) (Tensor, error) {
 	rows := t.Shape[1]
-	if t.Written.Scheme == scheme.MXFP4Turned.Name {
+	if s := t.Written.Scheme; s == scheme.MXFP4Turned.Name || s == scheme.NVFP4Turned.Name {
 		rows = t.Shape[2]
 	}
 	return t.matrix(int64(e), 0, rows)

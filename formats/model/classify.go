@@ -166,6 +166,7 @@ func (a *Arch) orient(t *Tensor, kind paramKind, shape []int64) {
 	}
 	// MXFP4 blocks run along the input, so they are never transposed.
 	t.Transposed = l.transposed && kind == weight
+	t.Whole = l.whole && kind == weight
 	t.Interleaved = l.interleaved && t.Part == "gate_up"
 	if l.either && t.Transposed {
 		if turned, ok := a.turned(t.Part, shape); ok {

@@ -33,6 +33,7 @@ type layout struct {
 	// either is set when both orientations are published: the shape tells.
 	either bool
 	why    string // why they are kept; "" when they are divided and quantized
+	whole  bool   // engines read them in one tensor of a layer only, in schemes that have a form for that
 }
 
 // unknownLayout keeps fused experts: two layouts are in use, and where hidden and

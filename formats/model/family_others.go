@@ -13,7 +13,7 @@ var others = []family{
 		name: "gpt_oss", types: []string{"gpt_oss"}, classes: []string{"GptOssForCausalLM"},
 		rows: [][]row{outer, norms, gqa, ossAttention, ossExperts},
 		fused: layout{
-			transposed: true, interleaved: true,
+			transposed: true, interleaved: true, whole: true,
 			why: "no engine reads block FP8 in the fused experts of gpt_oss",
 		},
 	},

@@ -136,6 +136,9 @@ type Tensor struct {
 	// its layer. [experts, out, in], or [experts, in, out] when Transposed; the rows
 	// of gate_up are all of gate and then all of up, or alternate when Interleaved.
 	Fused3D, Transposed, Interleaved bool
+	// Whole is set of such a tensor that engines read no matrices of single experts
+	// instead of.
+	Whole bool
 	// ByExpert is set when index i of dimension 0 belongs to routed expert i: router,
 	// router bias, fused experts, their biases and scales.
 	ByExpert bool
