@@ -27,6 +27,9 @@ func shapes() []shaped {
 	return []shaped{
 		{scheme.MXFP4, scheme.Params{}, 70, 96},
 		{scheme.MXFP4Turned, packing(scheme.Packing{Each: 64}), 192, 40},
+		{scheme.NVFP4Turned, packing(scheme.Packing{Each: 64}), 192, 40},
+		{scheme.NVFP4Turned, packing(scheme.Packing{Each: 48}), 96, 150},
+		{scheme.NVFP4Across, scheme.Params{}, 41, 96},
 		{scheme.NVFP4Stack, packing(scheme.Packing{Each: 24}), 72, 48},
 		{scheme.NVFP4Plain, packing(scheme.Packing{Codes: safetensors.U32}), 33, 64},
 		{scheme.MLXFP8, packing(scheme.Packing{Codes: safetensors.U32}), 33, 64},
@@ -208,6 +211,10 @@ func (x shaped) plain(f [][]byte) []float32 {
 			case scheme.MXFP4Turned:
 				e, i := r/k.Each, r%k.Each
 				v = nibble((e*x.cols+c)*k.Each+i) * power((e*x.cols+c)*(k.Each/32)+i/32)
+			case scheme.NVFP4Turned: // inputs of all experts below each other, two to a byte
+				v = e2m1[f[0][r/2*x.cols+c]>>(4*(r%2))&15] * (fp8.E4M3ToFloat32(f[1][r/16*x.cols+c]) * float(f[2], safetensors.F32, 0))
+			case scheme.NVFP4Across:
+				v = e2m1[f[0][c/2*x.rows+r]>>(4*(c%2))&15] * (fp8.E4M3ToFloat32(f[1][c/16*x.rows+r]) * float(f[2], safetensors.F32, 0))
 			case scheme.NVFP4Stack:
 				s := fp8.E4M3ToFloat32(f[1][r*(x.cols/16)+c/16]) * float(f[2], safetensors.F32, r/k.Each)
 				v = nibble(r*x.cols+c) * s

@@ -351,4 +351,3 @@ func (t *turnedCoder) Whole(k int) []byte { return t.whole[k] }
 
 // Stats implements [Coder].
 func (t *turnedCoder) Stats() Stats { return t.stats }
-
