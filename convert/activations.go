@@ -23,7 +23,7 @@ func (q *quantizer) inputScales(p *plan.Plan) error {
 	}
 	out := make([]plan.Tensor, 0, len(p.Tensors))
 	brought := q.broughtScales(p)
-	dropped, written := 0, 0
+	dropped, written, unmeasured := 0, 0, 0
 	fused := map[string]*plan.Tensor{} // fused module to a part's input scale
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
@@ -54,11 +54,18 @@ func (q *quantizer) inputScales(p *plan.Plan) error {
 		}
 		out = append(out, *s)
 		written++
+		if !q.StaticActivations && weight.Quant.Scheme == scheme.TensorFP8.Name {
+			unmeasured++
+		}
 	}
 	p.Tensors = out
 	p.Regroup(withWeight(p))
 	if written > 0 && q.Container == container.DeepSeek {
 		p.Notes = append(p.Notes, "--act-scales static: no engine that is known here computes block FP8 with fixed scales of activations, and vLLM and SGLang refuse to load it")
+	}
+	if unmeasured > 0 {
+		p.Notes = append(p.Notes, fmt.Sprintf("the scale of the inputs of %d linears in %s is 1, for nothing was measured, and inputs beyond 448 are cut: container %s has to have one; --calibration FILE --act-scales static measures it, and in --container compressed-tensors inputs are scaled as they come",
+			unmeasured, scheme.TensorFP8.Name, q.Container.Name))
 	}
 	if dropped > 0 {
 		what := "activations are scaled as they come"

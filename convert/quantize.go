@@ -244,7 +244,11 @@ func (q *quantizer) coding(t plan.Tensor) ([]plan.Tensor, error) {
 		params.Each = t.Shape[1]
 	}
 	if err := is.Check(params, rows, cols); err != nil {
-		return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
+		also := ""
+		if t.Meta.Role == model.RoutedExpert && t.Meta.Expert >= 0 && !q.PartialExpert {
+			also = "; of experts --keep has to name all of a layer, or --allow-partial-experts is given too"
+		}
+		return nil, fmt.Errorf("tensor %q: %w%s", t.Name, err, also)
 	}
 	outputs := is.Outputs(params, rows, cols)
 	list := make([]plan.Tensor, len(outputs))

@@ -20,10 +20,18 @@ func activationsGate(inputs []evaluation.InputScale) Gate {
 		switch most := float64(x.AMax); {
 		case most == 0: // nothing came by
 		case !(most <= clips*reach):
-			t.fail("module %s: static scale %v reaches %.4g, and activations %.4g: they are clipped", x.Module, scale, reach, most)
+			t.fail("module %s: static scale %v reaches %.4g, and activations %.4g: they are clipped%s", x.Module, scale, reach, most, unmeasured(scale))
 		case reach > float64(rule.Coarse)*most:
-			t.fail("module %s: static scale %v reaches %.4g, and activations only %.4g", x.Module, scale, reach, most)
+			t.fail("module %s: static scale %v reaches %.4g, and activations only %.4g%s", x.Module, scale, reach, most, unmeasured(scale))
 		}
 	}
 	return t.gate()
+}
+
+// unmeasured says of a scale that stands where nothing was measured what mends it.
+func unmeasured(scale float32) string {
+	if scale != 1 {
+		return ""
+	}
+	return "; 1 stands where nothing was measured, which quantize --calibration FILE --act-scales static does"
 }

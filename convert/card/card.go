@@ -54,6 +54,8 @@ type Form struct {
 	Bytes       int64    // scales included
 	Coded       []string // weights whose codes are chosen
 	Taken       int      // weights whose codes are the input's
+	// Unmeasured are FP8 weights whose input has the scale 1, for nothing was measured.
+	Unmeasured int `json:",omitempty"`
 }
 
 // New drafts README.md of the output of p, given that of the source (nil: it has none).
@@ -125,6 +127,11 @@ func (d *Draft) write(b *bytes.Buffer, m *manifest.Manifest) {
 	if d.Calibration != "" {
 		fmt.Fprintf(b, "What goes by activations comes from a calibration with the BLAKE3-256 digest `%s`. ", d.Calibration)
 	}
+	for _, f := range d.Forms {
+		if f.Unmeasured > 0 {
+			fmt.Fprintf(b, "The scale of the inputs of %d linears in %s is 1, for nothing was measured: inputs beyond 448 are cut. ", f.Unmeasured, f.Name)
+		}
+	}
 	fmt.Fprintf(b, "SQNR is the ratio of weights to their error in dB. `%s` has the digest and the error of every tensor; `quern verify --baseline SOURCE .` measures this checkpoint against its source.\n", manifest.Name)
 }
 
@@ -180,9 +187,9 @@ func formsOf(p *plan.Plan) []Form {
 		if err != nil {
 			continue
 		}
-		at := slices.IndexFunc(forms, func(f Form) bool { return f.Name == s.Name })
+		at := slices.IndexFunc(forms, func(f Form) bool { return f.Title == s.Title })
 		if at < 0 {
-			at, forms = len(forms), append(forms, Form{Name: s.Name, Title: s.Title})
+			at, forms = len(forms), append(forms, Form{Name: s.Plain().Name, Title: s.Title})
 		}
 		group[t.Group] = at
 		if t.Op.Quantizes() {
@@ -194,6 +201,9 @@ func formsOf(p *plan.Plan) []Form {
 	for i := range p.Tensors {
 		if at, ok := group[p.Tensors[i].Group]; ok {
 			forms[at].Bytes += p.Tensors[i].Bytes()
+			if t := &p.Tensors[i]; forms[at].Name == scheme.TensorFP8.Name && p.Calibration == "" && t.Op == plan.Constant && plan.IsInputScale(t.Meta.Param) {
+				forms[at].Unmeasured++
+			}
 		}
 	}
 	slices.SortStableFunc(forms, func(a, b Form) int { return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Name, b.Name)) })
