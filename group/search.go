@@ -16,6 +16,10 @@ type Search struct {
 	// each column of the matrix: the mean square of the activations of that input
 	// channel. They are finite and ≥ 0, in any unit. None means SearchMSE.
 	Weights []float32
+
+	// Worst takes the candidate with the most squared error, no column weighing more than
+	// another: no search among them, by whatever weights, loses more.
+	Worst bool
 }
 
 // check says whether the search fits a matrix of cols columns.
@@ -76,10 +80,10 @@ type searchScratch struct {
 	cost  [len(int4Steps)]float64
 }
 
-// least returns the first of n scales with the least cost.
-func (t *searchScratch) least(n int) (best int) {
+// chosen returns the first of n scales with the least cost, or the most.
+func (t *searchScratch) chosen(n int, worst bool) (best int) {
 	for k := range n {
-		if t.cost[k] < t.cost[best] {
+		if worst && t.cost[k] > t.cost[best] || !worst && t.cost[k] < t.cost[best] {
 			best = k
 		}
 	}
@@ -107,7 +111,7 @@ func (f *NVFP4) search(s *span, mults *nvfp4Mults) {
 		}
 		f.Search.columnWeights(t.u[:size], s.col+i*size)
 		s.p.costE2M1(t.cost[:n], t.mult[:n], s.w[i*size:][:size], t.u[:size])
-		best := t.least(n)
+		best := t.chosen(n, f.Search.Worst)
 		s.scales[i], s.mult[i] = uint8(t.codes[best]), t.mult[best]
 	}
 }
@@ -136,7 +140,7 @@ func (f *INT4) search(s *span) {
 		}
 		f.Search.columnWeights(t.u[:size], s.col+i*size)
 		s.p.costINT4(t.cost[:n], t.mult[:n], s.w[i*size:][:size], t.u[:size])
-		best := t.least(n)
+		best := t.chosen(n, f.Search.Worst)
 		binary.LittleEndian.PutUint16(s.scales[2*i:], t.codes[best])
 		s.mult[2*i], s.mult[2*i+1] = t.mult[best], t.mult[best]
 	}

@@ -39,6 +39,8 @@ type Job struct {
 	Amax float32
 	// Channels, for SearchWeighted, are the mean squares of the input channels.
 	Channels []float32
+	// Worst, of a search, has it lose as much as it ever may: group.Search.
+	Worst bool
 	// Tiles quantizes by tiles of 128×128, as a device does; nil: fp8.Quantize.
 	Tiles func(codes []byte, codeStride int, tiles []fp8.TileStats, m fp8.Matrix, o fp8.Options) error
 }

@@ -31,7 +31,7 @@ var INT4 = &Scheme{
 		}
 	},
 	Coder: func(j *Job) (Coder, error) {
-		f := group.INT4{Range: j.Range, Search: group.Search{By: j.Search, Weights: j.Channels}}
+		f := group.INT4{Range: j.Range, Search: group.Search{By: j.Search, Weights: j.Channels, Worst: j.Worst}}
 		return newRowCoder(f, map[int][]byte{2: dimensions(j.Rows, j.Cols)}), nil
 	},
 	Decode: func(_ Params, dst []byte, stride int, elem fp8.Elem, in [][]byte, part Part) error {

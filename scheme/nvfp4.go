@@ -38,7 +38,7 @@ var NVFP4 = &Scheme{
 		if j.Divides {
 			stored = group.NVFP4Inverse(s)
 		}
-		f := group.NVFP4{Tensor: s, Divides: j.Divides, Search: group.Search{By: j.Search, Weights: j.Channels}}
+		f := group.NVFP4{Tensor: s, Divides: j.Divides, Search: group.Search{By: j.Search, Weights: j.Channels, Worst: j.Worst}}
 		return newRowCoder(f, map[int][]byte{2: float(stored)}), nil
 	},
 	Decode: func(p Params, dst []byte, stride int, elem fp8.Elem, in [][]byte, part Part) error {

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"quern/convert/plan"
 	"quern/fp8"
 	"quern/group"
+	"quern/internal/invalid"
 	"quern/scheme"
 )
 
@@ -21,10 +23,21 @@ type recipe struct {
 	why     string // why it cannot be; "" if it can
 	// settings are those of the manifest, for schemes that have them.
 	settings []func(*scheme.Params)
+	// weighted is set where scales were searched by a calibration, and channels where that
+	// is at hand.
+	weighted bool
+	channels Calibration
+}
+
+// Calibration is what a weighted search went by.
+type Calibration interface {
+	Count(module string) int64
+	MeanSquares(module string) ([]float32, bool)
+	Digest() [32]byte
 }
 
 // newRecipe reads the recipe from the candidate's manifest and config.
-func newRecipe(cand *side) (*recipe, error) {
+func newRecipe(cand *side, calibration Calibration) (*recipe, error) {
 	if err := cand.readManifest(); err != nil {
 		return nil, err
 	}
@@ -50,11 +63,35 @@ func newRecipe(cand *side) (*recipe, error) {
 	case "mse":
 		r.options.Search = fp8.SearchMSE
 	case "weighted":
-		r.why = "made with a calibration"
+		r.weighted = true
+		if calibration == nil {
+			r.why = "made with a calibration"
+			break
+		}
+		digest := calibration.Digest()
+		if is := hex.EncodeToString(digest[:]); is != cand.manifest.Calibration {
+			return nil, invalid.Errorf("the calibration has the digest %s, and the checkpoint was made with %s", is, cand.manifest.Calibration)
+		}
+		r.channels = calibration
+		r.options.Search = fp8.SearchWeighted
+		r.settings = append(r.settings, func(p *scheme.Params) { p.Search = fp8.SearchWeighted })
 	default:
 		r.why = fmt.Sprintf("the manifest's search %q is not known", r.search)
 	}
 	return r, nil
+}
+
+// squares are what weighs the columns of weight t, nil where the calibration never met it.
+func (r *recipe) squares(t *plan.Tensor) []float32 {
+	for _, module := range []string{t.Meta.Module, t.Meta.Fused} {
+		if module == "" || r.channels == nil || r.channels.Count(module) == 0 {
+			continue
+		}
+		if squares, ok := r.channels.MeanSquares(module); ok {
+			return squares
+		}
+	}
+	return nil
 }
 
 // settingOf are the options of manifests that are settings of schemes.
@@ -69,14 +106,20 @@ var settingOf = map[plan.Option]func(*scheme.Params){
 // why it cannot.
 func (r *recipe) check(j *job, e *errorCheck) {
 	if s := e.codes.byRows(); s != nil {
-		e.fresh = r.rows(s, scheme.Params{}, e.base)
+		e.fresh = r.rows(s, scheme.Params{}, e.base, e.codes.weight)
 		e.rows = j.wholeRows(e.codes.cols)
 		if !e.rows {
 			e.fresh.why, e.fresh.byRows = "too wide for a row in memory", nil
 		}
 		return
 	}
-	c := &freshCheck{options: &r.options, why: r.why, partners: []*baseline{e.base}}
+	options := r.options
+	if options.Search == fp8.SearchWeighted {
+		if options.Weights = r.squares(e.codes.weight); options.Weights == nil {
+			options.Search = fp8.SearchMSE
+		}
+	}
+	c := &freshCheck{options: &options, why: r.why, partners: []*baseline{e.base}}
 	e.fresh = c
 	e.banded = e.base.scaled == nil && len(e.codes.weight.Shape) == 2 && e.codes.grid.IsTile128() && j.bands(e.codes.rows, e.codes.cols)
 	switch {
@@ -170,9 +213,10 @@ func (c *freshCheck) unchecked() string {
 	return c.why
 }
 
-// absmax reports whether the fresh quantization was one without a search.
+// absmax reports whether the fresh quantization tells what could be had: one without a
+// search, or one that weighs squares and may lose what the plain rule keeps.
 func (c *freshCheck) absmax() bool {
-	return c.byRows != nil || c.why == "" && c.options.Search == fp8.SearchNone
+	return c.byRows != nil || c.why == "" && (c.options.Search == fp8.SearchNone || c.options.Search == fp8.SearchWeighted)
 }
 
 // sqnr is the ratio of the fresh quantization in dB, nil when it is exact or there

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 
+	"quern/convert/plan"
 	"quern/fp8"
 	"quern/scheme"
 )
@@ -18,11 +19,14 @@ type rowsAnew struct {
 	plain   scheme.Coder // without a search; nil where coder is
 	outs    [][]byte
 	known   bool // the largest magnitude is, of schemes that begin with it
+	// bounded: the search went by a calibration that is not at hand, and plain loses as
+	// much as it may have; weighted: it is at hand, and coder says what it gives.
+	bounded, weighted bool
 }
 
 // rows is the fresh quantization of codes of a scheme by whole rows. The settings are
 // those that were found, and what the candidate's manifest says of others.
-func (r *recipe) rows(s *scheme.Scheme, found scheme.Params, base *baseline) *freshCheck {
+func (r *recipe) rows(s *scheme.Scheme, found scheme.Params, base *baseline, t *plan.Tensor) *freshCheck {
 	c := &freshCheck{options: &r.options, why: r.why, partners: []*baseline{base}}
 	if s.Coder == nil {
 		c.why = "a form that quern does not write"
@@ -36,7 +40,17 @@ func (r *recipe) rows(s *scheme.Scheme, found scheme.Params, base *baseline) *fr
 			params = with
 		}
 	}
-	c.byRows = &rowsAnew{s: s, job: scheme.Job{Params: params, Rows: base.rows, Cols: base.cols}}
+	a := &rowsAnew{s: s, job: scheme.Job{Params: params, Rows: base.rows, Cols: base.cols}}
+	if a.job.Search == fp8.SearchWeighted {
+		if a.job.Channels = r.squares(t); a.job.Channels == nil {
+			a.job.Search = fp8.SearchMSE
+		}
+		a.weighted = a.job.Channels != nil
+	} else if r.weighted {
+		params.Search = fp8.SearchMSE
+		a.bounded = s.Check(params, max(base.rows, 1), max(base.cols, 1)) == nil
+	}
+	c.byRows = a
 	if c.why == "" && base.scaled != nil {
 		c.why = "the baseline is FP8, whose values may have been cast"
 	}
@@ -63,6 +77,9 @@ func (a *rowsAnew) begin(ctx context.Context, c *freshCheck) error {
 	searched := a.job.Search != fp8.SearchNone
 	plain := a.job
 	plain.Search = fp8.SearchNone
+	if a.bounded {
+		plain.Search, plain.Worst = fp8.SearchMSE, true
+	}
 	var err error
 	if a.plain, err = a.s.Coder(&plain); err != nil || !searched || c.why != "" {
 		a.coder, a.plain = a.plain, nil
@@ -140,10 +157,21 @@ func (c *freshCheck) end(whole [][]byte) error {
 		}
 	}
 	coder := a.coder
-	if a.plain != nil {
+	if a.plain != nil && !a.weighted {
 		coder = a.plain
 	}
 	c.stats = coder.Stats().Stats
 	a.coder, a.plain, a.outs = nil, nil, nil
 	return nil
+}
+
+// of says what sqnr is, "" of what the plain rule gives.
+func (c *freshCheck) of() string {
+	switch a := c.byRows; {
+	case a == nil && c.why == "" && c.options.Search == fp8.SearchWeighted, a != nil && a.weighted:
+		return "what the search by the calibration gives"
+	case a != nil && a.bounded:
+		return "the least that a search by some calibration gives; --calibration FILE repeats it"
+	}
+	return ""
 }

@@ -21,13 +21,13 @@ type comparison struct {
 
 // newComparison finds the counterpart of every tensor and gives the jobs, which
 // are by tensor of cand, their checks.
-func newComparison(base, cand *side, jobs []*job) (*comparison, error) {
+func newComparison(base, cand *side, jobs []*job, calibration Calibration) (*comparison, error) {
 	x := &comparison{
 		base: base, cand: cand, kept: tally{name: "kept"},
 		errors: make([]measured, len(jobs)), equals: make([]*equalCheck, len(jobs)),
 	}
 	var err error
-	if x.recipe, err = newRecipe(cand); err != nil {
+	if x.recipe, err = newRecipe(cand, calibration); err != nil {
 		return nil, err
 	}
 	if err := x.expand(); err != nil {

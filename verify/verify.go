@@ -58,6 +58,9 @@ type Options struct {
 	// Recorded says that all tensors are in Records: one that is not matches
 	// invalid.Input, and none is read.
 	Recorded bool
+	// Calibration, if set, is what a weighted search of the candidate went by, which is made
+	// anew then.
+	Calibration Calibration
 	// Progress, if set, is called from many goroutines with the bytes that were
 	// read and those that there are to read.
 	Progress func(done, total int64)
@@ -170,7 +173,7 @@ func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool)
 		if err := related(its, mine); err != nil {
 			return nil, err
 		}
-		if w, err = newComparison(its, mine, jobs); err != nil {
+		if w, err = newComparison(its, mine, jobs, o.Calibration); err != nil {
 			return nil, err
 		}
 	}

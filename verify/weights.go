@@ -50,6 +50,7 @@ type TensorError struct {
 	Layer int  `json:"layer"` // -1 of tensors that are of none
 
 	limit float64 // dB that SQNR has to reach
+	of    string  // what Ideal is, where that is not what absmax scales give
 }
 
 // RoleError sums up the quantized tensors of one role.
@@ -86,7 +87,7 @@ func (x *comparison) report() *WeightsReport {
 		case c == nil:
 			continue
 		default:
-			sum, t = c.energy(), TensorError{Name: c.weight().Name, Role: role(c.weight()), Layer: c.weight().Meta.Layer, Ideal: c.best(), Scheme: c.is().Name, Floor: c.is().Floor, limit: c.limit()}
+			sum, t = c.energy(), TensorError{Name: c.weight().Name, Role: role(c.weight()), Layer: c.weight().Meta.Layer, Ideal: c.best(), Scheme: c.is().Name, Floor: c.is().Floor, limit: c.limit(), of: c.anew().of()}
 		}
 		t.SQNR, t.Relative, t.Cosine, t.MaxAbs = sum.sqnr(), sum.relative(), sum.cosine(), sum.maxAbs()
 		r.Tensors = append(r.Tensors, t)
@@ -168,7 +169,11 @@ func (t *TensorError) shortfall(limit float64) string {
 		s = fmt.Sprintf("tensor %q (%s): no ratio: values that are not finite, or a baseline of zeros", t.Name, t.Role)
 	}
 	if t.Ideal != nil {
-		s += fmt.Sprintf(" (%.3f is what absmax scales give)", *t.Ideal)
+		what := "what absmax scales give"
+		if t.of != "" {
+			what = t.of
+		}
+		s += fmt.Sprintf(" (%.3f is %s)", *t.Ideal, what)
 	}
 	return s
 }

@@ -126,7 +126,7 @@ type writtenCheck struct {
 
 // newWrittenCheck gives job j the check of codes against base.
 func newWrittenCheck(j *job, x *comparison, w *written, base *baseline) *writtenCheck {
-	c := &writtenCheck{written: w, tensor: j.tensor, base: base, fresh: x.recipe.rows(w.Scheme, w.Params, base)}
+	c := &writtenCheck{written: w, tensor: j.tensor, base: base, fresh: x.recipe.rows(w.Scheme, w.Params, base, j.tensor)}
 	if c.inOrder() {
 		width := w.outputs[0].Width(w.Cols)
 		j.step = max(writtenBytes/max(width, 1), 1) * width

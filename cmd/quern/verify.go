@@ -41,6 +41,7 @@ func verifyCommand(t *terminal) *cli.Command {
 			"   quern verify --task 3/16 --parts ./parts --baseline ./my-model --text my.txt ./my-model-fp8",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "baseline", Usage: "`CKPT`the checkpoint that it was made from"},
+			&cli.StringFlag{Name: "calibration", Usage: "`FILE`what scales were searched by (quantize --search weighted), to search anew"},
 			&cli.StringFlag{Name: "reference", Usage: "`FILE`outputs of another program, or of --emit-reference"},
 			&cli.StringFlag{Name: "emit-reference", Usage: "`FILE`write the model's outputs on the text: logits, hidden states, experts"},
 		}, append(slices.Concat(evaluationFlags(), deviceFlags(), judging(), verifyTaskFlags()),

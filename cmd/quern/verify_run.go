@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"github.com/zeebo/blake3"
 
+	"quern/calibrate/file"
 	"quern/convert"
 	"quern/convert/plan"
 	"quern/convert/serving"
@@ -36,7 +37,9 @@ type verifying struct {
 	baseline, reference, emit string
 	texts                     []string
 	ids                       string
-	builtin                   bool // quern's own text instead
+	builtin                   bool   // quern's own text instead
+	calibration               string // that scales of the checkpoint were searched by
+	squares                   *file.File
 	chunk                     corpus.ChunkOptions
 	activations               string
 	device                    gpu.Device // nil: the processor
@@ -63,6 +66,14 @@ func verifyJob(c *cli.Context) (*verifying, error) {
 	var err error
 	if err = j.evaluation(c); err != nil {
 		return nil, err
+	}
+	if j.calibration = c.String("calibration"); j.calibration != "" {
+		if j.baseline == "" {
+			return nil, usagef("verify: --calibration goes with --baseline, whose weights are searched again by it")
+		}
+		if j.squares, err = file.Open(j.calibration); err != nil {
+			return nil, err
+		}
 	}
 	if err = j.divided(c); err != nil {
 		return nil, err
@@ -171,6 +182,9 @@ func (t *terminal) weights(ctx context.Context, j *verifying, base, ck *hf.Check
 	if base == nil {
 		return verify.Integrity(ctx, ck, o)
 	}
+	if j.squares != nil {
+		o.Calibration = j.squares
+	}
 	return verify.Compare(ctx, base, ck, o)
 }
 
@@ -216,7 +230,7 @@ func (j *verifying) runs() bool {
 
 // reads are the paths that the flags name.
 func (j *verifying) reads() []string {
-	return append([]string{j.baseline, j.reference, j.ids}, j.texts...)
+	return append([]string{j.baseline, j.reference, j.ids, j.calibration}, j.texts...)
 }
 
 // open lays out the models and cuts the texts, if there is anything to run.

@@ -45,6 +45,10 @@ func (j *verifying) identity(m *models, base *hf.Checkpoint, cks []*hf.Checkpoin
 	} {
 		id.Add(o[0], o[1])
 	}
+	if j.squares != nil {
+		is := j.squares.Digest()
+		id.Add("--calibration", hex.EncodeToString(is[:]))
+	}
 	for i, ck := range append([]*hf.Checkpoint{base}, cks...) {
 		what := "of the checkpoint"
 		switch {
@@ -248,6 +252,9 @@ func (j *verifying) key(base *hf.Checkpoint, cks []*hf.Checkpoint) string {
 	what := []any{j.baseline, abs(j.ids), fmt.Sprint(j.chunk), j.activations, j.computes(), j.builtin, j.task.String(), abs(j.reference), abs(j.emit)}
 	if base != nil {
 		what = append(what, abs(base.Path))
+	}
+	if j.calibration != "" {
+		what = append(what, "--calibration", abs(j.calibration))
 	}
 	for _, ck := range cks {
 		what = append(what, abs(ck.Path))
