@@ -34,13 +34,13 @@
 	MOVQ offsets+16(FP), R8; \
 	MOVQ chunks+24(FP), CX
 
-// WIDEN stores the two BF16 numbers of every dword of Z as float32, the lower
+// WIDEN stores the two BF16 numbers of every dword of Y as float32, the lower
 // one first.
-#define WIDEN(Z, T, at) \
-	VPSLLD $16, Z, T; \
-	VPANDD Z31, Z, Z; \
+#define WIDEN(Y, T, at) \
+	VPSLLD $16, Y, T; \
+	VPAND Y14, Y, Y; \
 	VMOVUPS T, (at)(DI); \
-	VMOVUPS Z, (at)+128(DI)
+	VMOVUPS Y, (at)+128(DI)
 
 #define COPYBEGIN \
 	MOVQ dst+0(FP), DI; \
@@ -102,41 +102,94 @@ GLOBL subnormal512<>(SB), RODATA|NOPTR, $0x10
 	SCALED(Z4, Z5, k, k+2); \
 	SCALED(Z6, Z7, k+1, k+3)
 
+// HALVES collects 16 bytes each of the rows r and r+4 of a half in Y.
+#define HALVES(a, b, X, Y) \
+	VMOVUPS (SI)(a*1), X; \
+	VINSERTF128 $1, (SI)(b*1), Y, Y
+
+// HALF leaves dword c of 8 rows in Y8+c: 4×4 in every half.
+#define HALF \
+	HALVES(AX, R11, X0, Y0); \
+	HALVES(BX, R12, X1, Y1); \
+	HALVES(R9, R13, X2, Y2); \
+	HALVES(R10, R15, X3, Y3); \
+	VUNPCKLPS Y1, Y0, Y4; \
+	VUNPCKHPS Y1, Y0, Y5; \
+	VUNPCKLPS Y3, Y2, Y6; \
+	VUNPCKHPS Y3, Y2, Y7; \
+	VUNPCKLPD Y6, Y4, Y8; \
+	VUNPCKHPD Y6, Y4, Y9; \
+	VUNPCKLPD Y7, Y5, Y10; \
+	VUNPCKHPD Y7, Y5, Y11
+
+// HALFBEGIN is for the next 8 rows, whose offsets are at R8. Weights a power of two
+// apart lie in one set of the first-level cache, which holds 8 lines but not 16, and
+// each line is read four times.
+#define HALFBEGIN \
+	MOVQ 0(R8), AX; \
+	MOVQ 8(R8), BX; \
+	MOVQ 16(R8), R9; \
+	MOVQ 24(R8), R10; \
+	MOVQ 32(R8), R11; \
+	MOVQ 40(R8), R12; \
+	MOVQ 48(R8), R13; \
+	MOVQ 56(R8), R15; \
+	MOVQ src+8(FP), SI; \
+	MOVQ chunks+24(FP), CX; \
+	MOVQ DX, DI
+
+// HALFEND goes to next for the second half.
+#define HALFEND(next) \
+	ADDQ $64, R8; \
+	ADDQ $32, DX; \
+	MOVQ dst+0(FP), DI; \
+	ADDQ $64, DI; \
+	CMPQ DX, DI; \
+	JNE  next; \
+	VZEROUPPER; \
+	RET
+
 // func packF32AVX512(dst *float32, src *byte, offsets *[16]uintptr, chunks int)
 TEXT ·packF32AVX512(SB), NOSPLIT, $0-32
-	BEGIN
+	MOVQ dst+0(FP), DX
+	MOVQ offsets+16(FP), R8
+
+half:
+	HALFBEGIN
 
 loop:
-	TRANSPOSE
-	VMOVUPS Z8, (DI)
-	VMOVUPS Z9, 128(DI)
-	VMOVUPS Z10, 256(DI)
-	VMOVUPS Z11, 384(DI)
+	HALF
+	VMOVUPS Y8, (DI)
+	VMOVUPS Y9, 128(DI)
+	VMOVUPS Y10, 256(DI)
+	VMOVUPS Y11, 384(DI)
 	ADDQ $16, SI
 	ADDQ $512, DI
 	DECQ CX
 	JNZ  loop
-	VZEROUPPER
-	RET
+	HALFEND(half)
 
 // func packBF16AVX512(dst *float32, src *byte, offsets *[16]uintptr, chunks int)
 TEXT ·packBF16AVX512(SB), NOSPLIT, $0-32
-	BEGIN
-	MOVL $0xffff0000, AX
-	VPBROADCASTD AX, Z31
+	MOVQ dst+0(FP), DX
+	MOVQ offsets+16(FP), R8
+	VPCMPEQD Y14, Y14, Y14
+	VPSLLD $16, Y14, Y14
+
+half:
+	HALFBEGIN
 
 loop:
-	TRANSPOSE
-	WIDEN(Z8, Z12, 0)
-	WIDEN(Z9, Z13, 256)
-	WIDEN(Z10, Z14, 512)
-	WIDEN(Z11, Z15, 768)
+	HALF
+	WIDEN(Y8, Y12, 0)
+	WIDEN(Y9, Y13, 256)
+	WIDEN(Y10, Y12, 512)
+	WIDEN(Y11, Y13, 768)
 	ADDQ $16, SI
 	ADDQ $1024, DI
 	DECQ CX
 	JNZ  loop
-	VZEROUPPER
-	RET
+	HALFEND(half)
 
 // func copyF32AVX512(dst *float32, src *byte, stride uintptr, k int, mask uint32)
 TEXT ·copyF32AVX512(SB), NOSPLIT, $0-36
