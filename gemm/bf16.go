@@ -1,6 +1,9 @@
 package gemm
 
-import "quern/fp8"
+import (
+	"quern/fp8"
+	"quern/internal/cpu"
+)
 
 // pairs are a path's kernels for products that are rounded to BF16 first, where
 // the machine multiplies pairs of BF16 numbers. A pair takes the place of one
@@ -11,6 +14,10 @@ type pairs struct {
 	roundRow   func(dst, src []float32)        // to ⌈len(src)/2⌉ pairs, the last one filled up with 0
 	roundPanel func(panel []float32, rows int) // in place, to rows/2 rows of pairs
 }
+
+// FastBF16 says that products in BF16 take less time than exact ones, on this processor
+// and the path in use.
+func FastBF16() bool { return cpu.FastBF16 && current.Load().pairs != nil }
 
 // Without such kernels the usual ones do the same on float32 numbers that are
 // rounded to BF16, with the numbers of every pair swapped, because VDPBF16PS adds

@@ -19,6 +19,8 @@ type Behaviour struct {
 	Reference *outputs.Reference         `json:"reference,omitempty"`
 	Hidden    []outputs.HiddenDifference `json:"hidden,omitempty"`
 
+	Fast *evaluation.Fast `json:"fast,omitempty"` // figures are of products in BF16, which change so much
+
 	Metrics         *metrics.Summary         `json:"metrics,omitempty"`
 	Texts           []evaluation.TextSummary `json:"texts,omitempty"`
 	Positions       []metrics.Range          `json:"positions,omitempty"`
@@ -68,6 +70,13 @@ func (b *Behaviour) Compared(c *evaluation.Comparison) {
 	if d := c.Deployment; d != nil {
 		b.Deployment, b.DeploymentMTP = &d.Metrics, d.MTP
 	}
+}
+
+// FastWords say what products in BF16 change.
+func (b *Behaviour) FastWords() string {
+	f := b.Fast
+	return fmt.Sprintf("products were rounded to BF16 (--fast): against exact ones, over %d tokens of the checkpoint, mean KL divergence %s, 99 %% %s, largest %s, same likeliest token %s, ln of the ratio of perplexities %s",
+		f.Tokens, figure(f.KLDMean, 2), figure(f.KLDP99, 2), figure(f.KLDMax, 2), percentFigure(f.SameTop), figure(f.LnPPLRatio, 2))
 }
 
 // Ran takes what one model makes of texts.

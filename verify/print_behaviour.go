@@ -25,6 +25,9 @@ func (b *Behaviour) print(w io.Writer) {
 	if m := b.Metrics; m != nil {
 		b.printMetrics(w)
 	}
+	if b.Fast != nil {
+		fmt.Fprintf(w, "\n%s\n", ui.Wrap(b.FastWords(), 0, 2))
+	}
 	b.printDeployment(w)
 	if m := b.Static; m != nil {
 		b.printStatic(w)

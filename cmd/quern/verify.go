@@ -44,6 +44,7 @@ func verifyCommand(t *terminal) *cli.Command {
 			&cli.StringFlag{Name: "calibration", Usage: "`FILE`what scales were searched by (quantize --search weighted), to search anew"},
 			&cli.StringFlag{Name: "reference", Usage: "`FILE`outputs of another program, or of --emit-reference"},
 			&cli.StringFlag{Name: "emit-reference", Usage: "`FILE`write the model's outputs on the text: logits, hidden states, experts"},
+			&cli.BoolFlag{Name: "fast", Usage: "multiply in BF16 on processors that gain by it; how much that changes is measured and told"},
 		}, append(slices.Concat(evaluationFlags(), deviceFlags(), judging(), verifyTaskFlags()),
 			workersFlag, verifyMemoryFlag, quietFlag, jsonFlag)...),
 		Action: func(c *cli.Context) error {
@@ -66,7 +67,10 @@ func verifyCommand(t *terminal) *cli.Command {
 			if err := j.several(args); err != nil {
 				return err
 			}
-			if j.runs() {
+			if err := j.fastRefused(c); err != nil {
+				return err
+			}
+			if j.runs() && !j.fast {
 				var done func()
 				if j.device, done, err = t.device(c); err != nil {
 					return err

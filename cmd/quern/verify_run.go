@@ -42,6 +42,7 @@ type verifying struct {
 	squares                   *file.File
 	chunk                     corpus.ChunkOptions
 	activations               string
+	fast                      bool       // products in BF16
 	device                    gpu.Device // nil: the processor
 	kind                      string     // of the device that tasks had
 	workers                   int
@@ -61,7 +62,7 @@ const worstTokens = 30
 func verifyJob(c *cli.Context) (*verifying, error) {
 	j := &verifying{
 		baseline: c.String("baseline"), reference: c.String("reference"), emit: c.String("emit-reference"),
-		quiet: c.Bool("quiet") || c.Bool("json"), command: os.Args[1:],
+		fast: c.Bool("fast"), quiet: c.Bool("quiet") || c.Bool("json"), command: os.Args[1:],
 	}
 	var err error
 	if err = j.evaluation(c); err != nil {
@@ -380,7 +381,7 @@ func readText(path string) ([]byte, error) {
 func (t *terminal) running(j *verifying, name string) (o evaluation.Options, stop func()) {
 	show := &phases{t: t, quiet: j.quiet}
 	return evaluation.Options{
-		Workers: j.workers, Memory: j.memory, Device: j.device, Worst: worstTokens, Progress: show.update,
+		Workers: j.workers, Memory: j.memory, Device: j.device, Fast: j.fast, Worst: worstTokens, Progress: show.update,
 		Emulate: j.emulated(), Deployment: j.activations == "both",
 		Records: j.going.Book, Name: name, Resumed: t.resumed(j, show), Saved: j.going.saves,
 	}, show.stop
@@ -391,6 +392,12 @@ func (t *terminal) behaviour(ctx context.Context, j *verifying, m *models, name 
 	b := &verify.Behaviour{Setup: j.setup(m)}
 	o, stop := t.running(j, name)
 	defer stop()
+	if j.fast {
+		var err error
+		if b.Fast, err = evaluation.FastError(ctx, m.cand, m.texts, m.chunks, o); err != nil {
+			return nil, err
+		}
+	}
 	if j.parts != nil {
 		return b, j.merged(m, b)
 	}

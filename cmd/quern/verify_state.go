@@ -42,6 +42,7 @@ func (j *verifying) identity(m *models, base *hf.Checkpoint, cks []*hf.Checkpoin
 		{"--score", j.chunk.Score},
 		{"--tokens", fmt.Sprint(j.chunk.Tokens)},
 		{"--device", j.computes()},
+		{"--fast", fmt.Sprint(j.fast)},
 	} {
 		id.Add(o[0], o[1])
 	}

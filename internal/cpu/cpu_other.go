@@ -6,4 +6,6 @@ package cpu
 const (
 	AVX2   = false
 	AVX512 = false
+
+	FastBF16 = false
 )

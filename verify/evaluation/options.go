@@ -21,7 +21,7 @@ type Options struct {
 	// Deployment runs a checkpoint whose inputs engines round a second time, with them
 	// rounded. It has no effect with Emulate.
 	Deployment bool
-	Fast       bool
+	Fast       bool // see runner.Options
 	Device     gpu.Device // see runner.Options
 	Worst      int        // how many of the worst tokens are listed
 	// Renumbered is, by layer, the number in the baseline of each expert of the
@@ -37,6 +37,9 @@ type Options struct {
 	// Progress, if set, is called with the work that is done and that there is, in
 	// bytes of weights.
 	Progress func(what string, done, total int64)
+
+	// exactBaseline has the baseline computed exactly although Fast is set.
+	exactBaseline bool
 
 	held int64 // bytes of Memory that are taken
 }
@@ -76,6 +79,12 @@ func (o *Options) runner(what string, hooks *runner.Hooks) runner.Options {
 		r.Progress = func(done, total int64) { o.Progress(what, done, total) }
 	}
 	return r
+}
+
+// baseline are the options of the baseline.
+func (o Options) baseline() Options {
+	o.Fast = o.Fast && !o.exactBaseline
+	return o
 }
 
 func (o *Options) workers() int {

@@ -30,6 +30,9 @@ func badges(r *verify.Report) []badge {
 	default:
 		out = append(out, badge{Text: "with emulated activations (" + page.Visible(r.Setup.Activations) + ")"})
 	}
+	if r.Fast != nil {
+		out = append(out, badge{Text: "products in BF16"})
+	}
 	for _, s := range []serving.Severity{serving.Misreads, serving.Refuses, serving.Limits} {
 		var who []string
 		for i := range r.Engines {

@@ -25,6 +25,9 @@ func repeat(r *verify.Report) *section {
 	if r.Single != nil {
 		t.row("speed of the evaluation", digits(r.Single.TokensPerSecond, 3)+" tokens/s")
 	}
+	if r.Fast != nil {
+		t.row("products", cell{Text: "in BF16, not exact", Note: r.FastWords()})
+	}
 	o := r.Setup
 	if o != nil {
 		t.row("version", "quern "+page.Visible(o.Version))
