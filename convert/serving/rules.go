@@ -15,6 +15,7 @@ type rule struct {
 	source   string
 	remedy   string
 	cost     func(*Folder) int64 // of the remedy in bytes, or nil
+	general  string              // what it says where the note's words depend on the folder
 	apply    func(*Folder) (Note, bool)
 }
 
@@ -72,8 +73,9 @@ var rules = []rule{
 	},
 	{
 		engines: []Engine{VLLM, SGLang}, severity: Limits,
-		source: "vLLM fp8_utils.py:1224-1272, fp8.py:637-649 (2026-07); SGLang fp8.py, create_weights: each rank's share of a matrix must be a multiple of 128",
-		apply:  tensorParallel,
+		source:  "vLLM fp8_utils.py:1224-1272, fp8.py:637-649 (2026-07); SGLang fp8.py, create_weights: each rank's share of a matrix must be a multiple of 128",
+		general: "serve with tensor parallelism only up to a size at which each rank's share of every matrix is a multiple of 128",
+		apply:   tensorParallel,
 	},
 	{
 		engines: []Engine{VLLM}, where: " on Blackwell", severity: Informs, remedy: "--scale-fmt ue8m0 makes that a no-op",
@@ -180,13 +182,15 @@ var rules = []rule{
 	},
 	{
 		engines: []Engine{TensorRT}, severity: Refuses, remedy: "`quern convert --to bf16`, then quantize",
-		source: "_torch/model_config.py, load_hf_quant_config (@008e0af8): quant_method fp8 asserts a block of (128, 128), mxfp8 one of (1, 32)",
-		apply:  tensorRTBlock,
+		source:  "_torch/model_config.py, load_hf_quant_config (@008e0af8): quant_method fp8 asserts a block of (128, 128), mxfp8 one of (1, 32)",
+		general: "asserts a weight_block_size of [128 128] under quant_method fp8 and of [1 32] under mxfp8",
+		apply:   tensorRTBlock,
 	},
 	{
 		engines: []Engine{TensorRT}, severity: Refuses,
-		source: "models/quant_config_utils.py (@21156a7a): compressed-tensors has branches for FP8, MXFP4 and NVFP4 with activations",
-		apply:  tensorRTGroups,
+		source:  "models/quant_config_utils.py (@21156a7a): compressed-tensors has branches for FP8, MXFP4 and NVFP4 with activations",
+		general: "has no branch for integer weights, for NVFP4 without quantized activations and for MXFP8 of compressed-tensors",
+		apply:   tensorRTGroups,
 	},
 	{
 		engines: []Engine{SGLang}, severity: Limits, remedy: "--to fp8 makes a folder that it loads elsewhere",
@@ -243,8 +247,9 @@ var rules = []rule{
 	// Multi-token prediction.
 	{
 		engines: []Engine{MLX}, severity: Refuses,
-		source: "mlx-lm models/deepseek_v3.py, sanitize: what begins with model.layers.61 is dropped, whatever num_hidden_layers is; minimax.py drops nothing; load_model is strict",
-		apply:  mlxLayers,
+		source:  "mlx-lm models/deepseek_v3.py, sanitize: what begins with model.layers.61 is dropped, whatever num_hidden_layers is; minimax.py drops nothing; load_model is strict",
+		general: "has no place for the tensors of the multi-token prediction layer, and drops them only where it is layer 61; of a model with more layers it drops layer 61 itself",
+		apply:   mlxLayers,
 	},
 	{
 		engines: []Engine{Transformers, DeepSeek}, severity: Informs,

@@ -17,6 +17,9 @@ import (
 	"quern/scheme"
 )
 
+// The pages of docs/engines have the rules.
+//go:generate go test -run ^TestEnginePages$ -count=1 . -args -update
+
 // Severity orders notes by what they mean for the user.
 type Severity string
 
