@@ -45,7 +45,7 @@ var rules = []rule{
 	},
 	{
 		engines: []Engine{Transformers}, where: " without a GPU", severity: Misreads, remedy: raggedRemedy, cost: (*Folder).raggedCost,
-		source: "the same; measured with 5.23: 448 rows are read as 4 tiles of 112, 8–20 % error, no message; every machine without a GPU takes this path",
+		source: "integrations/finegrained_fp8.py, Fp8Dequantize; measured with 5.23: 448 rows are read as 4 tiles of 112, 8–20 % error, no message; every machine without a GPU takes this path",
 		apply: each("dequantizes with tiles of rows÷scale rows, which is not 128 here: the weights come out wrong, without a message", func(m *matrix) bool {
 			divides := m.rows%m.scaleRows == 0 && m.cols%m.scaleCols == 0
 			return divides && (m.scaleRows > 1 && m.rows/m.scaleRows != 128 || m.scaleCols > 1 && m.cols/m.scaleCols != 128)
@@ -58,7 +58,7 @@ var rules = []rule{
 	},
 	{
 		engines: []Engine{Transformers}, where: " on a GPU", severity: Misreads, remedy: raggedRemedy, cost: (*Folder).raggedCost,
-		source: "the same; whole tiles were exact, --ragged keep was exact",
+		source: "integrations/finegrained_fp8.py, FP8Experts; whole tiles were exact, --ragged keep was exact",
 		apply:  each("joins gate and up of each expert: the first rows of up are read with the last scale of gate, without a message", func(m *matrix) bool { return joined(m) && sameRows(m) }),
 	},
 	{

@@ -15,7 +15,7 @@ func engines(r *verify.Report) *section {
 	t := newTable("", "engine", "", "what it does")
 	for i := range r.Engines {
 		n := &r.Engines[i]
-		t.row(cell{Text: page.Visible(n.Engine), Class: "name"}, string(n.Severity), cell{Text: page.Visible(n.String()), Note: page.Visible(n.Source)})
+		t.row(cell{Text: page.Visible(n.Engine), Class: "name"}, string(n.Severity), cell{Text: page.Visible(n.String()), Note: page.Visible(n.Source), Class: "words"})
 	}
 	s.add(t.stack().block())
 	return s

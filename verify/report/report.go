@@ -120,7 +120,7 @@ type cell struct {
 	Parts []string      // instead of text: lines may be broken between them
 	Note  string        // smaller, below
 	Chart template.HTML // instead of text
-	Class string        // mark of a state: "pass", "fail", "skip"; "code" for names; "bar", "margin", "name" for widths
+	Class string        // mark of a state: "pass", "fail", "skip"; "code" for names; "bar", "margin", "name", "words" for widths
 	Right bool
 	Label string // of the column
 }
