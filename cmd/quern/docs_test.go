@@ -22,12 +22,13 @@ import (
 // between backquotes, are forms with places to fill in: their commands and flags exist.
 // Lines of a block of sh that cannot be run end with "# elsewhere".
 
-// page is a file of documentation.
+// docPage is a file of documentation.
 type docPage struct {
 	name  string
-	runs  []string // logical lines of blocks of sh that begin with quern
-	shown []string // command lines to look at
-	flags []string // flags between backquotes by themselves
+	runs  []string          // lines of blocks of sh that begin with quern or jq
+	shown []string          // command lines to look at
+	flags []string          // flags between backquotes by themselves
+	texts map[string]string // of programs, by language
 }
 
 var (
@@ -62,7 +63,7 @@ func docPages(t *testing.T) []docPage {
 }
 
 func readPage(name, text string) docPage {
-	p := docPage{name: name}
+	p := docPage{name: name, texts: map[string]string{}}
 	fence, whole := "", ""
 	for l := range strings.SplitSeq(text, "\n") {
 		if lang, ok := strings.CutPrefix(l, "```"); ok {
@@ -79,7 +80,7 @@ func readPage(name, text string) docPage {
 				whole += before
 				continue
 			}
-			if line := strings.TrimSpace(whole + l); strings.HasPrefix(line, "quern ") {
+			if line := strings.TrimSpace(whole + l); strings.HasPrefix(line, "quern ") || strings.HasPrefix(line, "jq ") {
 				p.shown = append(p.shown, line)
 				if fence == "``` sh" && !strings.HasSuffix(line, "# elsewhere") {
 					p.runs = append(p.runs, line)
@@ -87,6 +88,7 @@ func readPage(name, text string) docPage {
 			}
 			whole = ""
 		case fence != "":
+			p.texts[strings.TrimPrefix(fence, "``` ")] += l + "\n"
 		case strings.HasPrefix(l, "    "):
 			p.shown = append(p.shown, strings.TrimSpace(l))
 		default:
@@ -145,8 +147,8 @@ func TestDocumentedFlags(t *testing.T) {
 	}
 }
 
-// notOurs are flags of others that pages name by themselves: of Slurm, docker, Go, SGLang.
-var notOurs = []string{"array", "requeue", "gpus", "runtime", "tags", "update", "init-expert-location"}
+// notOurs are flags of others that pages name by themselves: of Slurm, docker, Go, SGLang, vLLM.
+var notOurs = []string{"array", "requeue", "gpus", "runtime", "tags", "update", "init-expert-location", "enable-expert-parallel"}
 
 func checkCommand(t *testing.T, app *cli.App, page string, words []string) {
 	t.Helper()
@@ -196,7 +198,7 @@ func TestDocumentedCommands(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, line := range p.runs {
-				if jq == "" && strings.Contains(line, "| jq") {
+				if jq == "" && strings.Contains(line, "jq ") {
 					t.Logf("no jq for: %s", line)
 					continue
 				}
@@ -210,10 +212,34 @@ func TestDocumentedCommands(t *testing.T) {
 				}
 				ran++
 			}
+			for language, how := range map[string][]string{"go": {"main.go", "go", "run", "main.go"}, "python": {"main.py", "python3", "main.py"}} {
+				if p.texts[language] != "" {
+					program(t, dir, p.texts[language], how[0], how[1], how[2:]...)
+				}
+			}
 		})
 	}
 	if ran < 20 {
 		t.Errorf("only %d commands were found", ran)
+	}
+}
+
+// program runs one that a page shows, where there is what runs it.
+func program(t *testing.T, dir, text, name, with string, args ...string) {
+	t.Helper()
+	if _, err := exec.LookPath(with); err != nil {
+		t.Logf("no %s for %s", with, name)
+		return
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.CommandContext(context.WithoutCancel(t.Context()), with, args...)
+	c.Dir = dir
+	c.Env = append(os.Environ(), "GOWORK=off", "PYTHONUTF8=1")
+	out, err := c.CombinedOutput()
+	if err != nil || len(out) == 0 {
+		t.Errorf("%s: %v\n%s", name, err, out)
 	}
 }
 
