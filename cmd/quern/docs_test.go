@@ -254,3 +254,35 @@ func readersFolder(dir string) error {
 	}
 	return os.WriteFile(filepath.Join(dir, "my.txt"), text[:min(len(text), 4000)], 0o644)
 }
+
+// Every command and every flag stands on some page.
+func TestEverythingIsDocumented(t *testing.T) {
+	var all strings.Builder
+	for _, pattern := range []string{"../../README.md", "../../docs/*.md"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			raw, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Write(raw)
+		}
+	}
+	text := all.String()
+	if text == "" {
+		t.Skip("no documentation here")
+	}
+	for _, c := range newApp(newTerminal(os.Stdout, os.Stderr)).Commands {
+		if !regexp.MustCompile(`(?m)^    quern ` + c.Name + `\b`).MatchString(text) {
+			t.Errorf("no page has a line for quern %s", c.Name)
+		}
+		for _, f := range c.Flags {
+			if !slices.ContainsFunc(f.Names(), func(n string) bool { return regexp.MustCompile(`--?` + regexp.QuoteMeta(n) + `\b`).MatchString(text) }) {
+				t.Errorf("no page speaks of --%s of quern %s", f.Names()[0], c.Name)
+			}
+		}
+	}
+}

@@ -1,5 +1,5 @@
-// Quern turns mixture-of-experts checkpoints into block FP8 and proves that
-// they are still the same models.
+// Quern quantizes mixture-of-experts checkpoints and proves that they are still the
+// same models.
 //
 // Each command is one file here: it parses flags, calls one function of a
 // library package, and prints. Output rules: results go to standard output;
@@ -70,7 +70,7 @@ func newApp(t *terminal) *cli.App {
 	cli.HelpPrinter = printHelp
 	app := &cli.App{
 		Name:            "quern",
-		Usage:           "mixture-of-experts checkpoints in block FP8, exactly and in bounded memory",
+		Usage:           "mixture-of-experts checkpoints quantized, exactly and in bounded memory, and verified",
 		Version:         convert.Version,
 		HideHelpCommand: true, // the parser's; helpCommand is ours, and with one the parser adds no flag
 		Flags:           []cli.Flag{cli.HelpFlag},

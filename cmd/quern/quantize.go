@@ -24,7 +24,7 @@ import (
 func quantizeCommand(t *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "quantize",
-		Usage:     "write the block-FP8 form of a checkpoint",
+		Usage:     "write a checkpoint in block FP8, or in the scheme that --to names",
 		ArgsUsage: "[flags] IN OUT",
 		Description: "Linears of attention, MLPs and experts, those of the MTP layer included, become\n" +
 			"E4M3 codes with one scale for each 128×128 tile; embeddings, output head, norms,\n" +
