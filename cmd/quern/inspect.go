@@ -43,7 +43,9 @@ func inspectCommand(t *terminal) *cli.Command {
 			}
 			r := &inspection{}
 			if bare {
-				r = inspectConfig(ck)
+				if r, err = inspectConfig(ck); err != nil {
+					return err
+				}
 			} else {
 				r = inspect(ck, c.Bool("tensors"))
 			}

@@ -7,11 +7,16 @@ import (
 	"quern/convert/serving"
 	"quern/formats/hf"
 	"quern/formats/model"
+	"quern/internal/invalid"
 )
 
-// inspectConfig tells what a checkpoint of a config would have.
-func inspectConfig(ck *hf.Checkpoint) *inspection {
+// inspectConfig tells what a checkpoint of a config would have. JSON that names no model
+// is something else.
+func inspectConfig(ck *hf.Checkpoint) (*inspection, error) {
 	a := ck.Arch()
+	if a.Config().ModelType == "" && ck.ConfigValue.Get("architectures") == nil {
+		return nil, invalid.Errorf("%q is no config of a model: it has neither model_type nor architectures", ck.Path)
+	}
 	r := &inspection{
 		Checkpoint: ck.Path, Architecture: a.Name(), Known: a.Known(), ConfigOnly: true, Forms: []plan.Form{},
 		Sizes: []sizeRow{}, Engines: []serving.Note{}, Problems: append([]string{}, ck.Warnings...),
@@ -35,5 +40,5 @@ func inspectConfig(ck *hf.Checkpoint) *inspection {
 			r.Problems = append(r.Problems, fmt.Sprintf("%q: parameters are those of the text part", tower))
 		}
 	}
-	return r
+	return r, nil
 }
