@@ -27,7 +27,7 @@ func FastError(ctx context.Context, m *runner.Model, texts []corpus.Text, chunks
 	o.Records, o.Name, o.Renumbered = nil, "", nil // it is not gone on with: it is short
 	x := Hold(m, texts, chunks[:min(len(chunks), 1)])
 	defer x.Close()
-	f, err := x.against(ctx, m, o, way{what: "measuring what products in BF16 change"})
+	f, err := x.against(ctx, m, o, o, way{what: "measuring what products in BF16 change"})
 	if err != nil {
 		return nil, err
 	}
