@@ -44,6 +44,7 @@ var reachesFiles = map[string]string{
 	"verify/evaluation/reference.go":    "a temporary folder for outputs",
 	"convert/engine/available_linux.go": "/proc/meminfo",
 	"calibrate/run.go":                  "the calibration file's own working files",
+	"verify/evaluation/routes.go":       "a nameless file of choices of experts",
 	"verify/record/state.go":            "what cut verifications have left in the user's cache folder",
 	"cmd/quern/run.go":                  "/proc/meminfo",
 	"cmd/quern/completion.go":           "man pages and completions",
