@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"quern/calibrate/file"
 	"quern/convert/plan"
 	"quern/corpus"
 	"quern/formats/hf"
@@ -184,7 +185,7 @@ func (t *terminal) shared(ctx context.Context, j *verifying, m *models, base, ck
 		return err
 	}
 	command, err := json.Marshal(asked{
-		Checkpoint: ck.Path, Baseline: j.baseline, Texts: j.texts, IDs: j.ids, Context: j.chunk.Context, Score: j.chunk.Score, Tokens: j.chunk.Tokens,
+		Checkpoint: ck.Path, Baseline: j.baseline, Texts: j.texts, IDs: j.ids, Calibration: j.calibration, Context: j.chunk.Context, Score: j.chunk.Score, Tokens: j.chunk.Tokens,
 		Activations: j.activations, Device: j.computes(), Folder: folder, Arguments: undivided(j.command),
 	})
 	if err != nil {
@@ -211,6 +212,7 @@ type asked struct {
 	Baseline    string   `json:"baseline,omitempty"`
 	Texts       []string `json:"texts,omitempty"`
 	IDs         string   `json:"ids,omitempty"`
+	Calibration string   `json:"calibration,omitempty"`
 	Context     int      `json:"context"`
 	Score       string   `json:"score"`
 	Tokens      int      `json:"tokens,omitempty"`
@@ -245,7 +247,7 @@ func (a *asked) again() *verifying {
 		}
 		return filepath.Join(a.Folder, p)
 	}
-	j := &verifying{baseline: path(a.Baseline), ids: path(a.IDs), activations: a.Activations, command: a.Arguments, kind: a.Device}
+	j := &verifying{baseline: path(a.Baseline), ids: path(a.IDs), calibration: path(a.Calibration), activations: a.Activations, command: a.Arguments, kind: a.Device}
 	j.chunk = corpus.ChunkOptions{Context: a.Context, Score: a.Score, Tokens: a.Tokens}
 	for _, text := range a.Texts {
 		j.texts = append(j.texts, path(text))
@@ -304,6 +306,11 @@ func (t *terminal) mergeParts(c *cli.Context, paths []string) error {
 	page, result, _ := verifyFiles(c)
 	if err := (outfile.Command{Reads: append(append(j.reads(), a.Checkpoint), paths...)}).Check(page, result); err != nil {
 		return err
+	}
+	if j.calibration != "" {
+		if j.squares, err = file.Open(j.calibration); err != nil {
+			return err
+		}
 	}
 	base, ck, err := t.both(j, a.Checkpoint)
 	if err != nil {
