@@ -51,7 +51,7 @@ var reachesFiles = map[string]string{
 	"cmd/quern/pipeline.go":             "a temporary folder for the embedded model",
 	"cmd/quern/place.go":                "the folder that maps are written to",
 	"cmd/quern/verify.go":               "whether a path is a file of outputs",
-	"cmd/quern/verify_run.go":           "the user's texts and token ids",
+	"cmd/quern/verify_models.go":        "the user's texts and token ids",
 }
 
 // Files of checkpoints are reached through package store alone: it is where hubs and
