@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -90,7 +91,13 @@ func told(id *record.Identity, ck *hf.Checkpoint, what string) error {
 	if ck.Dir == "" {
 		return nil // a single file
 	}
-	for _, name := range append([]string{hf.ManifestName, hf.PlacementName}, hf.QuantizationNames...) {
+	names := []string{hf.ManifestName, hf.PlacementName}
+	for _, f := range ck.Side {
+		if slices.Contains(hf.QuantizationNames, f.Name) {
+			names = append(names, f.Name)
+		}
+	}
+	for _, name := range names {
 		o, err := ck.Folder.Open(context.Background(), name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
