@@ -100,10 +100,10 @@ func TestHub(t *testing.T) {
 			}
 		}},
 		{name: "other bytes than the listing's digest", says: `hf://me/small/` + weights + `.*digest`, odd: func(s *hubtest.Server) func(string, int, http.ResponseWriter, *http.Request) bool {
-			return func(where string, n int, _ http.ResponseWriter, r *http.Request) bool {
+			data := bytes.Clone(s.Files[weights])
+			data[len(data)-3] ^= 1
+			return func(where string, _ int, _ http.ResponseWriter, r *http.Request) bool {
 				if where == "cdn" && strings.Contains(r.URL.Path, weights) {
-					data := bytes.Clone(s.Files[weights])
-					data[len(data)-3] ^= 1
 					s.Set(weights, data)
 				}
 				return false
