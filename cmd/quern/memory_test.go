@@ -65,3 +65,28 @@ func TestVerifyMemory(t *testing.T) {
 	}
 	t.Logf("checkpoint %d MiB, peak %d MiB", size>>20, r.peak>>20)
 }
+
+// The bound is kept where it is as small as it may be, drivers of devices included: those
+// are not loaded unasked then.
+func TestQuantizeMemory(t *testing.T) {
+	if raceDetector || testing.Short() {
+		t.Skip("memory is measured without the race detector")
+	}
+	dir := t.TempDir()
+	v := synth.V3{
+		Hidden: 512, Layers: 3, Dense: 1, Experts: 40, Inter: 1024, MoEInter: 512, Vocab: 4096,
+		Heads: 8, QLora: 128, KVLora: 64, ShardBytes: 200 << 20, Seed: 3,
+	}
+	if err := v.Write(filepath.Join(dir, "model")); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{"fp8", "nvfp4"} {
+		r := quernWithin(t, 10*time.Minute, dir, "quantize", "--quiet", "--to", to, "--requantize", "--memory", "80MiB", "model", to)
+		if r.code != 0 {
+			t.Fatalf("%s: exit %d: %s", to, r.code, r.stderr)
+		}
+		if t.Logf("%s: peak %d MiB", to, r.peak>>20); r.peak > 80<<20 {
+			t.Errorf("%s: %d MiB at the peak of 80", to, r.peak>>20)
+		}
+	}
+}
