@@ -62,13 +62,8 @@ func verifyJob(c *cli.Context) (*verifying, error) {
 	if err = j.evaluation(c); err != nil {
 		return nil, err
 	}
-	if j.calibration = c.String("calibration"); j.calibration != "" {
-		if j.baseline == "" {
-			return nil, usagef("verify: --calibration goes with --baseline, whose weights are searched again by it")
-		}
-		if j.squares, err = file.Open(j.calibration); err != nil {
-			return nil, err
-		}
+	if err = j.searched(c); err != nil {
+		return nil, err
 	}
 	if err = j.divided(c); err != nil {
 		return nil, err
@@ -167,20 +162,6 @@ func (t *terminal) judged(ctx context.Context, j *verifying, m *models, base, ck
 	}
 	r.AddBehaviour(*b)
 	return r, nil
-}
-
-// weights is the pass over the bytes.
-func (t *terminal) weights(ctx context.Context, j *verifying, base, ck *hf.Checkpoint, name string) (*verify.Report, error) {
-	bar := t.progress("checking", j.quiet)
-	defer bar.Stop()
-	o := verify.Options{Workers: j.workers, Progress: bar.Update, Begun: bar.Begin, Records: j.going.Book, Name: name, Recorded: j.parts != nil}
-	if base == nil {
-		return verify.Integrity(ctx, ck, o)
-	}
-	if j.squares != nil {
-		o.Calibration = j.squares
-	}
-	return verify.Compare(ctx, base, ck, o)
 }
 
 // emulated reports whether the figures that gates judge are those with inputs rounded as

@@ -215,6 +215,19 @@ var rules = []rule{
 		},
 	},
 	{
+		engines: []Engine{VLLM}, severity: Refuses, remedy: "--to mxfp4 makes a folder that it loads",
+		source: "vllm#46641: no biases beside NVFP4 experts, and scales of experts in one tensor are dropped (0.22; #46645 mends it, open)",
+		apply: func(f *Folder) (Note, bool) {
+			n := Note{Text: "has no place for the biases of NVFP4 experts, nor for their scales"}
+			for _, name := range f.names {
+				if strings.HasSuffix(name, "experts.gate_up_proj_weight_scale_2") {
+					n.add(name)
+				}
+			}
+			return n, f.arch == "gpt_oss" && n.Tensors > 0
+		},
+	},
+	{
 		engines: []Engine{TensorRT}, severity: Misreads, remedy: "remove hf_quant_config.json, or make it say what config.json says",
 		source: "modelopt_config.py (@2edf354d): hf_quant_config.json wins over the block in config.json",
 		apply: func(f *Folder) (Note, bool) {
