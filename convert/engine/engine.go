@@ -63,6 +63,7 @@ type Options struct {
 	// Begun, if set, is called before with what earlier runs have done of it.
 	Begun func(done, total int64)
 
+	twice     bool // surveys keep nothing: the slow twin of held, for tests
 	anyMemory bool // nobody set Memory
 }
 
@@ -120,6 +121,8 @@ type engine struct {
 	window *window
 
 	surveys map[string]*plan.Survey // of the plan, by name
+	spare   chan []byte             // memory for what surveys keep
+	again   atomic.Int64            // bytes that were coded from there
 	largest map[string]float32      // what is known of them
 
 	id    string    // of this process, among those that share the folder
@@ -234,7 +237,7 @@ func (e *engine) execute(ctx context.Context, res *Result) error {
 	if err := e.alive(func() error { return e.convert(ctx, todo) }); err != nil {
 		return err
 	}
-	res.Read = e.done.Load()
+	res.Read = e.done.Load() - e.again.Load()
 	for k := first; k < last; k++ {
 		res.Manifest.Tensors = append(res.Manifest.Tensors, e.state.done[e.plan.Shards[k].Name].Tensors...)
 	}
@@ -265,6 +268,10 @@ func (e *engine) convert(ctx context.Context, todo []int) error {
 	e.free = make(chan *slab, e.mem.slabs)
 	for range e.mem.slabs {
 		e.free <- newSlab(e.mem.slab)
+	}
+	e.spare = make(chan []byte, heldSets)
+	for range heldSets {
+		e.spare <- nil // made when there is use for it
 	}
 	e.reads = make(chan *chunk)
 	e.work = make(chan *chunk, e.mem.slabs)

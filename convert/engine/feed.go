@@ -48,7 +48,19 @@ func (e *engine) feed(ctx context.Context, s *shard) error {
 	if err := e.survey(ctx, s); err != nil {
 		return err
 	}
+	open := map[string]*held{}
 	for _, j := range s.jobs {
+		if n := s.holdable[j.tensor.Quant.Survey]; n > 0 && j.tensor.Op.Quantizes() {
+			h := open[j.tensor.Quant.Survey]
+			if h == nil {
+				var err error
+				if h, err = e.hold(ctx, j.tensor.Quant.Survey, n); err != nil {
+					return err
+				}
+				open[h.name] = h
+			}
+			j.held = h
+		}
 		if err := e.begin(j); err != nil {
 			return err
 		}
@@ -207,8 +219,16 @@ func (e *engine) read(in store.Object, c *chunk) error {
 		p, rest = rest[:n], rest[n:]
 		return p
 	}
+	if h := c.job.held; h != nil && c.job.survey == nil {
+		h.get(c)
+		e.again.Add(int64(len(c.in)))
+		return nil
+	}
 	if err := e.readPart(in, &t.Source, &g.sources[0], c.in, c); err != nil {
 		return err
+	}
+	if c.job.held != nil {
+		c.job.held.put(c)
 	}
 	if t.Grid != nil {
 		return e.readGrid(c)

@@ -52,6 +52,7 @@ type job struct {
 	coder  scheme.Coder    // of what is quantized, while it is under way
 	cast   *scheme.Casting // of what is recast
 	survey *inquiry        // set instead of outs: only the largest magnitude is wanted
+	held   *held           // what a survey keeps, or has kept
 
 	mu     sync.Mutex
 	parked map[int]*chunk // done, but not yet their turn

@@ -14,6 +14,7 @@ type memory struct {
 	reads   int // in flight at once
 	workers int
 	scratch int // bytes of a worker's float32 scratch, 0 if the plan needs none
+	hold    int // bytes of each set of matrices that stay between survey and coding, 0: none does
 }
 
 const (
@@ -49,7 +50,7 @@ func divide(p *plan.Plan, o Options) (memory, error) {
 		}
 		largest = max(largest, t.Bytes(), inputBytes(t))
 	}
-	// A slab holds a tensor's elements in the widest form on their way, which is at
+	// A slab heldSets a tensor's elements in the widest form on their way, which is at
 	// most four times that of either end (codes as float32): more is of no use.
 	useful := max(min(largest, maxSlab)*4, least)
 	for workers := o.Workers; workers > 0; workers-- {
@@ -60,7 +61,14 @@ func divide(p *plan.Plan, o Options) (memory, error) {
 		if size >= least {
 			spare := (budget/2 - size*(2*int64(slabs)+scratch*int64(workers))) / (2 * size)
 			more := int(max(0, min(readAhead/size-1, mostReads-1, spare)))
-			return memory{slab: int(size), slabs: slabs + more, reads: 1 + more, workers: workers, scratch: int(scratch * size)}, nil
+			m := memory{slab: int(size), slabs: slabs + more, reads: 1 + more, workers: workers, scratch: int(scratch * size)}
+			left := budget/2 - size*(2*int64(slabs+more)+scratch*int64(workers))
+			for i := range p.Surveys {
+				if n := heldBytes(&p.Surveys[i]); n <= left/heldSets && !o.twice {
+					m.hold = max(m.hold, int(n))
+				}
+			}
+			return m, nil
 		}
 	}
 	need := fixed + perTensor*int64(len(p.Tensors)) + 2*(2*5+scratch)*least // one worker, five slabs
@@ -76,5 +84,5 @@ func Need(p *plan.Plan, o Options) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return fixed + perTensor*int64(len(p.Tensors)) + o.Network + int64(m.slabs)*2*int64(m.slab) + int64(m.workers)*int64(m.scratch), nil
+	return fixed + perTensor*int64(len(p.Tensors)) + o.Network + int64(m.slabs)*2*int64(m.slab) + int64(m.workers)*int64(m.scratch) + heldSets*int64(m.hold), nil
 }

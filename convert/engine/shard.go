@@ -17,6 +17,9 @@ type shard struct {
 	plan *plan.Shard
 	file store.Part
 	jobs []*job // in the order of the input
+	// holdable are the surveys whose input stays in memory until it is coded, with how many
+	// jobs code it.
+	holdable map[string]int
 
 	mu      sync.Mutex
 	left    int           // jobs that are not complete

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"quern/convert/plan"
@@ -118,12 +119,32 @@ func (q *inquiry) add(n int) {
 	q.left += n
 }
 
-// survey finds what the codings of a shard begin with.
+// survey finds what the codings of a shard begin with, but for what is found when their
+// turn comes: see held.
 func (e *engine) survey(ctx context.Context, s *shard) error {
 	names := e.unknown(s.plan)
+	s.holdable = e.holdable(s, names)
+	names = slices.DeleteFunc(names, func(name string) bool { return s.holdable[name] > 0 })
 	if len(names) == 0 {
 		return nil
 	}
+	q, from, err := e.ask(ctx, names, nil)
+	if err != nil {
+		return err
+	}
+	e.stateMu.Lock()
+	defer e.stateMu.Unlock()
+	if err := e.state.append(record{Surveys: q.largest, From: from}); err != nil {
+		return err
+	}
+	for name, x := range q.largest {
+		e.largest[name] = x
+	}
+	return nil
+}
+
+// ask reads all that surveys ask for, and keeps it in h, if that is set.
+func (e *engine) ask(ctx context.Context, names []string, h *held) (*inquiry, map[string]store.Stamp, error) {
 	q := &inquiry{largest: make(map[string]float32, len(names)), left: 1, found: make(chan struct{})}
 	from := map[string]store.Stamp{}
 	var files []int
@@ -134,10 +155,10 @@ func (e *engine) survey(ctx context.Context, s *shard) error {
 		of := e.surveys[name].Of
 		for i := range of {
 			j := e.question(name, &of[i])
-			j.survey = q
+			j.survey, j.held = q, h
 			q.add(j.geo.chunks)
 			if err := e.feedJob(ctx, j); err != nil {
-				return err
+				return nil, nil, err
 			}
 			eachView(&of[i], func(v *plan.View) {
 				if _, ok := from[e.plan.Input.Files[v.File].Name]; !ok {
@@ -151,20 +172,12 @@ func (e *engine) survey(ctx context.Context, s *shard) error {
 	select {
 	case <-q.found:
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return nil, nil, context.Cause(ctx)
 	}
-	if err := e.unchanged(files); err != nil {
-		return err
+	if h != nil { // what is coded is what was looked at
+		return q, from, nil
 	}
-	e.stateMu.Lock()
-	defer e.stateMu.Unlock()
-	if err := e.state.append(record{Surveys: q.largest, From: from}); err != nil {
-		return err
-	}
-	for name, x := range q.largest {
-		e.largest[name] = x
-	}
-	return nil
+	return q, from, e.unchanged(files)
 }
 
 // question is the job that reads a matrix for a survey.

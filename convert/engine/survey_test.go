@@ -151,14 +151,20 @@ func TestSurveysAreResumed(t *testing.T) {
 	// the first bytes of codes are written behind a header.
 	fails := errors.New("killed")
 	var writes atomic.Int64
-	_, err := start(ck, p, out, on(&faultfs.FS{NoSync: true, Hook: func(c faultfs.Call) *faultfs.Fault {
+	twice := func(set func(*engine.Options)) func(*engine.Options) {
+		return func(o *engine.Options) {
+			set(o)
+			engine.ReadTwice(o) // what is kept until it is coded is in no state
+		}
+	}
+	_, err := start(ck, p, out, twice(on(&faultfs.FS{NoSync: true, Hook: func(c faultfs.Call) *faultfs.Fault {
 		if c.Kind == faultfs.Write && strings.Contains(filepath.Base(c.Name), ".safetensors") {
 			if writes.Add(1) > 1 {
 				return &faultfs.Fault{Err: fails}
 			}
 		}
 		return nil
-	}}))
+	}})))
 	if !errors.Is(err, fails) {
 		t.Fatal(err)
 	}
@@ -166,11 +172,11 @@ func TestSurveysAreResumed(t *testing.T) {
 	if !strings.Contains(state, `"surveys":{`) {
 		t.Fatalf("no surveys in the state: %s", state[:200])
 	}
-	full, err := start(ck, p, filepath.Join(temp(t), "full"), quick)
+	full, err := start(ck, p, filepath.Join(temp(t), "full"), twice(quick))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := start(ck, p, out, quick)
+	r, err := start(ck, p, out, twice(quick))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,5 +246,50 @@ func TestSurveyMeetsNaN(t *testing.T) {
 	_, err := engine.Run(context.Background(), p, convert.EngineOptions(ck, filepath.Join(temp(t), "out"), convert.RunOptions{}))
 	if !errors.Is(err, invalid.Input) || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "row 3, column 7") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Matrices whose survey fits memory are read once, others a second time; the bytes that
+// are written are the same.
+func TestSurveysReadOnce(t *testing.T) {
+	for _, s := range []*scheme.Scheme{scheme.NVFP4, scheme.TensorFP8} {
+		ck, p := surveyed(t, s, grouped(), 0)
+		var once, coded int64
+		for i := range p.Tensors {
+			x := &p.Tensors[i]
+			if x.Op != plan.ScaleOf && x.Op != plan.Constant {
+				once += x.Source.Bytes()
+			}
+			if x.Op.Quantizes() {
+				coded += x.Source.Bytes()
+			}
+		}
+		run := func(memory int64, twice bool) (int64, map[string]string) {
+			dir := filepath.Join(temp(t), "out")
+			r, err := start(ck, p, dir, func(o *engine.Options) {
+				quick(o)
+				if o.Memory = memory; twice {
+					engine.ReadTwice(o)
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.Read, outputs(t, folder(t, dir))
+		}
+		read, want := run(256<<20, false)
+		if read != once {
+			t.Errorf("%s: %d bytes were read of %d, %d of them coded", s.Name, read, once, coded)
+		}
+		again, got := run(engine.MinMemory(p), true)
+		if again != once+coded {
+			t.Errorf("%s: %d bytes were read twice of %d, %d of them coded", s.Name, again, once, coded)
+		}
+		for name, raw := range want {
+			if got[name] != raw {
+				t.Errorf("%s: %s differs", s.Name, name)
+			}
+		}
+		t.Logf("%s: %d of input, %d coded, %d and %d read", s.Name, once, coded, read, again)
 	}
 }

@@ -304,7 +304,10 @@ func (e *engine) conclude(j *job) error {
 		results[0].Error = quality(stats)
 		results[0].Cast = &manifest.Cast{Groups: proof.Groups, Requantized: proof.Requantized, Changed: proof.Changed}
 	}
-	j.outs, j.parked, j.coder, j.cast = nil, nil, nil, nil
+	if j.held != nil {
+		j.held.done()
+	}
+	j.outs, j.parked, j.coder, j.cast, j.held = nil, nil, nil, nil, nil
 	j.shard.complete(results...)
 	return nil
 }
