@@ -15,7 +15,8 @@ import (
 // a shard at a time: its surveys are streamed through slabs and workers as conversions
 // are, and what they find is a line of the state. So tensors are read at most once
 // more than without, fused partners in other shards find the number there, and a
-// resumed run has the same numbers without looking again.
+// resumed run has the same numbers without looking again. What fits memory is not read
+// again either: see held.
 
 // surveysOf are the surveys of p by name.
 func surveysOf(p *plan.Plan) map[string]*plan.Survey {
