@@ -170,8 +170,8 @@ type turn struct {
 }
 
 // spread adds to sums what the chosen experts make of in. Many rows pass one expert
-// after the other, each on all processors and with the next ones read meanwhile; few
-// rows as many at once as memory holds.
+// after the other, each on all processors and with the next ones read meanwhile, unless
+// experts are small; few rows as many at once as memory holds.
 func (w *walk) spread(x *experts, c choices, in, sums *Rows, next *part) error {
 	var turns []turn
 	for e, rows := range c.rows(x.router.experts) {
@@ -189,6 +189,17 @@ func (w *walk) spread(x *experts, c choices, in, sums *Rows, next *part) error {
 		}
 		w.weights.ahead(next)
 		return w.together(x, turns, c, in, sums)
+	}
+	if w.pieced(x, turns, in, sums) {
+		if err := w.weights.hold(parts...); err != nil {
+			return err
+		}
+		w.weights.ahead(next)
+		err := w.inPieces(x, turns, c, in, sums)
+		for _, p := range parts {
+			w.weights.release(p)
+		}
+		return err
 	}
 	parts = append(parts, next)
 	w.weights.ahead(parts...)
