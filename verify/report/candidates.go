@@ -11,6 +11,7 @@ import (
 	"quern/internal/svg"
 	"quern/internal/ui"
 	"quern/verify"
+	"quern/verify/metrics"
 )
 
 // Candidates writes c as one HTML file that compares them. The only errors are those of
@@ -91,7 +92,7 @@ func side(c *verify.Candidates) *section {
 	}
 	deployed := c.Deployed()
 	if deployed {
-		head = append(head, ">deployed: mean KLD", ">same likeliest")
+		head = append(head, ">deployed: mean KLD", ">deployed: same likeliest")
 	}
 	t := newTable("", append(head, "worst role")...)
 	t.Note = "The worst role is the one with the least SQNR over all its weights."
@@ -108,18 +109,10 @@ func side(c *verify.Candidates) *section {
 		}
 		cells := []any{name, state(x.Report), ui.Bytes(x.Bytes), ratio}
 		if run {
-			kld, same := none, none
-			if x.KLDMean != nil {
-				kld, same = plusMinus(*x.KLDMean, *x.KLDMeanError), percent(*x.SameTop)
-			}
-			cells = append(cells, kld, same)
+			cells = append(cells, estimate(x.KLDMean, x.KLDMeanError), shareOf(x.SameTop))
 		}
 		if deployed {
-			kld, same := none, none
-			if x.DeploymentKLD != nil {
-				kld, same = plusMinus(*x.DeploymentKLD, *x.DeploymentKLDError), percent(*x.DeploymentSameTop)
-			}
-			cells = append(cells, kld, same)
+			cells = append(cells, estimate(x.DeploymentKLD, x.DeploymentKLDError), shareOf(x.DeploymentSameTop))
 		}
 		worst := cell{Text: "exact"}
 		if x.WorstSQNR != nil {
@@ -133,6 +126,25 @@ func side(c *verify.Candidates) *section {
 		s.add(block{Figure: f})
 	}
 	return s
+}
+
+// estimate is a figure with its error below it: side by side both would not fit a page.
+func estimate(value, err *metrics.Figure) cell {
+	if value == nil {
+		return cell{Text: none}
+	}
+	text, uncertainty, _ := strings.Cut(plusMinus(*value, *err), " ±")
+	if uncertainty != "" {
+		uncertainty = "±" + uncertainty
+	}
+	return cell{Text: text, Note: uncertainty}
+}
+
+func shareOf(x *metrics.Figure) string {
+	if x == nil {
+		return none
+	}
+	return percent(*x)
 }
 
 // state is what the gates of a candidate say together.
