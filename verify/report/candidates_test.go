@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -67,5 +68,32 @@ func TestCandidates(t *testing.T) {
 	}
 	if err := Candidates(brokenWriter{}, c, time.Time{}); err != errBroken {
 		t.Error(err)
+	}
+}
+
+// On a narrow screen each cell stands behind the name of its column, so no two columns
+// have one name; a figure's error stands below it, for side by side they run out of a page.
+func TestColumnsOfCandidates(t *testing.T) {
+	r := made(tinyShape)
+	r.Deployment = r.Metrics
+	c := &verify.Candidates{Baseline: "b"}
+	c.Add(r, "fp8")
+	var b strings.Builder
+	if err := Candidates(&b, c, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	head, _, _ := strings.Cut(b.String(), "</thead>")
+	seen := map[string]bool{}
+	for _, m := range regexp.MustCompile(`<th scope="col"[^>]*>([^<]+)</th>`).FindAllStringSubmatch(head, -1) {
+		if seen[m[1]] {
+			t.Errorf("two columns are named %q", m[1])
+		}
+		seen[m[1]] = true
+	}
+	if len(seen) != 9 {
+		t.Errorf("%d columns: %v", len(seen), seen)
+	}
+	if n := strings.Count(b.String(), "<small>±\u00a00.000049</small>"); n != 2 {
+		t.Errorf("%d errors stand below their figures", n)
 	}
 }
