@@ -43,12 +43,15 @@ func fitted(text string) string {
 		}
 	}
 	for l := range strings.SplitSeq(text, "\n") {
-		if l == "" || l[0] == ' ' || strings.HasSuffix(l, ":") {
+		if l == "" || l[0] == ' ' {
 			flush()
 			out = append(out, l)
 			continue
 		}
 		paragraph = append(paragraph, l)
+		if strings.HasSuffix(l, ":") { // what follows is to be typed, or a list
+			flush()
+		}
 	}
 	flush()
 	return strings.Join(out, "\n")
