@@ -1,7 +1,7 @@
 // Makeqwen3 writes a checkpoint of the widths of Qwen3-30B-A3B with a few of its layers,
 // to measure with.
 //
-//	go run ./formats/synth/makeqwen3 -layers 2 DIR        3.7 GB
+//	go run ./formats/synth/makeqwen3 -layers 2 DIR            3.7 GB
 //	go run ./formats/synth/makeqwen3 -layers 48 -holes DIR    all of it, as holes
 package main
 
