@@ -2,6 +2,9 @@
 //
 //	go run ./formats/synth/makev3 -layers 4 -experts 40 DIR    2.8 GB
 //	go run ./formats/synth/makev3 -released DIR                671B as holes
+//	go run ./formats/synth/makev3 -deepen FOLDER -layers 32 DIR
+//
+// The last one copies a checkpoint and puts so many more layers into it, see synth.Deepen.
 package main
 
 import (
@@ -18,6 +21,7 @@ func main() {
 	flag.IntVar(&v.Experts, "experts", 40, "routed experts of a layer")
 	shard := flag.Int64("shard", v.ShardBytes>>20, "MiB of a file")
 	released := flag.Bool("released", false, "the shape of the released 671B model, with holes for data")
+	deepen := flag.String("deepen", "", "a checkpoint that is to have -layers more layers, which add nothing to what it says")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		flag.Usage()
@@ -27,7 +31,11 @@ func main() {
 	if *released {
 		v = synth.Released()
 	}
-	if err := v.Write(flag.Arg(0)); err != nil {
+	write := func() error { return v.Write(flag.Arg(0)) }
+	if *deepen != "" {
+		write = func() error { return synth.Deepen(flag.Arg(0), *deepen, v.Layers) }
+	}
+	if err := write(); err != nil {
 		fmt.Fprintln(os.Stderr, "makev3:", err)
 		os.Exit(1)
 	}
