@@ -42,7 +42,7 @@ func (g *Generator) mtpRows(h []float32, next []int, pos int) (z, states []float
 	if t.raw || len(z) != n*d {
 		z = make([]float32, n*d)
 	}
-	err = g.finish(t.frame, z, x, n, g.draft.head, t.norm)
+	err = g.finish(t.frame, z, x, n, g.draft.final, t.norm)
 	if states = z; t.raw {
 		states = x
 	}
@@ -69,6 +69,11 @@ func (g *Generator) Draft(tokens []int, k int, pick func(logits []float32) int) 
 	g.text.mark(layers)
 	defer g.text.rewind(layers, g.mtpPos)
 	state, z := states[(rows-1)*width:], z[(rows-1)*d:]
+	if l := g.draft.short; l != nil {
+		if err := l.learn(tokens); err != nil {
+			return nil, err
+		}
+	}
 	var out []int
 	for i := range k {
 		if i > 0 {
@@ -80,18 +85,57 @@ func (g *Generator) Draft(tokens []int, k int, pick func(logits []float32) int) 
 		if vec.FirstNonFinite(z) >= 0 || vec.FirstNonFinite(state) >= 0 {
 			break // a broken MTP layer drafts nothing, and harms nothing
 		}
-		if err := g.w.hold(g.mtpHead()); err != nil {
+		logits, err := g.draftLogits(z)
+		if err != nil {
 			return nil, err
 		}
-		out = append(out, pick(g.multiply(g.draft.matrix, nil, z, 1)))
+		out = append(out, pick(logits))
 	}
 	return out, nil
 }
 
-// mtpHead is the part with the head that drafts are read from.
-func (g *Generator) mtpHead() *part {
-	if g.draft.matrix == g.m.head {
-		return g.head
+// draftLogits are what a draft is chosen from behind state z.
+func (g *Generator) draftLogits(z []float32) ([]float32, error) {
+	d := &g.draft
+	if d.short != nil {
+		g.w.served += int64(len(d.short.weight.Data))
+		return d.short.logits(z, g.m.vocab, g.walk.workers, &g.m.factors), nil
 	}
-	return g.draft.head
+	if err := g.w.hold(d.head); err != nil {
+		return nil, err
+	}
+	return g.multiply(d.matrix, nil, z, 1), nil
+}
+
+// readDraft prepares what drafts are made with, and gives the parts that every draft needs;
+// reserve bytes have to be left for experts.
+func (g *Generator) readDraft(rows int, reserve int64) ([]*part, error) {
+	t, d := g.m.mtp, &g.draft
+	d.final = partOf(t.norm, t.frame)
+	d.matrix, d.head = t.head, &part{}
+	common := []*part{t.joining, d.final}
+	if rows == 0 {
+		rows = shortlistSize(g.m.vocab)
+	}
+	if n := t.head.rowBytes() * int64(rows); rows < g.m.vocab && t.head.plain() && g.w.reserve(n, reserve) {
+		var err error
+		d.short, err = newShortlist(t.head, g.m.files, rows)
+		return common, err
+	}
+	// The releases hold a copy of the head for the MTP layer, of gigabytes.
+	same, err := t.head.equal(g.m.head, g.m.files)
+	if err != nil {
+		return nil, err
+	}
+	if same {
+		d.matrix, d.head = g.m.head, g.head
+	} else {
+		d.head.matrices(t.head)
+	}
+	return append(common, d.head), nil
+}
+
+// EndDrafts gives up drafting: there is nothing left to draft from.
+func (g *Generator) EndDrafts() {
+	g.mtp, g.pending = false, nil
 }

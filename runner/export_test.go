@@ -316,3 +316,22 @@ func AttentionMemory(m *Model, tokens int, memory int64, workers int) int64 {
 	keys := max(e.room, tokens*(a.nope+a.rotated+a.valueSize))
 	return 4 * int64(rows+tokens*(a.rank+a.rotated)+scores+keys)
 }
+
+// Lengths are those of drafts that follow one of length 1, as verdicts say: each is about
+// drafts of the length before, of which a pass takes pass(k) plain ones and yields tokens(k).
+func Lengths(verdicts int, pass, tokens func(k int) float64) []int {
+	m, ks, k := &meter{passes: trial}, []int{1}, 1
+	for range verdicts {
+		for s, x := range map[*samples]float64{&m.plain: 1, &m.pass: pass(k) - 0.1, &m.draft: 0.1} {
+			s.count = 8
+			s.seconds = []float64{x, x, x, x, 1000 * x, x, x, 0} // others had the machine for a while
+			s.bytes = make([]float64, 8)
+		}
+		m.passes, m.lately = trial, yield{int(100 * tokens(k)), 100}
+		if k = m.next(k); k == 0 {
+			return append(ks, k)
+		}
+		ks = append(ks, k)
+	}
+	return ks
+}

@@ -186,7 +186,7 @@ func TestDraftEqualsEvaluation(t *testing.T) {
 			defer ev.Close()
 			h, _ := m.MTPHead(runner.Options{})
 			want := logits(t, h, ev.MTP, m.Vocab(), m.Vocab())
-			g, err := m.NewGenerator(context.Background(), runner.GeneratorOptions{})
+			g, err := m.NewGenerator(context.Background(), runner.GeneratorOptions{DraftHead: m.Vocab()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -222,7 +222,7 @@ func TestDraftEqualsEvaluation(t *testing.T) {
 }
 
 func TestSpeculationChangesNothing(t *testing.T) {
-	for _, dir := range withMTP(t) {
+	for _, dir := range append(withMTP(t), deep(t, 3)) {
 		m := open(t, dir)
 		r := rand.New(rand.NewPCG(3, 4))
 		for range 6 {
@@ -243,6 +243,18 @@ func TestSpeculationChangesNothing(t *testing.T) {
 				}
 				if st.Drafted == 0 || len(st.Accepted) == 0 {
 					t.Errorf("nothing was drafted: %+v", st)
+				}
+			}
+			// Drafts from parts of the head, as long as they pay, with hardly any memory.
+			for _, o := range []runner.GenerateOptions{
+				{Draft: 2, GeneratorOptions: runner.GeneratorOptions{DraftHead: m.Vocab()}},
+				{Draft: 3, GeneratorOptions: runner.GeneratorOptions{DraftHead: 16}},
+				{Draft: 1, Auto: true, GeneratorOptions: runner.GeneratorOptions{DraftHead: 8}},
+				{Draft: 1, GeneratorOptions: runner.GeneratorOptions{DraftHead: 8, Memory: 1}},
+			} {
+				o.MaxTokens = 40
+				if got, _ := generate(t, m, prompt, o); !slices.Equal(got, plain) {
+					t.Errorf("%s: %+v gives\n%v instead of\n%v", filepath.Base(dir), o, got, plain)
 				}
 			}
 		}
@@ -280,10 +292,13 @@ func TestSamplingDistribution(t *testing.T) {
 		g.Truncate(len(prompt))
 	}
 	const n = 4000
-	for _, draft := range []int{0, 1} {
+	for _, x := range []struct{ draft, head int }{{0, 0}, {1, 0}, {1, 16}} {
+		draft := x.draft
 		count := make([]float64, m.Vocab())
 		for seed := range uint64(n) {
-			out, _ := generate(t, m, prompt, runner.GenerateOptions{MaxTokens: 3, Temperature: temperature, Seed: seed, Draft: draft})
+			out, _ := generate(t, m, prompt, runner.GenerateOptions{
+				MaxTokens: 3, Temperature: temperature, Seed: seed, Draft: draft, GeneratorOptions: runner.GeneratorOptions{DraftHead: x.head},
+			})
 			count[out[1]]++
 		}
 		// χ² over the tokens with enough expectation; the rest as one.
@@ -302,7 +317,7 @@ func TestSamplingDistribution(t *testing.T) {
 		}
 		// Mean and deviation of χ² are its degrees and their double's root.
 		if limit := float64(degrees) + 5*math.Sqrt(2*float64(degrees)); chi > limit || degrees < 5 {
-			t.Errorf("draft %d: χ² %.1f of %d degrees", draft, chi, degrees)
+			t.Errorf("draft %d from %d rows: χ² %.1f of %d degrees", draft, x.head, chi, degrees)
 		}
 	}
 }

@@ -24,6 +24,9 @@ type GeneratorOptions struct {
 	ExpertCache int64
 	// NoMTP leaves out what drafting needs.
 	NoMTP bool
+	// DraftHead is how many rows of the output head drafts are read from; 0: a quarter
+	// of the vocabulary, at least 512, but all for sampled text. See shortlist.
+	DraftHead int
 }
 
 // Generator runs one text token by token. It is not safe for concurrent use.
@@ -36,11 +39,14 @@ type Generator struct {
 	// known are the tokens of a prompt that is being run.
 	known int
 	mtp   bool
-	head  *part // and the final norm
+	final *part // the final norm
+	head  *part
 
 	draft struct {
+		final  *part
+		short  *shortlist // or else the whole head:
 		head   *part
-		matrix *matrix // the output head
+		matrix *matrix
 	}
 
 	last []float32 // states behind the final norm of the last step
@@ -75,24 +81,16 @@ func (m *Model) NewGenerator(ctx context.Context, o GeneratorOptions) (*Generato
 			expert = max(expert, x.parts[0].resident)
 		}
 	}
-	g.head = partOf(m.norm, m.frame)
+	g.final, g.head = partOf(m.norm, m.frame), &part{}
 	g.head.matrices(m.head)
 	g.head.vectors(m.headBias)
-	common = append(common, g.head)
+	common = append(common, g.final, g.head)
 	if g.mtp {
-		t := m.mtp
-		// The releases hold a copy of the head for the MTP layer, of gigabytes.
-		same, err := t.head.equal(m.head, m.files)
+		draft, err := g.readDraft(o.DraftHead, 2*expert)
 		if err != nil {
 			return nil, err
 		}
-		g.draft.head = partOf(t.norm, t.frame)
-		if g.draft.matrix = t.head; same {
-			g.draft.matrix = m.head
-		} else {
-			g.draft.head.matrices(t.head)
-		}
-		common = append(common, t.joining, g.draft.head)
+		common = append(common, draft...)
 	}
 	for _, c := range common {
 		if err := ctx.Err(); err != nil {
@@ -223,7 +221,7 @@ func (g *Generator) layers(h []float32, tokens []int) error {
 	if g.mtp && g.m.mtp.raw {
 		g.pending = append(g.pending, x[:n*width]...)
 	}
-	return g.finish(g.m.frame, h, x, n, g.head, g.m.norm)
+	return g.finish(g.m.frame, h, x, n, g.final, g.m.norm)
 }
 
 // through passes rows of tokens, as wide as a frame, through layers. The tokens go on at
@@ -239,8 +237,8 @@ func (g *Generator) through(ls []*layer, f frame, x []float32, tokens []int, pos
 
 // finish makes final states h of rows x, which may be the same memory, with the norm behind
 // the layers, which comes with a part.
-func (g *Generator) finish(f frame, h, x []float32, n int, head *part, last *norm) error {
-	if err := g.w.hold(head); err != nil {
+func (g *Generator) finish(f frame, h, x []float32, n int, final *part, last *norm) error {
+	if err := g.w.hold(final); err != nil {
 		return err
 	}
 	d := g.m.hidden

@@ -45,15 +45,24 @@ func (r *resident) pin(p *part, reserve int64) (bool, error) {
 	if r.pinned[p] {
 		return true, nil
 	}
-	if r.used+p.resident+reserve > r.limit {
+	if !r.reserve(p.resident, reserve) {
 		return false, nil
 	}
 	if err := r.load(&heldPart{p: p, slab: make([]byte, p.slab)}); err != nil {
 		return false, err
 	}
-	r.used += p.resident
 	r.pinned[p] = true
 	return true, nil
+}
+
+// reserve takes n bytes of the limit for weights that lie elsewhere, if that leaves so many
+// for others, and reports whether it does.
+func (r *resident) reserve(n, others int64) bool {
+	if r.used+n+others > r.limit {
+		return false
+	}
+	r.used += n
+	return true
 }
 
 // hold makes the weights of parts available until parts that are held later need the

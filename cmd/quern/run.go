@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -42,7 +43,7 @@ func runCommand(t *terminal) *cli.Command {
 			&cli.Float64Flag{Name: "top-p", Usage: "`P`draw from the likeliest tokens that have this probability together", Value: 1},
 			&cli.Uint64Flag{Name: "seed", Usage: "`N`the same seed gives the same text"},
 			&cli.BoolFlag{Name: "speculative", Usage: "draft with the multi-token-prediction layer"},
-			&cli.IntFlag{Name: "draft", Usage: "`K`tokens that are drafted ahead, 1 to 7", Value: 1},
+			&cli.StringFlag{Name: "draft", Usage: "`K|auto`tokens that are drafted ahead, 1 to 7; auto: as many as pay, or none", Value: "1"},
 			&cli.BoolFlag{Name: "stats", Usage: "tell how it went: acceptance, tokens a pass, speed with and without drafting"},
 			&cli.StringFlag{Name: "expert-cache", Usage: "`SIZE`bound on the routed experts in memory, less than --memory leaves"},
 			workersFlag,
@@ -75,7 +76,11 @@ func generateOptions(c *cli.Context) (runner.GenerateOptions, error) {
 		return o, err
 	}
 	o.MaxTokens, o.Temperature, o.Seed, o.TopP = c.Int("max-tokens"), c.Float64("temperature"), c.Uint64("seed"), c.Float64("top-p")
-	switch k := c.Int("draft"); {
+	k := 1
+	if o.Auto = c.String("draft") == "auto"; !o.Auto {
+		k, err = strconv.Atoi(c.String("draft"))
+	}
+	switch {
 	case o.MaxTokens < 1:
 		return o, usagef("--max-tokens %d: at least 1", o.MaxTokens)
 	case !(o.Temperature >= 0) || o.Temperature > 1e6:
@@ -88,10 +93,12 @@ func generateOptions(c *cli.Context) (runner.GenerateOptions, error) {
 		return o, usagef("--system needs --chat")
 	case slices.Contains(c.StringSlice("stop"), ""):
 		return o, usagef("--stop is empty")
-	case k < 1 || k >= runner.MaxStep:
-		return o, usagef("--draft %d: 1 to %d", k, runner.MaxStep-1)
+	case err != nil || k < 1 || k >= runner.MaxStep:
+		return o, usagef("--draft %s: 1 to %d, or auto", c.String("draft"), runner.MaxStep-1)
 	case c.IsSet("draft") && !c.Bool("speculative"):
 		return o, usagef("--draft needs --speculative")
+	case o.Auto && o.Temperature != 0:
+		return o, usagef("--draft auto goes by time, and so would text that is drawn with --temperature: give a number")
 	case c.Bool("speculative"):
 		o.Draft = k
 	}
@@ -133,6 +140,7 @@ type generation struct {
 	Ended   string             `json:"stop_string,omitempty"` // that ended the text
 	Tokens  []int              `json:"tokens"`
 	Stats   runner.Statistics  `json:"stats"`
+	SpeedUp float64            `json:"speed_up,omitempty"` // of passes with drafts over the plain ones among them
 	Without *runner.Statistics `json:"without_drafting,omitempty"`
 }
 
@@ -206,6 +214,7 @@ func (x *generating) answer(prompt string, ids []int) (string, error) {
 		}
 		return t.out.err
 	})
+	g.SpeedUp = g.Stats.SpeedUp()
 	show(stop.add(stream.Flush()))
 	show(stop.flush())
 	if g.Ended = stop.found; errors.Is(err, errStopString) {
@@ -274,38 +283,3 @@ func promptIDs(tok *tokenizer.Tokenizer, prompt string) ([]int, error) {
 	}
 	return ids, nil
 }
-
-// tell says how it went, on standard error: standard output has the text alone.
-func (t *terminal) tell(g *generation, o runner.GenerateOptions, stats bool) {
-	s := &g.Stats
-	fmt.Fprintf(t.err, "%s, %.1f tokens/s; prompt of %s in %s\n", count(s.Tokens, "token"), s.Speed(), count(s.PromptTokens, "token"), seconds(s.PromptTime))
-	if !stats {
-		return
-	}
-	var rows [][]string
-	add := func(name, format string, args ...any) {
-		rows = append(rows, []string{name, fmt.Sprintf(format, args...)})
-	}
-	add("passes of the model", "%d, %.2f tokens each", s.Passes, float64(max(s.Tokens-1, 0))/float64(max(s.Passes, 1)))
-	if o.Draft > 0 {
-		add("acceptance", "%.1f %% of %d drafted tokens", 100*s.Acceptance(), s.Drafted)
-		for i, n := range s.Accepted {
-			add(fmt.Sprintf("  position %d", i+1), "%.1f %% of %d drafts", 100*float64(n)/float64(max(s.Drafts, 1)), s.Drafts)
-		}
-		add("mean acceptance length", "%.2f, the model's own token included", s.Length())
-	}
-	if n := s.CacheHits + s.CacheMisses; n > 0 {
-		add("experts found in memory", "%.1f %% of %s", 100*float64(s.CacheHits)/float64(n), ui.Count(int64(n)))
-	}
-	add("weights in memory", "%s", ui.Bytes(s.ResidentSize))
-	if s.Time > 0 {
-		add("weights used", "%.2f GB/s", float64(s.BytesUsed)/s.Time/1e9)
-		add("weights read from files", "%.2f GB/s", float64(s.BytesRead)/s.Time/1e9)
-	}
-	if w := g.Without; w != nil && w.Time > 0 && s.Time > 0 {
-		add("speed", "%.1f tokens/s with drafting, %.1f without: %.2f×", s.Speed(), w.Speed(), s.Speed()/max(w.Speed(), 1e-9))
-	}
-	ui.Table(t.err, []string{"generation", ""}, rows)
-}
-
-func seconds(s float64) string { return fmt.Sprintf("%.2f s", s) }
