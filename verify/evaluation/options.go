@@ -21,7 +21,7 @@ type Options struct {
 	// Deployment runs a checkpoint whose inputs engines round a second time, with them
 	// rounded. It has no effect with Emulate.
 	Deployment bool
-	Fast       bool // see runner.Options
+	Fast       bool       // see runner.Options
 	Device     gpu.Device // see runner.Options
 	Worst      int        // how many of the worst tokens are listed
 	// Renumbered is, by layer, the number in the baseline of each expert of the
