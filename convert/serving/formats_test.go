@@ -34,6 +34,10 @@ func TestGroupSchemes(t *testing.T) {
 		{convert.QuantizeOptions{Scheme: scheme.TensorFP8}, serving.VLLM, serving.Refuses, "FP8_PB_WO", false},
 		{convert.QuantizeOptions{Scheme: scheme.TensorFP8}, serving.Transformers, serving.Misreads, "ModelOpt", true},
 		{convert.QuantizeOptions{Scheme: scheme.ChannelFP8}, serving.Transformers, serving.Misreads, "ModelOpt", false},
+		{convert.QuantizeOptions{Scheme: scheme.MXFP8, Container: container.ModelOpt}, serving.SGLang, serving.Refuses, "MXFP8", true},
+		{convert.QuantizeOptions{Scheme: scheme.MXFP8}, serving.SGLang, serving.Refuses, "MXFP8", false},
+		{convert.QuantizeOptions{Scheme: scheme.NVFP4, Container: container.CompressedTensors}, serving.Transformers, serving.Misreads, "NVFP4 experts", true},
+		{convert.QuantizeOptions{Scheme: scheme.NVFP4}, serving.Transformers, serving.Misreads, "NVFP4 experts", false},
 	} {
 		if got := says(planned(t, config, c.o, list).Notes(), c.engine, c.severity, c.words); got != c.says {
 			t.Errorf("%s, %s: %v", c.o.Scheme.Name, c.engine, got)

@@ -215,6 +215,26 @@ var rules = []rule{
 		},
 	},
 	{
+		engines: []Engine{SGLang}, severity: Refuses, remedy: "leave --container out: --to mxfp8 has a container of its own, which it reads",
+		source: "run with its config classes (0.5.23): ModelOpt's MXFP8 goes to its own class for MXFP8, which asks for activation_scheme and finds none",
+		apply: func(f *Folder) (Note, bool) {
+			return Note{Text: "does not read MXFP8 in ModelOpt's form"}, strings.HasPrefix(f.method(), "modelopt") && strings.EqualFold(f.config.Quant.Algo, "MXFP8")
+		},
+	},
+	{
+		engines: []Engine{Transformers}, severity: Misreads, remedy: "`quern convert --to bf16` makes a folder that it loads",
+		source: "run with 5.24 and compressed-tensors 0.20.1: no message, logits off by 15; compressed-tensors' own decompressor gives the right weights",
+		apply: func(f *Folder) (Note, bool) {
+			n := Note{Text: "loads NVFP4 experts of compressed-tensors with other values than they stand for"}
+			for _, name := range f.names {
+				if strings.Contains(name, ".experts.") && strings.HasSuffix(name, ".weight_global_scale") {
+					n.add(name)
+				}
+			}
+			return n, n.Tensors > 0
+		},
+	},
+	{
 		engines: []Engine{VLLM}, severity: Refuses, remedy: "--to mxfp4 makes a folder that it loads",
 		source: "vllm#46641: no biases beside NVFP4 experts, and scales of experts in one tensor are dropped (0.22; #46645 mends it, open)",
 		apply: func(f *Folder) (Note, bool) {
