@@ -222,10 +222,14 @@ func TestDraftEqualsEvaluation(t *testing.T) {
 }
 
 func TestSpeculationChangesNothing(t *testing.T) {
+	prompts := 6
+	if testing.Short() {
+		prompts = 1
+	}
 	for _, dir := range append(withMTP(t), deep(t, 3)) {
 		m := open(t, dir)
 		r := rand.New(rand.NewPCG(3, 4))
-		for range 6 {
+		for range prompts {
 			prompt := make([]int, 1+r.IntN(30))
 			for i := range prompt {
 				prompt[i] = r.IntN(m.Vocab())
