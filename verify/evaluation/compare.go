@@ -50,7 +50,7 @@ func (x *Held) run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	o = o.baseline().holding(choices.bytes, x.chunks)
+	o = o.holding(choices.bytes, x.chunks)
 	states, seconds, err := timed(ctx, x.model, x.chunks, &o, "running the baseline", "baseline", choices.record(), choices)
 	if err != nil {
 		choices.close()
@@ -127,9 +127,10 @@ func (x *Held) against(ctx context.Context, quant *runner.Model, asked, o Option
 
 	o = o.holding(b.Bytes(), nil)
 	h := newHeads(ctx, o, base.Vocab())
-	exact := o.baseline()
+	of := o // of the baseline's head
+	of.Fast = asked.Fast
 	rows := scored(chunks, a.Starts)
-	main := [2]*states{{rows: a.Hidden, head: base.Head(exact.runner("", nil))}, {rows: b.Hidden, head: quant.Head(o.runner("", nil))}}
+	main := [2]*states{{rows: a.Hidden, head: base.Head(of.runner("", nil))}, {rows: b.Hidden, head: quant.Head(o.runner("", nil))}}
 	var tops [2][]top
 	if f.Tokens, tops, err = h.compare(main, rows, chunks, a.Starts); err != nil {
 		return nil, err

@@ -23,11 +23,12 @@ type Fast struct {
 // FastError runs a checkpoint over the first of the chunks with exact products and with
 // those in BF16. It reads the weights twice more than a run does.
 func FastError(ctx context.Context, m *runner.Model, texts []corpus.Text, chunks []corpus.Chunk, o Options) (*Fast, error) {
-	o.Fast, o.exactBaseline = true, true
 	o.Records, o.Name, o.Renumbered = nil, "", nil // it is not gone on with: it is short
 	x := Hold(m, texts, chunks[:min(len(chunks), 1)])
 	defer x.Close()
-	f, err := x.against(ctx, m, o, o, way{what: "measuring what products in BF16 change"})
+	exact := o
+	exact.Fast, o.Fast = false, true
+	f, err := x.against(ctx, m, exact, o, way{what: "measuring what products in BF16 change"})
 	if err != nil {
 		return nil, err
 	}

@@ -38,9 +38,6 @@ type Options struct {
 	// bytes of weights.
 	Progress func(what string, done, total int64)
 
-	// exactBaseline has the baseline computed exactly although Fast is set.
-	exactBaseline bool
-
 	held int64 // bytes of Memory that are taken
 }
 
@@ -79,12 +76,6 @@ func (o *Options) runner(what string, hooks *runner.Hooks) runner.Options {
 		r.Progress = func(done, total int64) { o.Progress(what, done, total) }
 	}
 	return r
-}
-
-// baseline are the options of the baseline.
-func (o Options) baseline() Options {
-	o.Fast = o.Fast && !o.exactBaseline
-	return o
 }
 
 func (o *Options) workers() int {
