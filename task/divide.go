@@ -102,3 +102,12 @@ func Ranges(numbers []int) string {
 	}
 	return b.String()
 }
+
+// Missing says which of so many tasks are not done.
+func Missing(tasks []int, of int) string {
+	word := "tasks"
+	if len(tasks) == 1 {
+		word = "task"
+	}
+	return fmt.Sprintf("not all there yet: %s %s of %d", word, Ranges(tasks), of)
+}

@@ -27,11 +27,7 @@ func (m *Missing) Error() string {
 	if m.Of == 0 {
 		return fmt.Sprintf("output folder %q: no task has begun", m.Out)
 	}
-	word := "tasks"
-	if len(m.Tasks) == 1 {
-		word = "task"
-	}
-	return fmt.Sprintf("output folder %q: not all there yet: %s %s of %d", m.Out, word, task.Ranges(m.Tasks), m.Of)
+	return fmt.Sprintf("output folder %q: %s", m.Out, task.Missing(m.Tasks, m.Of))
 }
 
 // mergeLock keeps a second merge out; what the first has begun holds mergeID.

@@ -183,13 +183,7 @@ type Missing struct {
 	Of    int
 }
 
-func (m *Missing) Error() string {
-	word := "tasks"
-	if len(m.Tasks) == 1 {
-		word = "task"
-	}
-	return fmt.Sprintf("not all there yet: %s %s of %d", word, task.Ranges(m.Tasks), m.Of)
-}
+func (m *Missing) Error() string { return task.Missing(m.Tasks, m.Of) }
 
 // Merge puts the parts of all tasks together, in whatever order and with tasks that are
 // there twice: as one book, and as those of each task. Parts of different verifications
