@@ -91,6 +91,12 @@ func rewritten(t *testing.T, src string, change func(name string, data []byte) (
 		tensors = append(tensors, safetensors.Tensor{Name: name, DType: x.DType, Shape: x.Shape, End: int64(len(raw))})
 		data = append(data, raw)
 	}
+	return written(t, c, tensors, data)
+}
+
+// written is the model of a config and of tensors in one file.
+func written(t *testing.T, c *hf.Checkpoint, tensors []safetensors.Tensor, data [][]byte) *runner.Model {
+	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), c.ConfigRaw, 0o644); err != nil {
 		t.Fatal(err)

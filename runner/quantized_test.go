@@ -3,9 +3,7 @@ package runner_test
 import (
 	"context"
 	"encoding/binary"
-	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -82,25 +80,7 @@ func TestStackedCodes(t *testing.T) {
 				add(x.Name, safetensors.BF16, wide, x.Shape...)
 			}
 		}
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "config.json"), c.ConfigRaw, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		f, err := os.Create(filepath.Join(dir, "model.safetensors"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = safetensors.Write(f, tensors, nil, func(i int, w io.Writer) error {
-			_, err := w.Write(data[i])
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
-		m := open(t, dir)
+		m := written(t, c, tensors, data)
 		ev, err := m.Evaluate(context.Background(), [][]int{readReference(t, src+"/reference.safetensors").ids()}, runner.Options{NoMTP: true})
 		if err != nil {
 			t.Fatal(err)
