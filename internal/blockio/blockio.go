@@ -61,8 +61,13 @@ type File interface {
 	// Uncached asks that large reads and writes from now on leave no pages behind in
 	// the page cache that were not there before. It reports whether the system
 	// does that by itself; Flush, Settle and Drop are then not needed and do
-	// nothing. The file must not be empty.
+	// nothing. The file must not be empty, and have its size: small writes may stay in
+	// memory until something large enough has come together, or somebody reads them, and
+	// their errors come with a later call, at the latest with Sync.
 	Uncached() bool
+	// Cached reports whether all of a range is in the page cache; false where the system
+	// does not say.
+	Cached(offset, n int64) bool
 	// Sequential announces reading from front to back.
 	Sequential()
 	// Flush starts writing a range back, without waiting.

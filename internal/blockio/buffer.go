@@ -41,7 +41,7 @@ func fit(b []byte, off, n, to int64) (p, rest []byte) {
 	return b[skip : skip+n : skip+n], b[skip+n:]
 }
 
-// fits reports whether p lies as Fit makes it.
-func fits(p []byte, off int64) bool { return (address(p)-off)%border == 0 }
+// Fits reports whether p lies as [Fit] would have it for offset off.
+func Fits(p []byte, off int64) bool { return (address(p)-off)%border == 0 }
 
 func address(b []byte) int64 { return int64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) }

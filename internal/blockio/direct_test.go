@@ -131,11 +131,93 @@ func TestFit(t *testing.T) {
 	b := Buffer(3*hugePage + Slack())
 	for _, off := range []int64{0, 1, border - 1, border, 12345678901} {
 		p, rest := Fit(b, off, 3*hugePage)
-		if len(p) != 3*hugePage || cap(p) != len(p) || !fits(p, off) || len(rest) >= Slack()+1 {
+		if len(p) != 3*hugePage || cap(p) != len(p) || !Fits(p, off) || len(rest) >= Slack()+1 {
 			t.Errorf("offset %d: %d bytes, %d behind them", off, len(p), len(rest))
 		}
 	}
 	if len(Buffer(100)) != 100 {
 		t.Error("small")
+	}
+}
+
+// Tensors lie side by side. Readers that take one each, at once and in turn, share the
+// blocks at their borders, and each gets its own bytes; a file that somebody writes to
+// through the same handle is read as it is.
+func TestNeighboursShareBlocks(t *testing.T) {
+	for place, dir := range places(t) {
+		t.Run(place, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(5, 6))
+			want := make([]byte, 12*large+999)
+			for i := range want {
+				want[i] = byte(r.Uint32())
+			}
+			name := filepath.Join(dir, "f")
+			if err := os.WriteFile(name, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			for _, readers := range []int{1, 4} {
+				f, err := OS.Open(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				f.(*osFile).Sync() // pages that are not on the disk stay
+				f.Drop(0, int64(len(want)))
+				f.Uncached()
+				var cuts []int
+				for off := 3; off < len(want); off += large + r.IntN(large/2) {
+					cuts = append(cuts, off)
+				}
+				cuts = append(cuts, len(want))
+				next := make(chan int)
+				var wg sync.WaitGroup
+				for range readers {
+					wg.Go(func() {
+						for i := range next {
+							off, n := cuts[i], cuts[i+1]-cuts[i]
+							b, _ := Fit(make([]byte, n+Slack()), int64(off), int64(n))
+							if err := ReadFull(f, b, int64(off)); err != nil || !bytes.Equal(b, want[off:off+n]) {
+								t.Errorf("%d bytes at %d: other ones came back: %v", n, off, err)
+							}
+						}
+					})
+				}
+				for range 2 { // the second time nothing of the first is left to share
+					for i := range len(cuts) - 1 {
+						next <- i
+					}
+				}
+				close(next)
+				wg.Wait()
+				if o := f.(*osFile); o.direct.Load() != nil && readers == 1 && len(o.tails.kept) > 2 {
+					t.Errorf("%d blocks are kept for neighbours that have been read", len(o.tails.kept))
+				}
+			}
+		})
+	}
+}
+
+// A short file leaves no block for the next reader, who looks for himself.
+func TestNeighbourOfNothing(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(name, make([]byte, 3*large), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := OS.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.Uncached()
+	if err := os.Truncate(name, large+50); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for _, off := range []int64{77, large + 77} {
+			b, _ := Fit(make([]byte, large+Slack()), off, large)
+			if err := ReadFull(f, b, off); err != io.ErrUnexpectedEOF {
+				t.Errorf("at %d: %v", off, err)
+			}
+		}
 	}
 }

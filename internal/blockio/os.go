@@ -20,6 +20,9 @@ type osFile struct {
 	*os.File
 	uncached atomic.Bool             // see Uncached
 	direct   atomic.Pointer[os.File] // the same file past the page cache, where it can be had
+	gathers  atomic.Bool             // small writes wait in ends
+	ends     ends
+	tails    tails
 }
 
 // large is the size in bytes from which calls leave the page cache alone. Small
@@ -71,6 +74,9 @@ func (osFS) SyncDir(dir string) error       { return syncDir(dir) }
 func (osFS) Free(dir string) (int64, error) { return free(dir) }
 
 func (f *osFile) ReadAt(p []byte, off int64) (n int, err error) {
+	if err := f.ends.settle(off, int64(len(p)), f.writeCached); err != nil {
+		return 0, err
+	}
 	if len(p) >= large && off >= 0 {
 		if n = f.readDirect(p, off); n == len(p) {
 			return n, nil
@@ -85,19 +91,30 @@ func (f *osFile) ReadAt(p []byte, off int64) (n int, err error) {
 }
 
 func (f *osFile) WriteAt(p []byte, off int64) (n int, err error) {
-	if len(p) < large || off < 0 {
+	if err := f.ends.settle(off, int64(len(p)), f.writeCached); err != nil {
+		return 0, err
+	}
+	switch {
+	case off < 0, len(p) < large && (len(p) > small || !f.gathers.Load()):
 		return f.writeCached(p, off)
+	case len(p) <= small:
+		if err := f.ends.add(p, off, f.writeCached); err != nil {
+			return 0, err
+		}
+		return len(p), nil
 	}
 	from, to, err := f.writeDirect(p, off)
 	if err != nil {
 		return 0, err
 	}
-	if from < to { // with the ends beside it
-		if n, err = f.writeCached(p[:from], off); err != nil {
-			return n, err
+	if from < to {
+		if err := f.ends.add(p[:from], off, f.writeCached); err != nil {
+			return 0, err
 		}
-		n, err = f.writeCached(p[to:], off+int64(to))
-		return to + n, err
+		if err := f.ends.add(p[to:], off+int64(to), f.writeCached); err != nil {
+			return 0, err
+		}
+		return len(p), nil
 	}
 	if f.uncached.Load() {
 		return f.writeUncached(p, off)
@@ -111,14 +128,29 @@ func (f *osFile) writeCached(p []byte, off int64) (int, error) {
 }
 
 func (f *osFile) Close() error {
-	err := plain(f.File.Close())
+	err := f.ends.all(f.writeCached)
+	if cerr := plain(f.File.Close()); err == nil {
+		err = cerr
+	}
 	if d := f.direct.Swap(nil); d != nil {
 		_ = d.Close() // its writes are done: they wait for the disk
 	}
 	return err
 }
 
-func (f *osFile) Truncate(size int64) error { return plain(f.File.Truncate(size)) }
+func (f *osFile) Truncate(size int64) error {
+	if err := f.ends.all(f.writeCached); err != nil {
+		return err
+	}
+	return plain(f.File.Truncate(size))
+}
+
+func (f *osFile) Sync() error {
+	if err := f.ends.all(f.writeCached); err != nil {
+		return err
+	}
+	return f.sync()
+}
 
 // plain drops the operation and path that package os puts in front: callers
 // say both in their own words, and once is enough.

@@ -2,7 +2,7 @@
 
 package blockio
 
-func (f *osFile) Sync() error { return plain(f.File.Sync()) }
+func (f *osFile) sync() error { return plain(f.File.Sync()) }
 
 // free is not asked for: the fields of statfs differ from system to system.
 func free(string) (int64, error) { return -1, nil }

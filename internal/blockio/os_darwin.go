@@ -7,7 +7,7 @@ import (
 )
 
 // Sync is F_FULLFSYNC, which network shares refuse: there fsync is what can be had.
-func (f *osFile) Sync() error {
+func (f *osFile) sync() error {
 	err := f.File.Sync()
 	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) {
 		err = unix.Fsync(int(f.Fd()))

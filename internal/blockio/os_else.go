@@ -4,7 +4,7 @@ package blockio
 
 func (f *osFile) Lock() error { return nil }
 
-func (f *osFile) Sync() error { return plain(f.File.Sync()) }
+func (f *osFile) sync() error { return plain(f.File.Sync()) }
 
 const noFollow = 0
 

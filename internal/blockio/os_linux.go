@@ -50,7 +50,7 @@ func (f *osFile) writeBack(offset, n int64, how int) error {
 	}
 }
 
-func (f *osFile) Sync() error { return plain(f.File.Sync()) }
+func (f *osFile) sync() error { return plain(f.File.Sync()) }
 
 // free counts blocks of f_frsize: f_bsize is the size that the file system likes to
 // transfer, which on network file systems is larger (statvfs(3)).

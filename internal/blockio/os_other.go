@@ -19,3 +19,6 @@ func (f *osFile) readDirect(p []byte, off int64) int                        { re
 func (f *osFile) writeDirect(p []byte, off int64) (from, to int, err error) { return 0, 0, nil }
 
 func hugePages([]byte) {}
+
+// Cached is not known here.
+func (f *osFile) Cached(offset, n int64) bool { return false }

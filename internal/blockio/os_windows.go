@@ -14,7 +14,7 @@ func (f *osFile) Lock() error {
 	return err
 }
 
-func (f *osFile) Sync() error { return plain(f.File.Sync()) }
+func (f *osFile) sync() error { return plain(f.File.Sync()) }
 
 // noFollow: the system makes links for administrators only.
 const noFollow = 0
