@@ -8,4 +8,7 @@ import (
 )
 
 // backends are in the order of preference.
-var backends = []backend{{"cuda", cuda.Built, cuda.Devices}, {"opencl", true, opencl.Devices}}
+var backends = []backend{
+	{kind: "cuda", built: cuda.Built, devices: cuda.Devices, cards: func() bool { return true }}, // no card, no driver
+	{kind: "opencl", built: true, devices: opencl.Devices, cards: opencl.Cards},
+}

@@ -8,7 +8,9 @@ import (
 	"quern/gpu/driver"
 )
 
-var backends = []backend{{"cuda", false, without}, {"opencl", false, without}}
+var backends = []backend{{kind: "cuda", devices: without, cards: never}, {kind: "opencl", devices: without, cards: never}}
+
+func never() bool { return false }
 
 func without() ([]driver.Found, error) {
 	return nil, errors.New("this binary was built without it")

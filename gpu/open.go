@@ -28,7 +28,7 @@ func Open(spec string, o Options) (Device, error) {
 		kind == "cpu" && one:
 		return nil, fmt.Errorf("device %q: it can be auto, cpu, cuda, cuda:N, opencl or opencl:N", spec)
 	}
-	found, absent := List()
+	found, absent := list(func(b *backend) bool { return kind != "auto" && kind != "" || b.cards() })
 	return open(found, absent, kind, index, one, o)
 }
 
