@@ -127,6 +127,7 @@ func (o *object) Close() error                           { return o.file.Close()
 func (o *object) Sequential()                            { o.file.Sequential() }
 func (o *object) Drop(offset, n int64)                   { o.file.Drop(offset, n) }
 func (o *object) Uncached() bool                         { return o.file.Uncached() }
+func (o *object) Cached(offset, n int64) bool            { return o.file.Cached(offset, n) }
 
 // Check looks at size and time of the open file only: whoever opened it holds it,
 // whatever becomes of its name and inode.

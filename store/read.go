@@ -99,6 +99,12 @@ func Uncached(x any) (here bool) {
 	return here
 }
 
+// Cached reports whether a range of an [Object] is in the memory of this machine.
+func Cached(o Object, offset, n int64) bool {
+	c, ok := o.(interface{ Cached(offset, n int64) bool })
+	return ok && c.Cached(offset, n)
+}
+
 // Copy puts a file of the given size under a name of a sink, whole or not at all. One
 // of another size, or that changes meanwhile, matches invalid.Input. It reads and
 // writes in plain calls: copy_file_range, which io.Copy would take, was measured at a

@@ -167,6 +167,15 @@ type finished struct {
 	took time.Duration
 }
 
+// overlap lets threads that come back from a disk run beside the workers. Go would have
+// them wait until a worker pauses, milliseconds in which the disk has nothing to do; the
+// system shares the processors out at once.
+func overlap() (restore func()) {
+	n := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(n + 2)
+	return func() { runtime.GOMAXPROCS(n) }
+}
+
 // make runs the engine behind a progress bar.
 func (t *terminal) make(ctx context.Context, ck *hf.Checkpoint, p *plan.Plan, out, what string, o convert.RunOptions, quiet bool) (finished, error) {
 	bar := t.progress(what, quiet)
@@ -179,7 +188,10 @@ func (t *terminal) make(ctx context.Context, ck *hf.Checkpoint, p *plan.Plan, ou
 		}
 		t.log("%s with %s, on %s", what, count(cmp.Or(o.Workers, runtime.GOMAXPROCS(0)), "worker"), on)
 	}
+	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
+	restore := overlap()
 	r, err := convert.Run(ctx, ck, p, out, o)
+	restore()
 	bar.Stop()
 	if err == nil {
 		t.log("read %s in %s: %s in %s, %d of them from an earlier run", ui.Bytes(r.Read), ui.Duration(time.Since(start)), ui.Bytes(p.Totals().Files), count(len(p.Shards), "file"), r.Resumed)

@@ -1,8 +1,8 @@
 // Package engine executes plans: it is the only code that moves tensor bytes.
 //
 // One goroutine deals the input in the order of its files to a bounded set of
-// slabs, a few others read into them, workers transform slabs and write them to
-// their place in the output shards, and each shard, once whole, is synced and takes
+// slabs, a few others read into them, workers transform what was read, writers put it
+// in its place in the output shards, and each shard, once whole, is synced and takes
 // its final name while the next are being filled. Memory is the slabs', whatever the
 // size of a tensor. Several reads are in flight, whatever tensors they belong to, of
 // one place that moves through the files: readers that each took a tensor of their
@@ -64,6 +64,7 @@ type Options struct {
 	Begun func(done, total int64)
 
 	twice     bool // surveys keep nothing: the slow twin of held, for tests
+	ahead     bool // all is read by readers: the slow twin of what workers read, for tests
 	anyMemory bool // nobody set Memory
 }
 
@@ -110,12 +111,17 @@ type engine struct {
 	state *state
 	mem   memory
 	large large
-	free  chan *slab
-	reads chan *chunk // wait for a reader
-	work  chan *chunk // wait for a worker
+
+	ins   *buffers      // for what is read
+	outs  *buffers      // for what is made of it
+	reads chan *chunk   // wait for a reader
+	work  chan *chunk   // wait for a worker, in the order of the input
+	turn  chan struct{} // of the worker that takes the next one
+	made  chan *chunk   // wait for a writer
 
 	inputs []store.Object
 	here   []bool // whether they lie on this machine
+	ahead  bool   // readers read what is in the page cache too
 	inMu   sync.Mutex
 	drop   bool // forget cached pages behind the work
 	window *window
@@ -265,33 +271,24 @@ func (e *engine) ready(todo []int) error {
 // convert runs reader, workers and publishers over the shards in todo.
 func (e *engine) convert(ctx context.Context, todo []int) error {
 	g, ctx := errgroup.WithContext(ctx)
-	e.free = make(chan *slab, e.mem.slabs)
-	for range e.mem.slabs {
-		e.free <- newSlab(e.mem.slab)
-	}
+	e.ins, e.outs = newBuffers(e.mem.ins, e.mem.slab), newBuffers(e.mem.outs, e.mem.slab)
 	e.spare = make(chan []byte, heldSets)
 	for range heldSets {
 		e.spare <- nil // made when there is use for it
 	}
 	e.reads = make(chan *chunk)
-	e.work = make(chan *chunk, e.mem.slabs)
+	e.work, e.turn = make(chan *chunk, e.mem.ins), make(chan struct{}, 1)
+	e.made = make(chan *chunk, e.mem.ins+e.mem.outs)
 	e.drop = e.total > dropAbove()
 	e.window = newWindow(e.drop)
+	e.ahead = e.opts.ahead || e.opts.Device.Info().Kind != "cpu" // a card wants large pieces
 	var open []*shard
-	var readers sync.WaitGroup
-	readers.Add(e.mem.reads)
 	for range e.mem.reads {
-		g.Go(func() error {
-			defer readers.Done()
-			return e.reader(ctx)
-		})
+		g.Go(func() error { return e.reader(ctx) })
 	}
 	g.Go(func() error {
-		defer func() {
-			close(e.reads)
-			readers.Wait()
-			close(e.work)
-		}()
+		defer close(e.reads)
+		defer close(e.work)
 		limit := make(chan struct{}, shardsInFlight)
 		for _, k := range todo {
 			select {
@@ -314,12 +311,25 @@ func (e *engine) convert(ctx context.Context, todo []int) error {
 		}
 		return nil
 	})
+	var workers sync.WaitGroup
+	workers.Add(e.mem.workers)
 	for range e.mem.workers {
-		g.Go(func() error { return e.worker(ctx) })
+		g.Go(func() error {
+			defer workers.Done()
+			return e.worker(ctx)
+		})
+	}
+	g.Go(func() error {
+		workers.Wait()
+		close(e.made)
+		return nil
+	})
+	for range e.mem.writes {
+		g.Go(func() error { return e.writer(ctx) })
 	}
 	err := g.Wait()
 	e.window.close()
-	e.free, e.reads, e.work = nil, nil, nil
+	e.ins, e.outs, e.reads, e.work, e.made = nil, nil, nil, nil, nil
 	for _, s := range open {
 		s.discard()
 	}

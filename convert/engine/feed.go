@@ -21,7 +21,7 @@ import (
 func (e *engine) newJob(s *shard, i int, at map[int]int64) (*job, error) {
 	t := &e.plan.Tensors[i]
 	j := &job{shard: s, tensor: t, index: i, geo: cut(t, e.mem)}
-	j.left = j.geo.chunks
+	j.expect()
 	list := []int{i}
 	if t.Op.Quantizes() {
 		var err error
@@ -39,8 +39,8 @@ func (e *engine) newJob(s *shard, i int, at map[int]int64) (*job, error) {
 	return j, nil
 }
 
-// feed deals the inputs of a shard's jobs, in order, to slabs, and has them read. It
-// waits when no slab is free.
+// feed deals the inputs of a shard's jobs, in order, to memory, and has them read. It
+// waits when none is free.
 func (e *engine) feed(ctx context.Context, s *shard) error {
 	if len(s.jobs) == 0 { // cannot be: Pack makes no empty shard
 		close(s.whole)
@@ -85,15 +85,14 @@ func (e *engine) feedJob(ctx context.Context, j *job) error {
 		return err
 	}
 	for k := range j.geo.chunks {
-		var sl *slab
-		select {
-		case sl = <-e.free:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		slab, err := e.ins.take(ctx)
+		if err != nil {
+			return err
 		}
-		c := &chunk{job: j, k: k, span: j.geo.span(k), slab: sl}
+		c := &chunk{job: j, k: k, span: j.geo.span(k), slab: slab, ready: make(chan struct{})}
+		e.work <- c // never waits: there is room for all
 		if !e.here[file] {
-			if err := e.fetch(ctx, c); err != nil {
+			if err := e.fetch(c); err != nil {
 				return err
 			}
 			continue
@@ -115,7 +114,7 @@ func (e *engine) reader(ctx context.Context) error {
 			if !ok {
 				return nil
 			}
-			if err := e.fetch(ctx, c); err != nil {
+			if err := e.fetch(c); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -124,21 +123,19 @@ func (e *engine) reader(ctx context.Context) error {
 	}
 }
 
-// fetch reads a chunk and hands it to the workers.
-func (e *engine) fetch(ctx context.Context, c *chunk) error {
+// fetch reads a chunk for whoever waits for it.
+func (e *engine) fetch(c *chunk) error {
 	in, err := e.input(c.job.tensor.Source.File)
 	if err != nil {
 		return err
 	}
-	if err := e.read(in, c); err != nil {
+	if at, n := c.lies(); n > 0 && !e.ahead && store.Cached(in, e.place(&c.job.tensor.Source, at), n) {
+		c.near = in
+	} else if err := e.read(in, c); err != nil {
 		return err
 	}
-	select {
-	case e.work <- c:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	close(c.ready)
+	return nil
 }
 
 // begin gives a job what it needs while it is under way. Not before: that is
@@ -209,12 +206,12 @@ func (e *engine) read(in store.Object, c *chunk) error {
 	t, g := c.job.tensor, &c.job.geo
 	if g.linear {
 		at := c.span.first * g.in
-		c.in, _ = blockio.Fit(c.slab.in, e.place(&t.Source, at), c.span.n*g.in)
+		c.in, _ = blockio.Fit(c.slab, e.place(&t.Source, at), c.span.n*g.in)
 		return e.readView(in, &t.Source, c.in, at)
 	}
 	offset, _, _, _ := g.sources[0].Place(c.span.Part, g.cols)
 	var rest []byte
-	c.in, rest = blockio.Fit(c.slab.in, e.place(&t.Source, offset), g.sources[0].Size(c.span.Part))
+	c.in, rest = blockio.Fit(c.slab, e.place(&t.Source, offset), g.sources[0].Size(c.span.Part))
 	take := func(n int64) (p []byte) {
 		p, rest = rest[:n], rest[n:]
 		return p

@@ -109,13 +109,13 @@ func TestDivide(t *testing.T) {
 					if err != nil {
 						continue
 					}
-					if m.slab < minSlab || m.slab > maxSlab || m.slab%(64<<10) != 0 || m.workers > workers || m.slabs < m.workers+1 {
+					if m.slab < minSlab || m.slab > maxSlab || m.slab%(64<<10) != 0 || m.workers > workers || m.ins < m.workers+m.reads || m.outs < m.workers+m.writes {
 						t.Fatalf("%+v: %+v", o, m)
 					}
 					if tensors > 1 && m.slab > minSlab {
 						t.Fatalf("%+v: slabs of %d bytes for tensors of %d", o, m.slab, 2*edge*edge)
 					}
-					if (m.scratch > 0) != (ops == plan.Requantize) || m.scratch > 0 && m.scratch < m.slab {
+					if m.scratch < piece || ops == plan.Requantize && m.scratch < m.slab {
 						t.Fatalf("%+v: scratch %d", o, m.scratch)
 					}
 					if n, err := Need(p, o); err != nil || n > memory {

@@ -3,34 +3,31 @@ package engine
 import (
 	"encoding/hex"
 	"sync"
+	"sync/atomic"
 
 	"github.com/zeebo/blake3"
 
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/fp8"
-	"quern/internal/blockio"
 	"quern/scheme"
+	"quern/store"
 )
 
-// slab is a pair of buffers: what was read and what is to be written.
-type slab struct{ in, out []byte }
-
-// newSlab makes a slab that holds size bytes wherever they lie in a file (blockio.Fit).
-func newSlab(size int) *slab {
-	size += blockio.Slack()
-	return &slab{in: blockio.Buffer(size), out: blockio.Buffer(size)}
-}
-
-// chunk is a part of a job on its way through a slab.
+// chunk is a part of a job on its way from the input to the output.
 type chunk struct {
-	job  *job
-	k    int
-	span span
-	slab *slab
-	in   []byte    // slab.in up to what was read of the source
+	job   *job
+	k     int
+	span  span
+	slab  []byte        // of the engine's ins, while there is need for it
+	near  store.Object  // set where nothing was read, for it is in memory: see nearby.go
+	room  []byte        // of the engine's outs, the same
+	ready chan struct{} // closed when it has been read
+	uses  atomic.Int32  // of outs that are yet to come: hashing, writing
+
+	in   []byte    // what was read of the source
 	more [][]byte  // what was read of the scales of codes that have no grid
-	outs [][]byte  // what is to be written of each output: in slab.out, or slab.in when nothing changes
+	outs [][]byte  // what is to be written of each output: in room, or in itself when nothing changes
 	grid *fp8.Grid // codes with a grid: the scales of these rows
 }
 
@@ -58,23 +55,57 @@ type job struct {
 	parked map[int]*chunk // done, but not yet their turn
 	next   int            // the chunk that the hashes wait for
 	busy   bool           // a worker is feeding the hashes
-	left   int            // chunks that are not done
+	left   int            // chunks that are not written, and those that are not hashed
 }
 
-// deliver hands over a chunk that has been written. Chunks are hashed in their
-// order: whoever brings the next one also hashes those that wait behind it, and
-// gives all their slabs back through release. It reports whether the job is
-// complete. Waiting chunks hold their slabs, but never more than there are: the
-// reader fills slabs in order, so the chunk that all wait for has one too.
-func (j *job) deliver(c *chunk, release func(*slab)) (complete bool) {
+// expect counts what is to be done of a job before it is complete.
+func (j *job) expect() {
+	j.left = j.geo.chunks
+	if j.hashed() {
+		j.left *= 2
+	}
+}
+
+// hashed reports whether chunks are hashed as they come; if not, their output is when all
+// of it is there.
+func (j *job) hashed() bool { return !j.geo.wide() }
+
+// claim gives whoever works on a chunk the hashes, where they wait for it.
+func (j *job) claim(c *chunk) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.geo.wide() {
-		release(c.slab)
-	} else {
-		j.parked[c.k] = c
+	if !j.hashed() || j.busy || j.next != c.k {
+		return false
 	}
-	for !j.busy {
+	j.busy = true
+	return true
+}
+
+// feed hashes what was made of a chunk, or of a piece of it.
+func (j *job) feed(outs [][]byte) {
+	for n, p := range outs {
+		j.outs[n].hash.Write(p)
+	}
+}
+
+// done counts a chunk that is written, and reports whether the job is complete.
+func (j *job) done() (complete bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.left--
+	return j.left == 0
+}
+
+// deliver hands over a chunk for its digest, which claimed says has it already. Chunks are hashed in their order:
+// whoever brings the next one also hashes those that wait behind it, and gives them all
+// back through release. It reports whether the job is complete. Waiting chunks hold
+// memory, but never all of it: workers take it in the order of the chunks, so the one
+// that all wait for has its own.
+func (j *job) deliver(c *chunk, claimed bool, release func(*chunk)) (complete bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.parked[c.k] = c
+	for claimed || !j.busy {
 		c := j.parked[j.next]
 		if c == nil {
 			break
@@ -82,10 +113,11 @@ func (j *job) deliver(c *chunk, release func(*slab)) (complete bool) {
 		delete(j.parked, j.next)
 		j.busy = true
 		j.mu.Unlock()
-		for n, p := range c.outs {
-			j.outs[n].hash.Write(p)
+		if !claimed {
+			j.feed(c.outs)
 		}
-		release(c.slab)
+		claimed = false
+		release(c)
 		j.mu.Lock()
 		j.busy = false
 		j.next++
@@ -93,10 +125,6 @@ func (j *job) deliver(c *chunk, release func(*slab)) (complete bool) {
 		if j.left == 0 {
 			return true
 		}
-	}
-	if j.geo.wide() {
-		j.left--
-		return j.left == 0
 	}
 	return false
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Chunks arrive in any order and from many workers: the digest is that of the
-// bytes in order, each slab comes back once, and exactly one worker is told that
+// bytes in order, each comes back once, and exactly one worker is told that
 // the job is complete.
 func TestDeliver(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
@@ -20,23 +20,24 @@ func TestDeliver(t *testing.T) {
 		chunks := 1 + r.IntN(40)
 		x := &plan.Tensor{Op: plan.Copy, DType: safetensors.U8, Source: plan.View{DType: safetensors.U8, Shape: []int64{int64(chunks) * minSlab}}}
 		j := &job{tensor: x, geo: cut(x, memory{slab: minSlab}), outs: []output{{hash: blake3.New()}}, parked: map[int]*chunk{}}
-		j.left = j.geo.chunks
+		j.expect()
+		j.left -= chunks // they are written
 		want := blake3.New()
 		var list []*chunk
 		for k := range chunks {
-			c := &chunk{job: j, k: k, slab: &slab{}, outs: [][]byte{{byte(k), byte(k >> 8), byte(r.Uint32())}}}
+			c := &chunk{job: j, k: k, outs: [][]byte{{byte(k), byte(k >> 8), byte(r.Uint32())}}}
 			list = append(list, c)
 			want.Write(c.outs[0])
 		}
 		r.Shuffle(chunks, func(a, b int) { list[a], list[b] = list[b], list[a] })
-		free := make(chan *slab, chunks+1)
+		free := make(chan *chunk, chunks+1)
 		var complete sync.Map
 		var wg sync.WaitGroup
 		work := make(chan *chunk)
 		for w := range 4 {
 			wg.Go(func() {
 				for c := range work {
-					if j.deliver(c, func(s *slab) { free <- s }) {
+					if j.deliver(c, false, func(c *chunk) { free <- c }) {
 						complete.Store(w, sum(j.outs[0].hash))
 					}
 				}
@@ -55,12 +56,12 @@ func TestDeliver(t *testing.T) {
 			}
 			return true
 		})
-		seen := map[*slab]bool{}
+		seen := map[*chunk]bool{}
 		for range len(free) {
 			seen[<-free] = true
 		}
 		if told != 1 || len(seen) != chunks || len(j.parked) != 0 {
-			t.Fatalf("%d chunks: told %d times, %d slabs back, %d parked", chunks, told, len(seen), len(j.parked))
+			t.Fatalf("%d chunks: told %d times, %d back, %d parked", chunks, told, len(seen), len(j.parked))
 		}
 	}
 }

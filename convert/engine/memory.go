@@ -9,21 +9,30 @@ import (
 
 // memory says how the bound on memory is divided.
 type memory struct {
-	slab    int // bytes of each of a slab's two buffers
-	slabs   int
+	slab    int // bytes of a buffer
+	ins     int // buffers for what is read
+	outs    int // and for what is made of it
 	reads   int // in flight at once
+	writes  int // the same
 	workers int
-	scratch int // bytes of a worker's float32 scratch, 0 if the plan needs none
+	scratch int // bytes of a worker's own: float32 values, or a piece of what lies near
 	hold    int // bytes of each set of matrices that stay between survey and coding, 0: none does
 }
 
 const (
 	minSlab = 256 << 10 // two 128×128 tiles of float64
 	maxSlab = 8 << 20   // measured cold: 4 MiB cost some percent, 16 MiB gained nothing
-	// readAhead is how much is being read at once where memory allows. Twice a slab
-	// keeps a disk busy between two calls; more gained nothing measurable.
-	readAhead = 2 * maxSlab
-	mostReads = 16
+	// inFlight is how much is being read at once where memory allows, and how much is
+	// written. Twice a slab keeps a disk busy between two calls; more gained nothing
+	// measurable.
+	inFlight  = 2 * maxSlab
+	mostCalls = 16
+	// behind is how many more writes there are than reads: one that has ended is noticed
+	// late where workers are busy.
+	behind = 1
+	// spare is how many buffers there are besides those that are being read, worked on or
+	// written: one that is ready for whoever is done next.
+	spare = 1
 	// fixed is what everything but slabs takes: the program, its stacks,
 	// buffers of the hash, garbage between collections.
 	fixed = 64 << 20
@@ -54,15 +63,20 @@ func divide(p *plan.Plan, o Options) (memory, error) {
 	// most four times that of either end (codes as float32): more is of no use.
 	useful := max(min(largest, maxSlab)*4, least)
 	for workers := o.Workers; workers > 0; workers-- {
-		slabs := workers + 4
+		m := memory{reads: 1, writes: 1, workers: workers}
+		m.ins, m.outs = workers+m.reads+spare, workers+m.writes+spare
 		// Half of the budget is left to the collector's slack.
-		size := budget / 2 / (2*int64(slabs) + scratch*int64(workers))
+		size := (budget/2 - piece*int64(workers)) / (int64(m.ins+m.outs) + scratch*int64(workers))
 		size = min(size, max(maxSlab, least), ceilDiv(useful, 1<<16)<<16) &^ (1<<16 - 1)
 		if size >= least {
-			spare := (budget/2 - size*(2*int64(slabs)+scratch*int64(workers))) / (2 * size)
-			more := int(max(0, min(readAhead/size-1, mostReads-1, spare)))
-			m := memory{slab: int(size), slabs: slabs + more, reads: 1 + more, workers: workers, scratch: int(scratch * size)}
-			left := budget/2 - size*(2*int64(slabs+more)+scratch*int64(workers))
+			m.slab, m.scratch = int(size), max(int(scratch*size), piece)
+			for m.reads < mostCalls && int64(m.reads) < inFlight/size && budget/2-m.total() >= 2*size {
+				m.reads, m.writes, m.ins, m.outs = m.reads+1, m.writes+1, m.ins+1, m.outs+1
+			}
+			if budget/2-m.total() >= behind*size {
+				m.writes, m.outs = m.writes+behind, m.outs+behind
+			}
+			left := budget/2 - m.total()
 			for i := range p.Surveys {
 				if n := heldBytes(&p.Surveys[i]); n <= left/heldSets && !o.twice {
 					m.hold = max(m.hold, int(n))
@@ -71,8 +85,8 @@ func divide(p *plan.Plan, o Options) (memory, error) {
 			return m, nil
 		}
 	}
-	need := fixed + perTensor*int64(len(p.Tensors)) + 2*(2*5+scratch)*least // one worker, five slabs
-	if o.Network > 0 {                                                      // a share of the whole
+	need := fixed + perTensor*int64(len(p.Tensors)) + 2*((2*(2+spare)+scratch)*least+piece) // one worker
+	if o.Network > 0 {                                                                      // a share of the whole
 		need += need * o.Network / max(o.Memory-o.Network, 1)
 	}
 	return memory{}, fmt.Errorf("--memory %s is too little for %d tensors: at least %dMiB are needed", ui.Bytes(o.Memory), len(p.Tensors), (need+1<<20-1)>>20)
@@ -84,5 +98,10 @@ func Need(p *plan.Plan, o Options) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return fixed + perTensor*int64(len(p.Tensors)) + o.Network + int64(m.slabs)*2*int64(m.slab) + int64(m.workers)*int64(m.scratch) + heldSets*int64(m.hold), nil
+	return fixed + perTensor*int64(len(p.Tensors)) + o.Network + m.total() + heldSets*int64(m.hold), nil
+}
+
+// total is what buffers and scratch take.
+func (m *memory) total() int64 {
+	return int64(m.ins+m.outs)*int64(m.slab) + int64(m.workers)*int64(m.scratch)
 }

@@ -105,6 +105,7 @@ func everyWay(t *testing.T, ck *hf.Checkpoint, p *plan.Plan) map[string]string {
 		"smallest, one worker":  {Workers: 1, Memory: engine.MinMemory(p)},
 		"smallest, two workers": {Workers: 2, Memory: engine.MinMemory(p) + 64<<10},
 		"many workers":          {Workers: 8, Memory: 100 << 20},
+		"read ahead":            {Workers: 3},
 	}
 	if raced { // races need workers, not comparisons
 		delete(ways, "large slabs")
@@ -113,6 +114,9 @@ func everyWay(t *testing.T, ck *hf.Checkpoint, p *plan.Plan) map[string]string {
 	for what, o := range ways {
 		got := convertTo(t, ck, p, filepath.Join(temp(t), "out"), func(d *engine.Options) {
 			d.Workers, d.Memory = o.Workers, o.Memory
+			if what == "read ahead" {
+				engine.ReadAhead(d)
+			}
 			through(d, &faultfs.FS{NoSync: true})
 		})
 		sameFiles(t, what, got, first)

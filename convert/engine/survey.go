@@ -113,6 +113,9 @@ func (q *inquiry) done() {
 	}
 }
 
+// asks reports whether a job only looks.
+func (j *job) asks() bool { return j.survey != nil }
+
 // add expects n chunks.
 func (q *inquiry) add(n int) {
 	q.mu.Lock()

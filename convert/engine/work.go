@@ -18,38 +18,88 @@ import (
 	"quern/store"
 )
 
+// next is the next chunk, when it has been read; nil behind the last one. Workers take
+// chunks, and memory for what is made of them, in the order of the input, whatever order
+// they are read in: so there is memory for the one that the others' digests wait for, and
+// one worker finds the first fault first.
+func (e *engine) next(ctx context.Context) (*chunk, error) {
+	select {
+	case e.turn <- struct{}{}:
+		defer func() { <-e.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	var c *chunk
+	select {
+	case c = <-e.work:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if c == nil {
+		return nil, nil
+	}
+	select {
+	case <-c.ready:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	var err error
+	if !c.job.asks() && !c.stays() {
+		c.room, err = e.outs.take(ctx)
+	}
+	return c, err
+}
+
 // worker transforms chunks until there are no more.
 func (e *engine) worker(ctx context.Context) error {
 	scratch := make([]byte, e.mem.scratch)
-	release := func(s *slab) { e.free <- s } // never waits: there is room for all
 	for {
-		var c *chunk
-		var ok bool
-		select {
-		case c, ok = <-e.work:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		c, err := e.next(ctx)
+		if c == nil || err != nil {
+			return err
 		}
-		if !ok {
-			return nil
-		}
-		if c.job.survey != nil {
-			if err := e.inquire(c, scratch); err != nil {
+		if c.job.asks() {
+			if c.near != nil {
+				err = e.pass(c, scratch, func(p *chunk) error { return e.inquire(p, nil) })
+			} else {
+				err = e.inquire(c, scratch)
+			}
+			if err != nil {
 				return err
 			}
 			e.count(c)
-			release(c.slab)
+			e.forget(c)
 			c.job.survey.done()
 			continue
 		}
-		if err := e.transform(c, scratch); err != nil {
-			return err
+		c.lay()
+		fed := false // to the hashes, piece by piece
+		if c.near != nil {
+			fed = c.job.claim(c)
+			err = e.pass(c, scratch, func(p *chunk) error {
+				err := e.transform(p, nil)
+				if err == nil && fed {
+					c.job.feed(p.outs)
+				}
+				return err
+			})
+		} else {
+			err = e.transform(c, scratch)
 		}
-		if err := e.write(c); err != nil {
+		if err != nil {
 			return err
 		}
 		e.count(c)
-		if c.job.deliver(c, release) {
+		if c.room != nil {
+			e.forget(c)
+		}
+		c.uses.Store(1)
+		hashed := c.job.hashed() // before it is written: the job may be complete then
+		if hashed {
+			c.uses.Store(2)
+		}
+		e.made <- c // never waits: there is room for all
+		if hashed && c.job.deliver(c, fed, e.release) {
 			if err := e.conclude(c.job); err != nil {
 				return err
 			}
@@ -57,9 +107,62 @@ func (e *engine) worker(ctx context.Context) error {
 	}
 }
 
+// writer writes chunks until there are no more: while it waits for a disk, the workers
+// go on.
+func (e *engine) writer(ctx context.Context) error {
+	for {
+		var c *chunk
+		select {
+		case c = <-e.made:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if c == nil {
+			return nil
+		}
+		j := c.job
+		if err := e.write(c); err != nil {
+			return err
+		}
+		e.release(c)
+		if j.done() {
+			if err := e.conclude(j); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// release counts a use of what was made of a chunk, and gives its memory back behind the
+// last one.
+func (e *engine) release(c *chunk) {
+	switch {
+	case c.uses.Add(-1) > 0:
+	case c.room != nil:
+		e.outs.give(c.room)
+	default:
+		e.forget(c)
+	}
+}
+
+// forget gives back the memory of a chunk's input.
+func (e *engine) forget(c *chunk) {
+	e.ins.give(c.slab)
+	c.slab, c.in = nil, nil
+}
+
+// bytes is how much of the source a chunk is.
+func (c *chunk) bytes() int64 {
+	if c.near != nil {
+		_, n := c.lies()
+		return n
+	}
+	return int64(len(c.in))
+}
+
 // count tells of a chunk that is done.
 func (e *engine) count(c *chunk) {
-	done := e.done.Add(int64(len(c.in)))
+	done := e.done.Add(c.bytes())
 	if e.opts.Progress != nil {
 		e.opts.Progress(e.before+done, e.before+e.total)
 	}
@@ -70,34 +173,33 @@ func (e *engine) transform(c *chunk, scratch []byte) error {
 	t := c.job.tensor
 	switch t.Op {
 	case plan.Copy:
-		copy(c.out(int64(len(c.in))), c.in)
+		if &c.outs[0][0] != &c.in[0] {
+			copy(c.outs[0], c.in)
+		}
 		return e.checkCopy(c)
 	case plan.Cast:
-		out := c.out(c.span.n * 2)
 		from, _ := plan.Elem(t.Source.DType)
 		if n, _ := fp8.CountNonFinite(c.in, from); n > 0 {
 			return e.nonFinite(c.job)
 		}
-		if n, _ := fp8.CastBF16(out, c.in, from); n > 0 {
+		if n, _ := fp8.CastBF16(c.outs[0], c.in, from); n > 0 {
 			return e.beyond(c.job)
 		}
 	case plan.Widen:
-		out := c.out(c.span.n * 4)
 		scales := make([]float32, c.span.n)
 		if err := widen(scales, c.in, &t.Source, c.span.first); err != nil {
 			return fmt.Errorf("reading %q: %w", e.plan.Input.Files[t.Source.File].Name, err)
 		}
-		putFloats(out, scales)
+		putFloats(c.outs[0], scales)
 	case plan.Dequantize:
-		out := c.out(c.span.Rows * c.span.Cols * 2)
-		if err := e.decode(c, out, fp8.ElemBF16); err != nil {
+		if err := e.decode(c, c.outs[0], fp8.ElemBF16); err != nil {
 			return err
 		}
 		if err := e.checkProducts(c); err != nil {
 			return err
 		}
 		if c.grid != nil {
-			e.large.look(t.Name, c.grid.Scales, out)
+			e.large.look(t.Name, c.grid.Scales, c.outs[0])
 		}
 	case plan.Quantize:
 		from, _ := plan.Elem(t.Source.DType)
@@ -137,12 +239,10 @@ func (e *engine) decode(c *chunk, dst []byte, to fp8.Elem) error {
 	return nil
 }
 
-// out is room for n bytes of the first output of a chunk, and what it is to be written
-// from. It lies in memory as in the file.
-func (c *chunk) out(n int64) []byte {
-	p, _ := blockio.Fit(c.slab.out, c.place(), n)
-	c.outs = [][]byte{p}
-	return p
+// stays reports whether what was read is what is to be written, and lies in memory as
+// that has to.
+func (c *chunk) stays() bool {
+	return c.job.tensor.Op == plan.Copy && c.near == nil && blockio.Fits(c.in, c.place())
 }
 
 // place is where the first output of a chunk lies in its file.
@@ -157,13 +257,23 @@ func (c *chunk) place() int64 {
 	return o.offset
 }
 
-// carve divides the slab among the outputs of a chunk.
-func (c *chunk) carve() {
-	outputs := c.job.geo.outputs
-	p, rest := blockio.Fit(c.slab.out, c.place(), outputs[0].Size(c.span.Part))
-	c.outs = append(c.outs, p)
-	for n := range outputs[1:] {
-		size := outputs[1+n].Size(c.span.Part)
+// lay divides the room among the outputs of a chunk. The first one lies in memory as in
+// the file.
+func (c *chunk) lay() {
+	g := &c.job.geo
+	switch {
+	case c.stays():
+		c.outs = [][]byte{c.in}
+		return
+	case g.linear:
+		p, _ := blockio.Fit(c.room, c.place(), c.span.n*g.out)
+		c.outs = [][]byte{p}
+		return
+	}
+	p, rest := blockio.Fit(c.room, c.place(), g.outputs[0].Size(c.span.Part))
+	c.outs = [][]byte{p}
+	for n := range g.outputs[1:] {
+		size := g.outputs[1+n].Size(c.span.Part)
 		c.outs, rest = append(c.outs, rest[:size]), rest[size:]
 	}
 }
@@ -178,7 +288,6 @@ func (e *engine) recast(c *chunk, before []byte) error {
 	if n, at := fp8.CountNonFinite(before, fp8.ElemF32); n > 0 {
 		return e.blame(t, "the value at row %d, column %d of its matrix of %d×%d is not finite", c.span.Row+at/c.span.Cols, at%c.span.Cols, c.job.geo.rows, c.job.geo.cols)
 	}
-	c.carve()
 	proof, err := c.job.cast.Code(c.outs, append([][]byte{c.in}, c.more...), c.grid, before, c.span.Part)
 	switch {
 	case err != nil:
@@ -193,7 +302,6 @@ func (e *engine) recast(c *chunk, before []byte) error {
 
 // code fills c.outs with codes and scales.
 func (e *engine) code(c *chunk, data []byte, from fp8.Elem) error {
-	c.carve()
 	cols := int(c.span.Cols)
 	m := fp8.Matrix{Data: data, Elem: from, Rows: int(c.span.Rows), Cols: cols, Stride: cols}
 	err := c.job.coder.Code(c.outs, c.span.Part, m)
