@@ -49,6 +49,7 @@ func TestImports(t *testing.T) {
 		"quern/formats/tokenizer": {"quern/store", "quern/internal"},
 		"quern/store":             {"quern/store", "quern/internal"},
 		"quern/difference":        {"quern/verify", "quern/convert/manifest", "quern/convert/plan", "quern/formats/safetensors", "quern/store", "quern/internal"},
+		"quern/internal/blake3":   {"quern/internal/cpu"},
 		"quern/task":              {},
 		"quern/emit":              {},
 		"quern/internal":          {"quern/internal"},
