@@ -22,14 +22,30 @@ type Files struct {
 	c    *hf.Checkpoint
 	from store.Folder // nil: each file's own
 
-	mu   sync.Mutex
-	open []store.Object // by index into c.Files
+	mu       sync.Mutex
+	open     []store.Object // by index into c.Files
+	uncached bool           // see Uncached
 }
 
 // New returns the files of c, none of them open yet. They are read from a folder that
 // holds the same files; nil is the one where c was opened.
 func New(c *hf.Checkpoint, from store.Folder) *Files {
 	return &Files{c: c, from: from, open: make([]store.Object, len(c.Files))}
+}
+
+// Uncached makes large reads of files that are opened from now on leave the page cache
+// as it is, see [store.Uncached]. They are fastest into memory of [Files.Fit].
+func (f *Files) Uncached() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.uncached = true
+}
+
+// Fit returns n bytes of b, which has [blockio.Slack] more, for Read of v from byte at
+// on: they lie in memory as the file's do on the disk.
+func (f *Files) Fit(b []byte, v *plan.View, at, n int64) []byte {
+	p, _ := blockio.Fit(b, f.c.Files[v.File].Header.DataOffset+v.Place(at), n)
+	return p
 }
 
 // file opens file i and makes sure that it is the one whose header was read.
@@ -44,6 +60,9 @@ func (f *Files) file(i int) (store.Object, error) {
 		return nil, f.changed(i, err)
 	}
 	r.Sequential()
+	if f.uncached {
+		store.Uncached(r)
+	}
 	f.open[i] = r
 	return r, nil
 }

@@ -120,11 +120,16 @@ func (b *baseline) load(buf []byte, first, n int64) ([]byte, patch, error) {
 	if err := b.files.Read(&b.tensor.Source, raw, first*b.size()); err != nil {
 		return nil, patch{}, err
 	}
-	if b.scaled == nil {
-		return raw, patch{}, nil
-	}
-	p, err := b.scaled.load(first, n)
+	p, err := b.patch(first, n)
 	return raw, p, err
+}
+
+// patch reads the scales of n elements from the first on, if they have any.
+func (b *baseline) patch(first, n int64) (patch, error) {
+	if b.scaled == nil {
+		return patch{}, nil
+	}
+	return b.scaled.load(first, n)
 }
 
 // values returns raw elements, the first of which has the given index, as
@@ -168,7 +173,7 @@ func (c *errorCheck) piece(ctx context.Context, w *worker, p []byte, at int64) e
 	if err != nil {
 		return err
 	}
-	raw, its, err := c.base.load(w.other, at, n)
+	raw, its, err := w.piece.load(at, n)
 	if err != nil {
 		return err
 	}
@@ -327,8 +332,8 @@ func newEqualCheck(t *plan.Tensor, b *baseline, number bool) (c *equalCheck, pro
 func (c *equalCheck) piece(_ context.Context, w *worker, p []byte, at int64) error {
 	size := max(c.tensor.DType.Bits(), 8) / 8
 	if !c.cast {
-		other := w.other[:len(p)]
-		if err := c.base.files.Read(&c.base.tensor.Source, other, at); err != nil {
+		other, err := w.piece.same()
+		if err != nil {
 			return err
 		}
 		if c.compare(p, other, at/size, size) {
@@ -337,7 +342,7 @@ func (c *equalCheck) piece(_ context.Context, w *worker, p []byte, at int64) err
 		return nil
 	}
 	first, n := at/size, int64(len(p))/size
-	raw, scales, err := c.base.load(w.other, first, n)
+	raw, scales, err := w.piece.load(first, n)
 	if err != nil {
 		return err
 	}

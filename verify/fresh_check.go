@@ -121,7 +121,7 @@ func (r *recipe) check(j *job, e *errorCheck) {
 	}
 	c := &freshCheck{options: &options, why: r.why, partners: []*baseline{e.base}}
 	e.fresh = c
-	e.banded = e.base.scaled == nil && len(e.codes.weight.Shape) == 2 && e.codes.grid.IsTile128() && j.bands(e.codes.rows, e.codes.cols)
+	e.banded = e.base.scaled == nil && len(e.codes.weight.Shape) == 2 && e.codes.grid.IsTile128() && j.bands(e.codes.rows, e.codes.cols, pieceBytes)
 	switch {
 	case e.base.scaled != nil:
 		c.why = "the baseline is FP8, of which codes are copied"

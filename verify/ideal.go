@@ -40,7 +40,7 @@ func (c *errorCheck) measureIdeal(ctx context.Context, w *worker) error {
 	}
 	outputs := s.Outputs(job.Params, job.Rows, job.Cols)
 	outs := make([][]byte, len(outputs))
-	w.codes = grown(w.codes, pieceBytes/2) // elements have two bytes at least
+	w.codes = grown(w.codes, partBytes/2) // elements have two bytes at least
 	err := c.pieces(ctx, w, s.Grain, func(p scheme.Part, m fp8.Matrix) error {
 		if p.Row%job.Rows == 0 && p.Col == 0 {
 			end()
@@ -81,12 +81,12 @@ func (c *errorCheck) pieces(ctx context.Context, w *worker, g scheme.Grain, fn f
 	if c.base.scaled != nil {
 		per = 4 // codes become float32 first
 	}
-	stepRows, stepCols := pieceBytes/per/max(cols, 1)/g.Rows*g.Rows, cols
+	stepRows, stepCols := partBytes/per/max(cols, 1)/g.Rows*g.Rows, cols
 	if stepRows == 0 { // not even the fewest rows fit: cut between columns too
 		if g.Cols == 0 {
 			return fmt.Errorf("a row of %d weights does not fit memory", cols)
 		}
-		stepRows, stepCols = g.Rows, pieceBytes/per/g.Rows/g.Cols*g.Cols
+		stepRows, stepCols = g.Rows, partBytes/per/g.Rows/g.Cols*g.Cols
 	}
 	for r, n := int64(0), int64(0); r < rows; r += n {
 		n = min(stepRows, height-r%height)
@@ -109,7 +109,8 @@ func (c *errorCheck) pieces(ctx context.Context, w *worker, g scheme.Grain, fn f
 
 // matrix reads a part of the baseline's matrix.
 func (c *errorCheck) matrix(w *worker, row, col, rows, cols int64) (fp8.Matrix, error) {
-	m := fp8.Matrix{Data: w.other, Elem: c.base.elem, Rows: int(rows), Cols: int(cols), Stride: int(cols)}
+	w.weights = grown(w.weights, partBytes)
+	m := fp8.Matrix{Data: w.weights, Elem: c.base.elem, Rows: int(rows), Cols: int(cols), Stride: int(cols)}
 	if c.base.scaled != nil {
 		m.Elem = fp8.ElemF32
 	}
@@ -120,14 +121,15 @@ func (c *errorCheck) matrix(w *worker, row, col, rows, cols int64) (fp8.Matrix, 
 		run, runs = rows*cols, 1
 	}
 	for i := range runs {
-		first, to := (row+i)*all+col, w.other[i*run*size:]
+		first, to := (row+i)*all+col, w.weights[i*run*size:]
 		if c.base.scaled == nil {
 			if _, _, err := c.base.load(to, first, run); err != nil {
 				return m, err
 			}
 			continue
 		}
-		raw, p, err := c.base.load(w.buf, first, run)
+		w.values = grown(w.values, run)
+		raw, p, err := c.base.load(w.values, first, run)
 		if err != nil {
 			return m, err
 		}

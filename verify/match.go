@@ -87,8 +87,8 @@ func (x *comparison) pair(i int, j *job, b *plan.Tensor) error {
 			return nil
 		}
 		x.equals[i] = c
-		j.against(from.view(), c)
-		if elem, ok := plan.Elem(t.DType); ok && number && from.scaled == nil && t.Meta.Quantize && len(t.Shape) == 2 && t.Shape[1] > 0 && j.bands(t.Shape[0], t.Shape[1]) {
+		j.against(from, c)
+		if elem, ok := plan.Elem(t.DType); ok && number && from.scaled == nil && t.Meta.Quantize && len(t.Shape) == 2 && t.Shape[1] > 0 && j.bands(t.Shape[0], t.Shape[1], partBytes) {
 			c.back = &returned{elem: elem, cols: int(t.Shape[1])}
 		}
 		return nil
@@ -102,7 +102,7 @@ func (x *comparison) pair(i int, j *job, b *plan.Tensor) error {
 	default:
 		c := &errorCheck{codes: codes, base: from, ue8m0: x.cand.ue8m0, nearest: codesCheck{exact: from.scaled == nil}}
 		x.errors[i] = c
-		j.against(from.view(), c)
+		j.against(from, c)
 		x.recipe.check(j, c)
 	}
 	return nil

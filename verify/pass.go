@@ -15,16 +15,23 @@ import (
 )
 
 const (
-	// pieceBytes bounds what is read at once from either side.
-	pieceBytes = 4 << 20
+	// pieceBytes bounds what is read at once from either side. Little, so that what is
+	// looked at and what is read meanwhile share the last cache: with 4 MiB of both sides
+	// a byte costs a tenth more, and no disk is faster.
+	pieceBytes = 1 << 20
+	// partBytes bounds it where figures are those of whole pieces (see returned), and
+	// other memory of a worker.
+	partBytes = 4 << 20
 	// bandBytes bounds it where a piece has to hold a whole row of tiles: 131,072
 	// columns of BF16. Down projections have the most: 18,432 in DeepSeek-V3, 53,248
 	// in Llama 3.1 405B, 73,728 in Nemotron-4 340B.
-	bandBytes = 8 * pieceBytes
+	bandBytes = 8 * partBytes
 	// blockElements are added up before they join the sum of the tensor: few
 	// enough that their values stay in the first cache. They are counted from the
 	// tensor's first, so that sums do not depend on how it is cut.
 	blockElements = 4096
+	// scratchBytes is what a worker makes of a piece: codes, values and weights.
+	scratchBytes = 3 * partBytes
 )
 
 // check looks at the bytes of one tensor.
@@ -43,55 +50,67 @@ type job struct {
 	tensor *plan.Tensor
 	checks []check
 	step   int64 // bytes of a piece
-	other  int64 // bits of the baseline that are read for each element, 0 for none
+
+	// base, if set, is read along: per bytes of it for each unit bytes of the tensor.
+	base      *baseline
+	unit, per int64
 }
 
-func newJob(t *plan.Tensor) *job { return &job{tensor: t, step: pieceBytes} }
+func newJob(t *plan.Tensor) *job { return &job{tensor: t, step: pieceBytes, unit: 1} }
 
 // wholeRows makes pieces whole rows of an FP8 matrix, after against. It reports whether
 // bandBytes hold one.
 func (j *job) wholeRows(cols int64) bool {
-	each := max(j.other/8, 1)
+	each := max(j.per, 1)
 	if cols*each > bandBytes {
 		return false
 	}
-	j.step = max(min(pieceBytes, int64(writtenBytes))/each/max(cols, 1), 1) * cols
+	j.step = max(writtenBytes/each/max(cols, 1), 1) * cols
 	return true
 }
 
-// read is what is read along with n bytes of the tensor, those included.
-func (j *job) read(n int64) int64 { return n + n/(max(j.tensor.DType.Bits(), 8)/8)*j.other/8 }
+// beside is how many bytes of the baseline belong to n of the tensor.
+func (j *job) beside(n int64) int64 { return n / j.unit * j.per }
 
-// against adds a check that reads a piece of other beside each of the tensor's.
-func (j *job) against(other *plan.View, c check) {
-	j.checks = append(j.checks, c)
-	j.other = other.DType.Bits()
-	// Both pieces have to fit, element by element.
-	if mine := j.tensor.DType.Bits(); j.other > mine {
-		j.step = pieceBytes / j.other * mine
+// read is what is read along with n bytes of the tensor, those included.
+func (j *job) read(n int64) int64 { return n + j.beside(n) }
+
+// against adds a check that looks at a piece of a baseline beside each of the tensor's,
+// element by element.
+func (j *job) against(b *baseline, c check) {
+	j.checks, j.base = append(j.checks, c), b
+	mine, other := j.tensor.DType.Bits(), b.view().DType.Bits()
+	if other > mine { // both pieces have to fit
+		j.step = pieceBytes / other * mine
 	}
-	if mine := j.tensor.DType.Bits(); mine < 8 { // then the other's are alike, and bytes are compared
-		j.other = 8
+	if j.unit, j.per = mine/8, other/8; mine < 8 { // then the other's are alike, and bytes are compared
+		j.unit, j.per = 1, 1
 	}
 }
 
 // bands makes pieces whole rows of 128×128 tiles of an FP8 matrix of the given
-// shape, after against. It reports whether bandBytes hold one.
-func (j *job) bands(rows, cols int64) bool {
-	band, each := min(rows, fp8.Tile)*cols, j.other/8
+// shape, after against: as many as some bytes hold, one at least. It reports whether
+// bandBytes hold one.
+func (j *job) bands(rows, cols, bytes int64) bool {
+	band, each := min(rows, fp8.Tile)*cols, j.per
 	if band*each > bandBytes {
 		return false
 	}
 	if band > 0 {
-		j.step = max(pieceBytes/each/band, 1) * band
+		j.step = max(bytes/each/band, 1) * band
 	}
 	return true
 }
 
+// memory is what a piece takes.
+func (j *job) memory() int64 {
+	n := min(j.step, j.tensor.Source.Bytes())
+	return room(n) + room(j.beside(n))
+}
+
 // worker is the memory of one goroutine.
 type worker struct {
-	buf   []byte          // a piece of the tensor
-	other []byte          // the baseline's
+	piece *piece          // that is looked at
 	got   []byte          // a block of the tensor as float32 or of what it should be
 	want  []byte          // a block of the baseline as float32; both last from piece to piece
 	codes []byte          // what the baseline becomes when it is quantized
@@ -102,9 +121,8 @@ type worker struct {
 }
 
 func newWorker(two bool) *worker {
-	w := &worker{buf: make([]byte, pieceBytes), hash: blake3.New()}
+	w := &worker{hash: blake3.New()}
 	if two {
-		w.other = make([]byte, pieceBytes)
 		w.got = make([]byte, 8*blockElements)
 		w.want = make([]byte, 4*blockElements)
 	}
@@ -141,61 +159,77 @@ func run(ctx context.Context, in *source.Files, jobs []*job, o Options) error {
 		case o.Recorded:
 			return invalid.Errorf("tensor %q: the parts have nothing of it: they are of another version of quern", j.tensor.Name)
 		default:
-			left, two = append(left, j), two || j.other > 0
+			left, two = append(left, j), two || j.base != nil
 		}
 	}
 	jobs = left
-	workers := o.Workers
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
+	workers, pieces := o.divide(jobs)
 	var next, done atomic.Int64
+	take := func() *job {
+		if i := int(next.Add(1)) - 1; i < len(jobs) {
+			return jobs[i]
+		}
+		return nil
+	}
 	if done.Store(before); before > 0 && o.Begun != nil {
 		o.Begun(before, total)
 	}
+	progress := func(n int64) {
+		if sum := done.Add(n); o.Progress != nil {
+			o.Progress(sum, total)
+		}
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	for range min(workers, max(len(jobs), 1)) {
+	for range workers {
+		r := newReader(in, take, pieces)
 		g.Go(func() error {
-			w := newWorker(two)
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(jobs) {
-					return nil
-				}
-				err := jobs[i].run(ctx, in, w, func(n int64) {
-					if sum := done.Add(n); o.Progress != nil {
-						o.Progress(sum, total)
-					}
-				})
-				if err != nil {
-					return err
-				}
-				o.Records.Put(o.recordName(jobs[i]), encode(jobs[i].checks))
-			}
+			r.run(ctx)
+			return nil
 		})
+		g.Go(func() error { return newWorker(two).run(ctx, r, progress, o) })
 	}
 	return g.Wait()
 }
 
-// run hands the tensor to the checks, piece by piece.
-func (j *job) run(ctx context.Context, in *source.Files, w *worker, progress func(int64)) error {
-	v := &j.tensor.Source
-	size := v.Bytes()
-	w.buf, w.other = grown(w.buf, j.step), grown(w.other, j.read(j.step)-j.step)
-	for at := int64(0); at == 0 || at < size; at += j.step {
-		if err := context.Cause(ctx); err != nil {
+// divide says how many workers there are and how many pieces each has: one that is looked
+// at and one that is read meanwhile. Where the memory is too little for that it is one,
+// then there are fewer workers. Half of the memory is left to the collector's slack.
+func (o *Options) divide(jobs []*job) (workers, pieces int) {
+	workers = o.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	workers = min(workers, max(len(jobs), 1))
+	if o.Memory <= 0 {
+		return workers, 2
+	}
+	var largest int64
+	for _, j := range jobs {
+		largest = max(largest, j.memory())
+	}
+	if int64(workers)*(2*largest+scratchBytes) <= o.Memory/2 {
+		return workers, 2
+	}
+	return int(max(min(int64(workers), o.Memory/2/(largest+scratchBytes)), 1)), 1
+}
+
+// run looks at what the reader has read until there is no more.
+func (w *worker) run(ctx context.Context, r *reader, progress func(int64), o Options) error {
+	for {
+		p, err := r.take(ctx)
+		if p == nil {
 			return err
 		}
-		p := w.buf[:min(j.step, size-at)]
-		if err := in.Read(v, p, at); err != nil {
-			return err
-		}
-		for _, c := range j.checks {
-			if err := c.piece(ctx, w, p, at); err != nil {
+		w.piece = p
+		for _, c := range p.job.checks {
+			if err := c.piece(ctx, w, p.bytes, p.at); err != nil {
 				return err
 			}
 		}
-		progress(j.read(int64(len(p))))
+		progress(p.job.read(int64(len(p.bytes))))
+		if p.last() {
+			o.Records.Put(o.recordName(p.job), encode(p.job.checks))
+		}
+		r.free <- p
 	}
-	return nil
 }

@@ -48,7 +48,10 @@ import (
 
 // Options say how to look. None of them affects what is found.
 type Options struct {
-	Workers int // goroutines; 0: one a processor
+	Workers int // goroutines that look; 0: one a processor
+	// Memory, if set, bounds the bytes that pieces of tensors take: with little of it, less
+	// is read ahead, and by fewer workers.
+	Memory int64
 	// Records, if set, has what was found of tensors before, which are not read again,
 	// and takes what is found.
 	Records *record.Book
@@ -141,6 +144,7 @@ func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool)
 		return nil, err
 	}
 	defer mine.files.Close()
+	mine.files.Uncached()
 	jobs := make([]*job, len(mine.tensors))
 	for i := range jobs {
 		jobs[i] = newJob(&mine.tensors[i])
@@ -170,6 +174,7 @@ func look(ctx context.Context, base, cand *hf.Checkpoint, o Options, whole bool)
 			return nil, fmt.Errorf("baseline: %w", err)
 		}
 		defer its.files.Close()
+		its.files.Uncached()
 		if err := related(its, mine); err != nil {
 			return nil, err
 		}

@@ -130,13 +130,14 @@ func newWrittenCheck(j *job, x *comparison, w *written, base *baseline) *written
 	if c.inOrder() {
 		width := w.outputs[0].Width(w.Cols)
 		j.step = max(writtenBytes/max(width, 1), 1) * width
+		j.base, j.unit, j.per = base, max(width, 1), w.Cols*base.size()
 	}
 	j.checks = append(j.checks, c)
 	return c
 }
 
 // writtenBytes bounds the codes of a piece: their values take eight times as much.
-const writtenBytes = pieceBytes / 8
+const writtenBytes = partBytes / 8
 
 func (c *writtenCheck) weight() *plan.Tensor  { return c.tensor }
 func (c *writtenCheck) source() *baseline     { return c.base }
@@ -200,7 +201,12 @@ func (c *writtenCheck) part(ctx context.Context, w *worker, codes []byte, p sche
 	if err := c.decode(got, in, p); err != nil {
 		return err
 	}
-	if err := c.base.floats(want, p.Row*p.Cols, n); err != nil {
+	if codes == nil { // the piece is another part of the tensor
+		err = c.base.floats(want, p.Row*p.Cols, n)
+	} else {
+		want, err = w.piece.floats(want, p.Row*p.Cols, n)
+	}
+	if err != nil {
 		return err
 	}
 	for i := 0; i < len(got); i += 4 * blockElements {

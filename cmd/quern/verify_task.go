@@ -160,7 +160,7 @@ func (t *terminal) both(j *verifying, path string) (base, ck *hf.Checkpoint, err
 // shared finds what is the task's to find, and writes it.
 func (t *terminal) shared(ctx context.Context, j *verifying, m *models, base, ck *hf.Checkpoint, dir string, id record.Identity, r *taskFound) error {
 	bar := t.progress("checking", j.quiet)
-	err := verify.Share(ctx, base, ck, verify.Options{Workers: j.workers, Progress: bar.Update, Begun: bar.Begin, Records: j.going.Book, Task: j.task})
+	err := verify.Share(ctx, base, ck, verify.Options{Workers: j.workers, Memory: j.memory, Progress: bar.Update, Begun: bar.Begin, Records: j.going.Book, Task: j.task})
 	bar.Stop()
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ func (j *verifying) searched(c *cli.Context) (err error) {
 func (t *terminal) weights(ctx context.Context, j *verifying, base, ck *hf.Checkpoint, name string) (*verify.Report, error) {
 	bar := t.progress("checking", j.quiet)
 	defer bar.Stop()
-	o := verify.Options{Workers: j.workers, Progress: bar.Update, Begun: bar.Begin, Records: j.going.Book, Name: name, Recorded: j.parts != nil}
+	o := verify.Options{Workers: j.workers, Memory: j.memory, Progress: bar.Update, Begun: bar.Begin, Records: j.going.Book, Name: name, Recorded: j.parts != nil}
 	if base == nil {
 		return verify.Integrity(ctx, ck, o)
 	}

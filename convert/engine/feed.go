@@ -271,10 +271,7 @@ func (e *engine) readView(in store.Object, v *plan.View, p []byte, at int64) err
 
 // place is where byte at of a view lies in its file.
 func (e *engine) place(v *plan.View, at int64) int64 {
-	for off := range v.Runs(at, 1) {
-		return e.plan.Input.Files[v.File].Data + off
-	}
-	return 0
+	return e.plan.Input.Files[v.File].Data + v.Place(at)
 }
 
 // readAt reads a piece of view v and forgets its cached pages where the job is

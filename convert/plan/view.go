@@ -32,6 +32,14 @@ func (v *View) Bytes() int64 {
 	return n
 }
 
+// Place is where byte at of the view lies, from the start of the data section.
+func (v *View) Place(at int64) int64 {
+	for offset := range v.Runs(at, 1) {
+		return offset
+	}
+	return v.Offset
+}
+
 // Runs yields where n bytes of the view lie, from byte at on: offsets from the
 // start of the data section, and how many bytes are in one piece there.
 func (v *View) Runs(at, n int64) iter.Seq2[int64, int64] {
