@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/zeebo/blake3"
+	"quern/internal/blake3"
 )
 
 // record is a line of the state file, behind a digest of itself. The first has Run; of

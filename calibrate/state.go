@@ -9,10 +9,9 @@ import (
 	"io"
 	"path/filepath"
 
-	"github.com/zeebo/blake3"
-
 	"quern/calibrate/file"
 	"quern/formats/safetensors"
+	"quern/internal/blake3"
 	"quern/internal/blockio"
 	"quern/internal/invalid"
 	"quern/runner"

@@ -5,11 +5,11 @@ import (
 	"runtime"
 	"sync/atomic"
 
-	"github.com/zeebo/blake3"
 	"golang.org/x/sync/errgroup"
 
 	"quern/convert/plan"
 	"quern/fp8"
+	"quern/internal/blake3"
 	"quern/internal/invalid"
 	"quern/source"
 )

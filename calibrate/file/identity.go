@@ -10,11 +10,11 @@ import (
 	"strings"
 
 	"github.com/x448/float16"
-	"github.com/zeebo/blake3"
 
 	"quern/formats/hf"
 	"quern/formats/model"
 	"quern/formats/safetensors"
+	"quern/internal/blake3"
 	"quern/internal/invalid"
 	"quern/internal/strictjson"
 	"quern/store"

@@ -9,10 +9,9 @@ import (
 	"math"
 	"slices"
 
-	"github.com/zeebo/blake3"
-
 	"quern/calibrate/sketch"
 	"quern/formats/safetensors"
+	"quern/internal/blake3"
 	"quern/internal/invalid"
 	"quern/store"
 )

@@ -7,9 +7,8 @@ import (
 	"io"
 	"path/filepath"
 
-	"github.com/zeebo/blake3"
-
 	"quern/formats/safetensors"
+	"quern/internal/blake3"
 	"quern/internal/blockio"
 	"quern/store"
 )

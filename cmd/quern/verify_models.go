@@ -9,11 +9,10 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"github.com/zeebo/blake3"
-
 	"quern/corpus"
 	"quern/formats/hf"
 	"quern/formats/tokenizer"
+	"quern/internal/blake3"
 	"quern/internal/invalid"
 	"quern/internal/tinyseek"
 	"quern/runner"

@@ -16,11 +16,11 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
-	"github.com/zeebo/blake3"
 
 	"quern/convert"
 	"quern/convert/engine"
 	"quern/formats/hf"
+	"quern/internal/blake3"
 	"quern/internal/invalid"
 	"quern/internal/ui"
 	"quern/store"

@@ -11,11 +11,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/zeebo/blake3"
-
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/formats/model"
+	"quern/internal/blake3"
 	"quern/internal/strictjson"
 	"quern/internal/ui"
 	"quern/scheme"

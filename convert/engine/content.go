@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/zeebo/blake3"
-
 	"quern/convert/manifest"
+	"quern/internal/blake3"
 	"quern/internal/blockio"
 	"quern/internal/invalid"
 	"quern/store"

@@ -6,10 +6,9 @@ import (
 	"io"
 	"math"
 
-	"github.com/zeebo/blake3"
-
 	"quern/convert/plan"
 	"quern/fp8"
+	"quern/internal/blake3"
 	"quern/internal/blockio"
 	"quern/internal/invalid"
 	"quern/scheme"

@@ -7,9 +7,8 @@ import (
 	"io"
 	"slices"
 
-	"github.com/zeebo/blake3"
-
 	"quern/convert/plan"
+	"quern/internal/blake3"
 	"quern/internal/blockio"
 	"quern/internal/invalid"
 	"quern/store"

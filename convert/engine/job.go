@@ -5,11 +5,10 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/zeebo/blake3"
-
 	"quern/convert/manifest"
 	"quern/convert/plan"
 	"quern/fp8"
+	"quern/internal/blake3"
 	"quern/scheme"
 	"quern/store"
 )

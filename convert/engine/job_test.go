@@ -5,10 +5,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/zeebo/blake3"
-
 	"quern/convert/plan"
 	"quern/formats/safetensors"
+	"quern/internal/blake3"
 )
 
 // Chunks arrive in any order and from many workers: the digest is that of the

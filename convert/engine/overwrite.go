@@ -11,11 +11,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/zeebo/blake3"
-
 	"quern/convert/manifest"
 	"quern/formats/hf"
 	"quern/formats/safetensors"
+	"quern/internal/blake3"
 	"quern/internal/blockio"
 	"quern/internal/invalid"
 	"quern/store"

@@ -3,9 +3,8 @@ package plan
 import (
 	"encoding/hex"
 
-	"github.com/zeebo/blake3"
-
 	"quern/formats/hf"
+	"quern/internal/blake3"
 )
 
 // New returns the plan that copies every tensor of c.

@@ -5,9 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/zeebo/blake3"
-
 	"quern/formats/safetensors"
+	"quern/internal/blake3"
 	"quern/internal/invalid"
 )
 

@@ -10,8 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/zeebo/blake3"
-
+	"quern/internal/blake3"
 	"quern/internal/invalid"
 	"quern/internal/strictjson"
 )

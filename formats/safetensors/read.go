@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/zeebo/blake3"
-
+	"quern/internal/blake3"
 	"quern/internal/invalid"
 )
 

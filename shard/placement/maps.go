@@ -9,9 +9,8 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/zeebo/blake3"
-
 	"quern/formats/safetensors"
+	"quern/internal/blake3"
 	"quern/store"
 )
 

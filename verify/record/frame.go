@@ -5,8 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 
-	"github.com/zeebo/blake3"
-
+	"quern/internal/blake3"
 	"quern/internal/blockio"
 )
 

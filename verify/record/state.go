@@ -10,8 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/zeebo/blake3"
-
+	"quern/internal/blake3"
 	"quern/internal/blockio"
 	"quern/store"
 )
@@ -211,8 +210,8 @@ func (s *state) load(name string) (*Saved, int64) {
 		return nil, 0
 	}
 	h := blake3.New()
-	n := o.Size() - int64(h.Size())
-	want := make([]byte, h.Size())
+	n := o.Size() - blake3.Size
+	want := make([]byte, blake3.Size)
 	if n < 0 || blockio.ReadFull(o, want, n) != nil {
 		_ = o.Close()
 		return nil, 0
