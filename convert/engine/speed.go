@@ -10,6 +10,7 @@ import (
 	"quern/convert/plan"
 	"quern/formats/safetensors"
 	"quern/fp8"
+	"quern/internal/blake3"
 	"quern/scheme"
 	"quern/store"
 )
@@ -22,7 +23,8 @@ func Speed(p *plan.Plan, o Options) float64 {
 	if err != nil {
 		return 1
 	}
-	const hashRate, copyRate = 2.5e9, 5e9 // bytes a second and core: BLAKE3, and reading plus writing by the system
+	const copyRate = 5e9 // bytes a second and core: reading plus writing by the system
+	hashing := digesting()
 	coding := map[kernel]float64{}        // seconds a weight
 	var seconds, bytes float64
 	for i := range p.Tensors {
@@ -31,7 +33,7 @@ func Speed(p *plan.Plan, o Options) float64 {
 			continue
 		}
 		in, out := float64(t.Source.Bytes()), float64(t.Bytes())
-		seconds += out/hashRate + (in+out)/copyRate
+		seconds += out*hashing + (in+out)/copyRate
 		for _, k := range kernels(t) {
 			if _, known := coding[k]; !known {
 				coding[k] = k.measure()
@@ -89,23 +91,38 @@ func (k kernel) measure() float64 {
 	if err != nil {
 		return 0
 	}
+	return best(run) / (edge * edge)
+}
+
+// digesting is how many seconds a byte of a digest takes, measured as kernels are.
+func digesting() float64 {
+	sample, h := make([]byte, piece), blake3.New()
+	return best(func() (time.Duration, error) {
+		start := time.Now()
+		_, err := h.Write(sample)
+		return time.Since(start), err
+	}) / piece
+}
+
+// best is how many seconds run takes at best, 0 if it fails.
+func best(run func() (time.Duration, error)) float64 {
 	// The best of many short runs is what the processor can; others that work beside it
 	// only take away. A processor that idled needs some milliseconds to its speed: the
 	// time counts when it has stood for long enough.
 	const settled, most = 15 * time.Millisecond, 90 * time.Millisecond
-	best := math.Inf(1)
+	least := math.Inf(1)
 	start := time.Now()
 	for since := start; time.Since(since) < settled && time.Since(start) < most; {
 		took, err := run()
 		if err != nil {
 			return 0
 		}
-		if took.Seconds() < best*0.99 {
+		if took.Seconds() < least*0.99 {
 			since = time.Now()
 		}
-		best = math.Min(best, took.Seconds())
+		least = math.Min(least, took.Seconds())
 	}
-	return best / (edge * edge)
+	return least
 }
 
 // prepare returns what codes or decodes a sample once and says how long it took.
