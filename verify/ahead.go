@@ -46,7 +46,7 @@ func (p *piece) read(in *source.Files, j *job, at int64) {
 }
 
 // bufferBytes is what buffers are multiples of: huge pages of most processors, see
-// [blockio.Buffer]. A disk was measured to read 1 MiB at a time at half the speed else.
+// [blockio.Buffer]. Without them a disk was measured to be two thirds as fast.
 const bufferBytes = 2 << 20
 
 // roomFor returns b or a larger buffer, of which [source.Files.Fit] can take n bytes.

@@ -60,7 +60,10 @@ func settled(t *testing.T, before int) {
 // lies before it was looked at, once, whichever side fails.
 func TestFaultAhead(t *testing.T) {
 	base, cand := inPieces(t)
-	for _, side := range []of{{dir: base, size: 2 * piecesRows * piecesCols / pieces}, {dir: cand, size: piecesRows * piecesCols / pieces}} {
+	for _, side := range []struct {
+		dir  string
+		size int
+	}{{base, 2 * piecesRows * piecesCols / pieces}, {cand, piecesRows * piecesCols / pieces}} {
 		for k := int64(1); k <= pieces; k++ {
 			reads := of{dir: side.dir, size: side.size}
 			fsys := &faultfs.FS{Hook: func(c faultfs.Call) *faultfs.Fault {

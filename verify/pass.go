@@ -16,8 +16,8 @@ import (
 
 const (
 	// pieceBytes bounds what is read at once from either side. Little, so that what is
-	// looked at and what is read meanwhile share the last cache: with 4 MiB of both sides
-	// a byte costs a tenth more, and no disk is faster.
+	// looked at and what is read meanwhile share the last cache: with 4 MiB a byte was
+	// measured to cost a quarter more, and disks were not faster (docs/benchmarks.md).
 	pieceBytes = 1 << 20
 	// partBytes bounds it where figures are those of whole pieces (see returned), and
 	// other memory of a worker.

@@ -19,6 +19,7 @@ func main() {
 	v := synth.V3{Hidden: 2048, Dense: 1, Inter: 5632, MoEInter: 1024, Vocab: 32000, Heads: 16, QLora: 768, KVLora: 256, ShardBytes: 900 << 20}
 	flag.IntVar(&v.Layers, "layers", 4, "decoder layers before the MTP layer")
 	flag.IntVar(&v.Experts, "experts", 40, "routed experts of a layer")
+	flag.IntVar(&v.Vocab, "vocab", v.Vocab, "tokens of the vocabulary")
 	shard := flag.Int64("shard", v.ShardBytes>>20, "MiB of a file")
 	released := flag.Bool("released", false, "the shape of the released 671B model, with holes for data")
 	deepen := flag.String("deepen", "", "a checkpoint that is to have -layers more layers, which add nothing to what it says")
