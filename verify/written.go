@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"sync"
 
 	"quern/convert/plan"
 	"quern/fp8"
@@ -36,7 +37,9 @@ type written struct {
 	codes   *plan.View
 	outputs []scheme.Output
 	files   *source.Files
-	whole   [][]byte // of outputs of the whole matrix, once they are read
+
+	mu    sync.Mutex // a baseline is asked by the checks of all that engines fuse with it
+	whole [][]byte   // of outputs of the whole matrix, once they are read
 }
 
 // newWritten says no of a scheme whose parts are not whole rows.
@@ -61,13 +64,10 @@ func (x *written) rows(codes []byte, p scheme.Part) ([][]byte, error) {
 		case k == 0 && codes != nil:
 			in[k] = codes
 		case o.Whole():
-			if x.whole[k] == nil {
-				x.whole[k] = make([]byte, v.Bytes())
-				if err := x.files.Read(v, x.whole[k], 0); err != nil {
-					return nil, err
-				}
+			var err error
+			if in[k], err = x.wholly(k, v); err != nil {
+				return nil, err
 			}
-			in[k] = x.whole[k]
 		default:
 			in[k] = make([]byte, o.Size(p))
 			rest := in[k]
@@ -80,6 +80,20 @@ func (x *written) rows(codes []byte, p scheme.Part) ([][]byte, error) {
 		}
 	}
 	return in, nil
+}
+
+// wholly returns output k of the whole matrix, which v is.
+func (x *written) wholly(k int, v *plan.View) ([]byte, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.whole[k] == nil {
+		p := make([]byte, v.Bytes())
+		if err := x.files.Read(v, p, 0); err != nil {
+			return nil, err
+		}
+		x.whole[k] = p
+	}
+	return x.whole[k], nil
 }
 
 // decode writes the values of rows as float32.
