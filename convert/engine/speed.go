@@ -25,7 +25,7 @@ func Speed(p *plan.Plan, o Options) float64 {
 	}
 	const copyRate = 5e9 // bytes a second and core: reading plus writing by the system
 	hashing := digesting()
-	coding := map[kernel]float64{}        // seconds a weight
+	coding := map[kernel]float64{} // seconds a weight
 	var seconds, bytes float64
 	for i := range p.Tensors {
 		t := &p.Tensors[i]

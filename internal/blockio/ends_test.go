@@ -85,8 +85,11 @@ func TestEndsAreBounded(t *testing.T) {
 	if calls == 0 {
 		t.Error("nothing was written")
 	}
-	if fail = full; !errors.Is(e.all(write), full) || !errors.Is(e.all(write), full) {
-		t.Error("a fault was forgotten")
+	fail = full
+	for range 2 {
+		if !errors.Is(e.all(write), full) {
+			t.Error("a fault was forgotten")
+		}
 	}
 	for range mostEnds / small {
 		if err := e.add(p, 1<<40, write); errors.Is(err, full) {
