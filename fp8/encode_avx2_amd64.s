@@ -2,6 +2,7 @@
 
 #include "textflag.h"
 #include "avx2_amd64.h"
+#include "next_amd64.h"
 
 // The frame of an encoder holds the running sums: Σy² in float 0, Σ(y−q)² in
 // float 4; the others are of no use.
@@ -19,26 +20,6 @@
 	XORL R11, R11; \
 	XORL R12, R12; \
 	MOVL $128, CX
-
-// NEXT asks for a line of this row in the tile to the right: rows are so far apart that no
-// processor foresees where the next tile is read, and without it waits for memory.
-#define NEXT(at) PREFETCHT1 at(SI)
-
-#define NEXTBF16 \
-	NEXT(256); \
-	NEXT(320); \
-	NEXT(384); \
-	NEXT(448)
-
-#define NEXTF32 \
-	NEXT(512); \
-	NEXT(576); \
-	NEXT(640); \
-	NEXT(704); \
-	NEXT(768); \
-	NEXT(832); \
-	NEXT(896); \
-	NEXT(960)
 
 // ROWBEGIN and ROWEND enclose the work on one row. ROWEND joins the lanes:
 // l[i]+l[i+8], then, of both sums at once, +4, +2, +1.

@@ -2,6 +2,7 @@
 
 #include "textflag.h"
 #include "avx512_amd64.h"
+#include "next_amd64.h"
 
 // The frame of an encoder, from R13 (aligned to 64) on: the lanes of Σy² of 16
 // rows, those of Σ(y−q)², then the running pair at 2048 and the pairs of 16 rows
@@ -23,26 +24,6 @@
 	ANDQ $~63, R13; \
 	VMOVUPS X21, 2048(R13); \
 	MOVL $8, DX
-
-// NEXT asks for a line of this row in the tile to the right: rows are so far apart that no
-// processor foresees where the next tile is read, and without it waits for memory.
-#define NEXT(at) PREFETCHT1 at(SI)
-
-#define NEXTBF16 \
-	NEXT(256); \
-	NEXT(320); \
-	NEXT(384); \
-	NEXT(448)
-
-#define NEXTF32 \
-	NEXT(512); \
-	NEXT(576); \
-	NEXT(640); \
-	NEXT(704); \
-	NEXT(768); \
-	NEXT(832); \
-	NEXT(896); \
-	NEXT(960)
 
 // ROWBEGIN and ROWEND enclose the work on one row.
 #define ROWBEGIN \
