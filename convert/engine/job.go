@@ -95,9 +95,9 @@ func (j *job) done() (complete bool) {
 	return j.left == 0
 }
 
-// deliver hands over a chunk for its digest, which claimed says has it already. Chunks are hashed in their order:
-// whoever brings the next one also hashes those that wait behind it, and gives them all
-// back through release. It reports whether the job is complete. Waiting chunks hold
+// deliver hands over a chunk for its digest, which claimed says has it already. Chunks
+// are hashed in their order: whoever brings the next one also hashes those that wait
+// behind it, and gives them all back through release. It reports whether the job is complete. Waiting chunks hold
 // memory, but never all of it: workers take it in the order of the chunks, so the one
 // that all wait for has its own.
 func (j *job) deliver(c *chunk, claimed bool, release func(*chunk)) (complete bool) {

@@ -32,8 +32,12 @@ func (c *chunk) lies() (at, n int64) {
 // rowBytes is what a row takes in the source.
 func (g *geometry) rowBytes() int64 { return g.sources[0].Size(scheme.Part{Rows: 1, Cols: g.cols}) }
 
-// pass reads a chunk piece by piece and hands each to fn.
+// pass hands a chunk to fn: as it was read, or, where it lies near, piece by piece as it is
+// read now.
 func (e *engine) pass(c *chunk, scratch []byte, fn func(*chunk) error) error {
+	if c.near == nil {
+		return fn(c)
+	}
 	for p := range c.pieces() {
 		at, n := p.lies()
 		switch {

@@ -59,12 +59,7 @@ func (e *engine) worker(ctx context.Context) error {
 			return err
 		}
 		if c.job.asks() {
-			if c.near != nil {
-				err = e.pass(c, scratch, func(p *chunk) error { return e.inquire(p, nil) })
-			} else {
-				err = e.inquire(c, scratch)
-			}
-			if err != nil {
+			if err := e.pass(c, scratch, func(p *chunk) error { return e.inquire(p, scratch) }); err != nil {
 				return err
 			}
 			e.count(c)
@@ -73,19 +68,14 @@ func (e *engine) worker(ctx context.Context) error {
 			continue
 		}
 		c.lay()
-		fed := false // to the hashes, piece by piece
-		if c.near != nil {
-			fed = c.job.claim(c)
-			err = e.pass(c, scratch, func(p *chunk) error {
-				err := e.transform(p, nil)
-				if err == nil && fed {
-					c.job.feed(p.outs)
-				}
-				return err
-			})
-		} else {
-			err = e.transform(c, scratch)
-		}
+		fed := c.near != nil && c.job.claim(c) // to the hashes, piece by piece
+		err = e.pass(c, scratch, func(p *chunk) error {
+			err := e.transform(p, scratch)
+			if err == nil && fed {
+				c.job.feed(p.outs)
+			}
+			return err
+		})
 		if err != nil {
 			return err
 		}
